@@ -1,0 +1,81 @@
+#pragma once
+
+// The engine's face towards media and addon: sessions go in with one chunk of RGB pixels each, and
+// come out repainted. One pipeline owns one set of weights and serves many sessions; the work of the
+// sessions that are given together is done in one batch, but what a session gets back never depends
+// on who shared the batch with it.
+
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <string>
+
+namespace driftless {
+
+struct ModelOptions {
+  std::string dir;              // folder with model.json and its safetensors files
+  std::string backend = "cpu";  // "cpu" or "reference"
+  int threads = 1;              // compute threads of the backend
+};
+
+// What a participant asks for. Ranges are checked by open() and update().
+struct TransformSettings {
+  std::string prompt;     // may be empty
+  float strength = 0.7f;  // 0 keeps the original, 1 is the full effect
+  int steps = 1;          // denoising steps, 1 to the length of the model's step list
+  uint64_t seed = 0;
+};
+
+struct ModelInfo {
+  std::string name;
+  int width = 0, height = 0;  // pixels
+  int frames_per_chunk = 0;
+  double fps = 0;
+};
+
+struct ChunkResult {
+  bool has_frames = false;         // false while the stream batch fills
+  uint64_t chunk_index_out = 0;    // index of the input chunk whose frames came out
+  uint64_t settings_revision = 0;  // revision of the settings that the frames were made with
+  float noise_scale = 0;           // what the motion-aware controller chose for the chunk that went in
+};
+
+// Everything that belongs to one track: codec memories, key/value rings, rows, noise, settings.
+class StreamSession {
+ public:
+  virtual ~StreamSession() = default;
+};
+
+// Not thread-safe: open(), update() and run() are called by one compute thread, or under one lock.
+class Pipeline {
+ public:
+  virtual ~Pipeline() = default;
+
+  // Reads the model of `options.dir`. Throws driftless::Error naming file, key, expected and got.
+  static std::unique_ptr<Pipeline> load(const ModelOptions& options);
+
+  virtual const ModelInfo& info() const = 0;
+
+  // Throws driftless::Error when a setting is out of range. A session must die before its pipeline.
+  virtual std::unique_ptr<StreamSession> open(const TransformSettings& settings) = 0;
+
+  // Changes the settings of a running session without a cut, from the next chunk on. Returns the
+  // new revision (open() makes revision 1). Throws driftless::Error and changes nothing when a
+  // setting is out of range.
+  virtual uint64_t update(StreamSession& session, const TransformSettings& settings) = 0;
+
+  // One chunk of one session. rgb_in and rgb_out: frames_per_chunk x height x width x 3 bytes.
+  // rgb_out is filled when result.has_frames. With n steps the frames that come out belong to the
+  // chunk n-1 before the one that went in.
+  struct Job {
+    StreamSession* session = nullptr;
+    const uint8_t* rgb_in = nullptr;
+    uint8_t* rgb_out = nullptr;
+    ChunkResult result;
+  };
+
+  // Runs one chunk for each job; a session may appear once in a call.
+  virtual void run(Job* jobs, size_t count) = 0;
+};
+
+}  // namespace driftless
