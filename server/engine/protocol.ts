@@ -1,0 +1,158 @@
+/**
+ * Messages between the server and an engine process (Node's IPC channel, JSON). Both sides parse
+ * what they receive: a message that does not fit is an error of the build, not of a user, and is
+ * logged and dropped. Media never travels here.
+ */
+import { z } from "zod";
+
+const uint16 = z.int().min(0).max(0xffff);
+const uint32 = z.int().min(0).max(0xffffffff);
+const port = z.int().min(1).max(0xffff);
+const payloadType = z.int().min(0).max(127);
+const sessionId = z.string().min(1).max(128);
+const count = z.number().min(0);
+
+export const videoCodecSchema = z.enum(["vp8", "h264"]);
+
+/** What the engine does to the frames. `passthrough` only decodes and encodes (media tests). */
+export const engineTransformSchema = z.strictObject({
+  mode: z.enum(["restyle", "passthrough"]),
+  prompt: z.string(),
+  strength: z.number(),
+  steps: z.int(),
+  seed: uint32,
+});
+
+/** First message to a new engine process: everything it needs to load. */
+export const engineOptionsSchema = z.strictObject({
+  modelDir: z.string().min(1),
+  backend: z.enum(["cpu", "reference"]),
+  /** Threads that compute; 0 lets the engine choose. */
+  computeThreads: z.int().min(0).max(256),
+  maxSessions: z.int().min(1).max(1024),
+});
+
+export const openSessionSchema = z.strictObject({
+  type: z.literal("openSession"),
+  sessionId,
+  /** The SFU's socket: the only one that packets are taken from and sent to. */
+  transport: z.strictObject({ ip: z.string(), port }),
+  localIp: z.string(),
+  /** 0 lets the system choose; after a restart the port of before. */
+  localPort: z.int().min(0).max(0xffff),
+  input: z.strictObject({
+    ssrc: uint32,
+    payloadType,
+    codec: videoCodecSchema,
+    /** Id of the abs-capture-time header extension on incoming packets, null if not negotiated. */
+    absCaptureTimeId: z.int().min(1).max(14).nullable(),
+  }),
+  output: z.strictObject({
+    ssrc: uint32,
+    payloadType,
+    codec: videoCodecSchema,
+    cname: z.string(),
+    /** Sequence number of the first packet. */
+    sequenceStart: uint16,
+    /** VP8 picture id of the first frame (15 bits). */
+    pictureIdStart: z.int().min(0).max(0x7fff),
+    /** RTP timestamp = capture time in 1/90 ms + this, modulo 2^32. Constant for a track's life. */
+    timestampOffset: uint32,
+    absCaptureTimeId: z.int().min(1).max(14).nullable(),
+  }),
+  bitrateBps: z.int().min(30_000).max(50_000_000),
+  maxFps: z.number().min(1).max(120),
+  /** Revision of the settings given here, reported back when they are first visible. */
+  revision: z.int().min(0),
+  transform: engineTransformSchema,
+});
+
+export const serverMessageSchema = z.discriminatedUnion("type", [
+  z.strictObject({ type: z.literal("start"), options: engineOptionsSchema }),
+  openSessionSchema,
+  z.strictObject({
+    type: z.literal("setTransform"),
+    sessionId,
+    revision: z.int().min(0),
+    transform: engineTransformSchema,
+  }),
+  z.strictObject({ type: z.literal("setBitrate"), sessionId, bitrateBps: z.int().min(30_000) }),
+  z.strictObject({ type: z.literal("requestKeyFrame"), sessionId }),
+  z.strictObject({ type: z.literal("closeSession"), sessionId }),
+  z.strictObject({ type: z.literal("shutdown") }),
+]);
+
+export const sessionStateSchema = z.enum(["starting", "live", "degraded", "fallback", "stopped"]);
+
+export const engineInfoSchema = z.object({
+  model: z.string(),
+  width: z.number(),
+  height: z.number(),
+  fps: z.number(),
+  framesPerChunk: z.number(),
+  backend: z.string(),
+});
+
+/** Where a session stands; from it a new process carries on where a dead one stopped. */
+export const sessionProgressSchema = z.strictObject({
+  type: z.literal("progress"),
+  sessionId,
+  nextSequence: uint16,
+  nextPictureId: z.int().min(0).max(0x7fff),
+  /** Capture to sent, over the last seconds; null while no frame was sent in them. */
+  delayMs: z.strictObject({ p50: z.number(), p95: z.number() }).nullable(),
+  fps: count,
+  inputFps: count,
+  bitrateBps: count,
+  framesIn: count,
+  framesOut: count,
+  keyFramesOut: count,
+  /** Mean milliseconds that recent frames spent in each stage. */
+  stageMs: z.strictObject({ queued: count, decode: count, compute: count, encode: count }),
+  /** Dropped packets and frames by reason. */
+  drops: z.record(z.string(), count),
+});
+
+export const engineMessageSchema = z.discriminatedUnion("type", [
+  z.strictObject({ type: z.literal("ready"), info: engineInfoSchema }),
+  /** The engine cannot start; the process exits after it. */
+  z.strictObject({ type: z.literal("failed"), message: z.string() }),
+  z.strictObject({ type: z.literal("heartbeat") }),
+  z.strictObject({
+    type: z.literal("log"),
+    level: z.enum(["debug", "info", "warn", "error"]),
+    message: z.string(),
+    fields: z.record(z.string(), z.unknown()),
+  }),
+  z.strictObject({ type: z.literal("sessionOpened"), sessionId, localPort: port }),
+  z.strictObject({
+    type: z.literal("sessionState"),
+    sessionId,
+    state: sessionStateSchema,
+    reason: z.string(),
+  }),
+  z.strictObject({ type: z.literal("firstFrame"), sessionId, captureTimeMs: z.number() }),
+  z.strictObject({
+    type: z.literal("applied"),
+    sessionId,
+    revision: z.int(),
+    captureTimeMs: z.number(),
+  }),
+  sessionProgressSchema,
+  /** The session could not be opened, or broke; it is closed after a fatal one. */
+  z.strictObject({
+    type: z.literal("sessionError"),
+    sessionId,
+    message: z.string(),
+    fatal: z.boolean(),
+  }),
+]);
+
+export type EngineTransform = z.infer<typeof engineTransformSchema>;
+export type EngineOptions = z.infer<typeof engineOptionsSchema>;
+export type EngineInfo = z.infer<typeof engineInfoSchema>;
+export type OpenSession = z.infer<typeof openSessionSchema>;
+export type SessionState = z.infer<typeof sessionStateSchema>;
+export type SessionProgress = z.infer<typeof sessionProgressSchema>;
+export type ServerMessage = z.infer<typeof serverMessageSchema>;
+export type EngineMessage = z.infer<typeof engineMessageSchema>;

@@ -1,0 +1,58 @@
+/**
+ * What a participant may ask of the transform. One schema serves signalling, REST and the engine's
+ * protocol, so that a setting is refused at the edge with the same words everywhere.
+ */
+import { z } from "zod";
+
+/** Longest prompt in characters (UTF-16 code units, as the browser's maxlength counts them). */
+export const PROMPT_MAX_CHARS = 500;
+/** Most denoising steps; each one costs one forward of the network for each chunk. */
+export const STEPS_MAX = 4;
+
+/** Any control or line-separating character: they have no place in a prompt and spoil logs. */
+const CONTROL_CHARACTERS = /[\p{Cc}\u2028\u2029]/u;
+
+export const promptSchema = z
+  .string()
+  .trim()
+  .min(1, "expected a prompt of 1 to 500 characters, received an empty one")
+  .max(PROMPT_MAX_CHARS, "expected a prompt of at most 500 characters")
+  .refine((text) => !CONTROL_CHARACTERS.test(text), {
+    error: "expected a prompt without control characters",
+  });
+
+export const strengthSchema = z.number().min(0).max(1);
+export const stepsSchema = z.int().min(1).max(STEPS_MAX);
+export const seedSchema = z.int().min(0).max(0xffffffff);
+
+/** Settings of an active transform. */
+export const restyleSettingsSchema = z.strictObject({
+  mode: z.literal("restyle"),
+  /** What the picture shall look like. */
+  prompt: promptSchema,
+  /** 0 keeps the original picture, 1 repaints it fully. */
+  strength: strengthSchema.default(0.8),
+  /** Denoising steps for each chunk; more is better and slower. */
+  steps: stepsSchema.default(1),
+  /** Seed of the stream's noise; the same seed and input give the same picture. */
+  seed: seedSchema.default(0),
+});
+
+/** Off: other keys are accepted and checked, so that a client may always send its whole form. */
+export const offSettingsSchema = z.strictObject({
+  mode: z.literal("off"),
+  prompt: z.string().max(PROMPT_MAX_CHARS).optional(),
+  strength: strengthSchema.optional(),
+  steps: stepsSchema.optional(),
+  seed: seedSchema.optional(),
+});
+
+export const transformSettingsSchema = z.discriminatedUnion("mode", [
+  offSettingsSchema,
+  restyleSettingsSchema,
+]);
+
+export type RestyleSettings = z.output<typeof restyleSettingsSchema>;
+export type TransformSettings = z.output<typeof transformSettingsSchema>;
+/** The form as a client sends it, before defaults are filled in. */
+export type TransformSettingsInput = z.input<typeof transformSettingsSchema>;
