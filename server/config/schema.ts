@@ -1,0 +1,124 @@
+/**
+ * Every setting of the server, its default and its limits. config/default.yaml
+ * shows the same values to the operator; a unit test keeps the two equal.
+ */
+import { z } from "zod";
+
+const port = z.int().min(1).max(65535);
+const host = z.string().min(1).max(255);
+
+const iceServer = z.strictObject({
+  urls: z.union([z.string().min(1), z.array(z.string().min(1)).min(1)]),
+  username: z.string().optional(),
+  credential: z.string().optional(),
+});
+
+const http = z.strictObject({
+  /** Address to listen on. 127.0.0.1 keeps the server to this machine. */
+  host: host.default("127.0.0.1"),
+  /** 0 takes any free port (tests). */
+  port: z.int().min(0).max(65535).default(3000),
+  /** Number of reverse proxies in front whose X-Forwarded-For is believed. */
+  trustedProxies: z.int().min(0).max(8).default(0),
+  /** Further origins (https://host) whose pages may connect; same origin always may. */
+  allowedOrigins: z.array(z.url()).default([]),
+  /** Folder with the built web page. */
+  staticDir: z.string().min(1).default("client/dist"),
+  /** Room of the URL printed at the start. */
+  defaultRoom: z
+    .string()
+    .regex(/^[A-Za-z0-9_-]{1,64}$/)
+    .default("studio"),
+});
+
+const sfu = z
+  .strictObject({
+    /** mediasoup worker processes, one core each; 0 = half of the machine's cores. */
+    workers: z.int().min(0).max(64).default(0),
+    /** Address that browsers' media is received on. */
+    listenIp: z.string().min(1).default("127.0.0.1"),
+    /** Address told to browsers, when it differs from listenIp (NAT, 0.0.0.0). */
+    announcedAddress: z.string().min(1).optional(),
+    /** Worker n uses UDP and TCP port rtcMinPort + n for all of its browsers. */
+    rtcMinPort: port.default(40000),
+    /** The ports after the workers' own, up to this one, link the engine (loopback UDP). */
+    rtcMaxPort: port.default(40499),
+    /** Start of the bandwidth estimate towards each viewer. */
+    initialOutgoingBitrateBps: z.int().min(100_000).default(1_500_000),
+    /** Most that one publisher may send. */
+    maxIncomingBitrateBps: z.int().min(100_000).default(3_000_000),
+    /** STUN and TURN servers told to clients. */
+    iceServers: z.array(iceServer).default([]),
+    logLevel: z.enum(["debug", "warn", "error", "none"]).default("warn"),
+  })
+  .refine((s) => s.rtcMaxPort - s.rtcMinPort >= 20, {
+    path: ["rtcMaxPort"],
+    error: "expected at least 20 ports above sfu.rtcMinPort",
+  });
+
+const engine = z.strictObject({
+  /** Folder with model.json and weights. */
+  modelDir: z.string().min(1).default("models/drift-nano"),
+  /** cpu is fast; reference is slow plain loops to compare with. */
+  backend: z.enum(["cpu", "reference"]).default("cpu"),
+  /** Threads of one forward pass. */
+  computeThreads: z.int().min(1).max(64).default(1),
+  /** Transforms at the same time; further ones are refused with a reason. */
+  maxSessions: z.int().min(1).max(64).default(3),
+  /** Upper limit of generated frames per second (the model's own rate also limits). */
+  maxFps: z.int().min(1).max(60).default(30),
+  /** Codec of the generated track. */
+  outputCodec: z.enum(["vp8", "h264"]).default("vp8"),
+  /** Start and ceiling of the generated track's bitrate. */
+  bitrateBps: z.int().min(50_000).max(20_000_000).default(800_000),
+});
+
+const auth = z
+  .strictObject({
+    /** open: everybody may join and publish (local trials). token: JWT needed. */
+    mode: z.enum(["open", "token"]).default("open"),
+    /** HS256 secret, at least 32 characters; needed for mode token. */
+    secret: z.string().min(32).optional(),
+    /** Life of the tokens made by POST /api/tokens. */
+    tokenTtlSeconds: z.int().min(10).max(31_536_000).default(3600),
+  })
+  .refine((a) => a.mode === "open" || a.secret !== undefined, {
+    path: ["secret"],
+    error: "expected a secret of at least 32 characters because auth.mode is token",
+  });
+
+const limits = z.strictObject({
+  maxRooms: z.int().min(1).default(100),
+  maxParticipantsPerRoom: z.int().min(1).default(50),
+  /** Signalling messages of one participant waiting for an answer. */
+  maxPendingMessages: z.int().min(1).default(64),
+  maxMessageBytes: z.int().min(4096).default(65_536),
+  /** Per connection. */
+  messagesPerSecond: z.int().min(1).default(60),
+  /** Per address. */
+  httpRequestsPerMinute: z.int().min(1).default(1200),
+  connectionsPerMinute: z.int().min(1).default(300),
+  /** How long a participant whose connection broke keeps the place. */
+  reconnectGraceSeconds: z.number().min(0).max(300).default(15),
+  /** An empty room is removed after this time. */
+  emptyRoomSeconds: z.number().min(0).max(86_400).default(30),
+});
+
+const log = z.strictObject({
+  level: z.enum(["trace", "debug", "info", "warn", "error", "silent"]).default("info"),
+});
+
+export const configSchema = z.strictObject({
+  http: http.prefault({}),
+  sfu: sfu.prefault({}),
+  engine: engine.prefault({}),
+  auth: auth.prefault({}),
+  limits: limits.prefault({}),
+  log: log.prefault({}),
+  /** Styles offered in the client. */
+  presetsFile: z.string().min(1).default("config/presets.yaml"),
+});
+
+export type Config = z.output<typeof configSchema>;
+export type SfuConfig = Config["sfu"];
+export type LimitsConfig = Config["limits"];

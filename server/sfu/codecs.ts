@@ -1,0 +1,30 @@
+/** The codecs of every router. RTX, transport-cc, NACK and PLI come with mediasoup. */
+import type { types as ms } from "mediasoup";
+
+export type VideoCodec = "vp8" | "h264";
+
+export const ROUTER_CODECS: ms.RouterRtpCodecCapability[] = [
+  { kind: "audio", mimeType: "audio/opus", clockRate: 48000, channels: 2 },
+  { kind: "video", mimeType: "video/VP8", clockRate: 90000 },
+  {
+    kind: "video",
+    mimeType: "video/H264",
+    clockRate: 90000,
+    parameters: {
+      "packetization-mode": 1,
+      // Constrained baseline 3.1: what every browser can send and receive.
+      "profile-level-id": "42e01f",
+      "level-asymmetry-allowed": 1,
+    },
+  },
+];
+
+export const ABS_CAPTURE_TIME = "http://www.webrtc.org/experiments/rtp-hdrext/abs-capture-time";
+
+/** "video/VP8" becomes "vp8"; undefined for what the engine cannot decode. */
+export function videoCodecOf(mimeType: string): VideoCodec | undefined {
+  const name = mimeType.toLowerCase();
+  if (name === "video/vp8") return "vp8";
+  if (name === "video/h264") return "h264";
+  return undefined;
+}

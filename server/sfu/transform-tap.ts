@@ -1,0 +1,52 @@
+/**
+ * How the transform gets at a participant's media: one plain RTP leg between the
+ * router and the engine, used in both directions.
+ */
+import type { VideoCodec } from "./codecs.ts";
+
+export interface TransformTapOptions {
+  /** The camera's producer, which the engine will receive. */
+  originalProducerId: string;
+  /** Address of the engine as the mediasoup worker reaches it. */
+  engineIp: string;
+  /** SSRC that the engine sends the generated track with (1 to 2^32-1). */
+  outputSsrc: number;
+  /** Codec that the engine sends the generated track with. */
+  outputCodec: VideoCodec;
+  /** Stored with the generated producer, for logs. */
+  appData?: Record<string, unknown>;
+}
+
+/**
+ * Life cycle: created (ports known, nothing flows), connect() once the engine
+ * has bound its socket, start() when it is ready to receive, close(). The
+ * generated producer exists from the beginning, so that viewers are set up
+ * before the first frame. An engine restart needs no new tap: the engine binds
+ * the same port again and calls start() anew.
+ */
+export interface TransformTap {
+  /** mediasoup's end: the engine sends to it and accepts packets from it only. */
+  readonly local: { ip: string; port: number };
+  /** What the engine receives. */
+  readonly input: { ssrc: number; payloadType: number; codec: VideoCodec; cname: string };
+  /** What the engine sends; use input.cname in its sender reports. */
+  readonly output: { producerId: string; payloadType: number };
+  /** Tells mediasoup where the engine listens. Once per tap. */
+  connect(enginePort: number): Promise<void>;
+  /** Lets the original flow to the engine; begins with a key frame request. */
+  start(): Promise<void>;
+  /** Stops the flow to the engine (for instance while it restarts). */
+  pause(): Promise<void>;
+  /** Asks the camera for a key frame. */
+  requestKeyFrame(): Promise<void>;
+  /** Ends the leg and the generated producer. Safe to call twice. */
+  close(): void;
+  /**
+   * "closed" comes once, also when the camera stopped or the worker died.
+   * Exceptions of the listener are logged and go no further.
+   */
+  on(event: "closed", listener: (reason: string) => void): void;
+}
+
+/** Bound to one room; the room knows which participant a producer belongs to. */
+export type CreateTransformTap = (options: TransformTapOptions) => Promise<TransformTap>;

@@ -1,0 +1,217 @@
+/**
+ * The signalling protocol: socket.io on /socket.io, `auth: {token?}`.
+ *
+ * Every client message is acknowledged with {@link Ack}. This file is the single
+ * source of the messages: the server validates with the schemas, the client and
+ * the load test import the types only.
+ */
+import type { types as ms } from "mediasoup";
+import { z } from "zod";
+import type { ErrorBody } from "../errors.ts";
+import { type TransformSettings, transformSettingsSchema } from "../transform/settings.ts";
+import {
+  dtlsParametersSchema,
+  mediaKindSchema,
+  rtpCapabilitiesSchema,
+  rtpParametersSchema,
+} from "./webrtc-schemas.ts";
+
+/** Answer to every client message. */
+export type Ack<T> = { ok: true; data: T } | { ok: false; error: ErrorBody };
+
+/** Room ids and identities end up in URLs and logs, so they are kept plain. */
+export const roomIdSchema = z
+  .string()
+  .regex(/^[A-Za-z0-9_-]{1,64}$/, "expected 1 to 64 letters, digits, '-' or '_'");
+export const identitySchema = z
+  .string()
+  .regex(/^[A-Za-z0-9_.@-]{1,64}$/, "expected 1 to 64 letters, digits, or one of _ . @ -");
+const nameSchema = z
+  .string()
+  .trim()
+  .min(1)
+  .max(64)
+  .regex(/^\P{Cc}*$/u, "expected no control characters");
+const id = z.string().min(1).max(64);
+
+/** Schemas of what the client sends, by message name. */
+export const clientMessageSchemas = {
+  join: z.strictObject({
+    roomId: roomIdSchema,
+    /** Left out: the token's identity, or in open mode one chosen by the server. */
+    identity: identitySchema.optional(),
+    name: nameSchema,
+    /** True: nobody ever receives this participant's original video. Fixed for the stay. */
+    hideOriginal: z.boolean().optional(),
+  }),
+  leave: z.strictObject({}),
+  "transport:create": z.strictObject({ direction: z.enum(["send", "recv"]) }),
+  "transport:connect": z.strictObject({ transportId: id, dtlsParameters: dtlsParametersSchema }),
+  "transport:restart-ice": z.strictObject({ transportId: id }),
+  produce: z.strictObject({
+    transportId: id,
+    kind: mediaKindSchema,
+    rtpParameters: rtpParametersSchema,
+    source: z.enum(["camera", "microphone"]),
+  }),
+  "producer:close": z.strictObject({ producerId: id }),
+  "producer:pause": z.strictObject({ producerId: id }),
+  "producer:resume": z.strictObject({ producerId: id }),
+  /** From here on the server creates the consumers by itself and announces them. */
+  subscribe: z.strictObject({ transportId: id, rtpCapabilities: rtpCapabilitiesSchema }),
+  /** The client has set the track up: the server lets it flow when it should. */
+  "consumer:ready": z.strictObject({ consumerId: id }),
+  "transform:set": transformSettingsSchema,
+  "transform:get": z.strictObject({}),
+} as const;
+
+export type ClientMessageName = keyof typeof clientMessageSchemas;
+/** What a client may send (before defaults are filled in). */
+export type ClientMessage<N extends ClientMessageName> = z.input<(typeof clientMessageSchemas)[N]>;
+/** What the server works with (after validation and defaults). */
+export type ParsedMessage<N extends ClientMessageName> = z.output<(typeof clientMessageSchemas)[N]>;
+
+export interface Grants {
+  publish: boolean;
+  view: boolean;
+  transform: boolean;
+  admin: boolean;
+}
+
+/** What viewers of a participant are shown at the moment. */
+export type ShownVideo = "original" | "generated" | "none";
+export type TrackRole = "original" | "generated";
+export type TransformState =
+  | "off"
+  | "starting"
+  | "live"
+  | "degraded"
+  | "fallback"
+  | "stopped"
+  | "failed";
+
+export interface TransformSummary {
+  state: TransformState;
+  /** Why the state is what it is, one sentence; empty when there is nothing to say. */
+  reason: string;
+  settings?: TransformSettings;
+  /** Median time from capture to the generated frame leaving the engine. */
+  delayMs?: number;
+}
+
+export interface TransformStatus extends TransformSummary {
+  participantId: string;
+  settings: TransformSettings;
+  video: ShownVideo;
+  fps?: number;
+  bitrateBps?: number;
+}
+
+export interface ParticipantInfo {
+  participantId: string;
+  identity: string;
+  name: string;
+  joinedAtMs: number;
+  /** A microphone is published and not muted. */
+  audio: boolean;
+  video: ShownVideo;
+  /** null: no transform asked for. */
+  transform: TransformSummary | null;
+  hideOriginal: boolean;
+}
+
+export interface IceServer {
+  urls: string | string[];
+  username?: string;
+  credential?: string;
+}
+
+/** A style offered in the client, from config/presets.yaml. */
+export interface Preset {
+  id: string;
+  name: string;
+  prompt: string;
+  strength?: number;
+  steps?: number;
+  seed?: number;
+}
+
+export interface JoinReply {
+  participantId: string;
+  roomId: string;
+  identity: string;
+  routerRtpCapabilities: ms.RtpCapabilities;
+  iceServers: IceServer[];
+  /** Everybody else in the room. */
+  participants: ParticipantInfo[];
+  grants: Grants;
+  presets: Preset[];
+  limits: { promptMaxChars: number; maxParticipants: number; maxVideoBitrateBps: number };
+  openMode: boolean;
+}
+
+export interface TransportReply {
+  id: string;
+  iceParameters: ms.IceParameters;
+  iceCandidates: ms.IceCandidate[];
+  dtlsParameters: ms.DtlsParameters;
+}
+
+type Nothing = Record<string, never>;
+
+/** Data of the acknowledgement, by message name. */
+export interface ClientReplies {
+  join: JoinReply;
+  leave: Nothing;
+  "transport:create": TransportReply;
+  "transport:connect": Nothing;
+  "transport:restart-ice": { iceParameters: ms.IceParameters };
+  produce: { producerId: string };
+  "producer:close": Nothing;
+  "producer:pause": Nothing;
+  "producer:resume": Nothing;
+  subscribe: Nothing;
+  "consumer:ready": Nothing;
+  "transform:set": { revision: number };
+  "transform:get": TransformStatus;
+}
+
+export interface NewConsumer {
+  consumerId: string;
+  producerId: string;
+  participantId: string;
+  kind: "audio" | "video";
+  track: TrackRole;
+  rtpParameters: ms.RtpParameters;
+  /** Equal for all tracks of a participant: the browser syncs lips by it. */
+  streamId: string;
+  /** True: set it up, but it does not flow yet (consumer:resumed will say when). */
+  paused: boolean;
+}
+
+/** Payloads of what the server sends, by event name. */
+export interface ServerEvents {
+  "participant:joined": ParticipantInfo;
+  "participant:left": { participantId: string; reason: string };
+  "participant:updated": ParticipantInfo;
+  "consumer:new": NewConsumer;
+  "consumer:closed": { consumerId: string };
+  "consumer:paused": { consumerId: string };
+  "consumer:resumed": { consumerId: string };
+  "transform:state": TransformStatus;
+  /** captureTimeMs: Unix time of the first frame that was made with this revision. */
+  "transform:applied": { participantId: string; revision: number; captureTimeMs: number };
+  /** The room's media died with its worker. Join again; all earlier ids are void. */
+  "room:rebuilt": { roomId: string; reason: string };
+  "server:closing": Nothing;
+}
+export type ServerEventName = keyof ServerEvents;
+
+/** For `io<ServerToClient, ClientToServer>()` and `new Server<ClientToServer, ServerToClient>()`. */
+export type ServerToClient = { [N in ServerEventName]: (payload: ServerEvents[N]) => void };
+export type ClientToServer = {
+  [N in ClientMessageName]: (
+    message: ClientMessage<N>,
+    acknowledge: (answer: Ack<ClientReplies[N]>) => void,
+  ) => void;
+};
