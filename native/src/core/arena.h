@@ -1,0 +1,68 @@
+#pragma once
+
+#include <cstddef>
+#include <memory>
+#include <vector>
+
+#include "core/tensor.h"
+
+namespace driftless {
+
+/// Bump allocator for one model or one session. Memory is taken from the system in blocks, is
+/// never moved, and is handed back only by the destructor; after `rewind` the same blocks are
+/// used again, so a loop that rewinds each turn stops allocating after its first turn.
+/// Every allocation is aligned to 64 bytes. Not thread-safe.
+class Arena {
+ public:
+  /// `block_bytes`: size of each block (a larger request gets a block of its own).
+  /// `limit_bytes`: allocate() throws Error above this total; 0 means no limit.
+  explicit Arena(size_t block_bytes = size_t{1} << 20, size_t limit_bytes = 0);
+  ~Arena();
+  Arena(Arena&&) noexcept;
+  Arena& operator=(Arena&&) noexcept;
+  Arena(const Arena&) = delete;
+  Arena& operator=(const Arena&) = delete;
+
+  /// Uninitialised memory.
+  void* allocate(size_t bytes);
+  Tensor tensor(Shape shape, DType dtype = DType::f32);
+  /// All bytes zero.
+  Tensor zeros(Shape shape, DType dtype = DType::f32);
+  /// A copy of `source` in this arena.
+  Tensor copy(const Tensor& source);
+
+  /// A position to rewind to; everything allocated after it becomes invalid then.
+  struct Mark {
+    size_t block = 0;
+    size_t offset = 0;
+  };
+  Mark mark() const { return position_; }
+  void rewind(Mark mark) { position_ = mark; }
+  void reset() { position_ = Mark(); }
+
+  /// Bytes held from the system.
+  size_t capacity() const { return capacity_; }
+
+ private:
+  struct Block;
+  std::vector<std::unique_ptr<Block>> blocks_;
+  Mark position_;
+  size_t block_bytes_;
+  size_t limit_bytes_;
+  size_t capacity_ = 0;
+};
+
+/// Rewinds an arena to where it stood when the scope began.
+class ArenaScope {
+ public:
+  explicit ArenaScope(Arena& arena) : arena_(arena), mark_(arena.mark()) {}
+  ~ArenaScope() { arena_.rewind(mark_); }
+  ArenaScope(const ArenaScope&) = delete;
+  ArenaScope& operator=(const ArenaScope&) = delete;
+
+ private:
+  Arena& arena_;
+  Arena::Mark mark_;
+};
+
+}  // namespace driftless

@@ -1,0 +1,186 @@
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <string>
+
+#include "core/tensor.h"
+
+namespace driftless {
+
+/// Everything the models compute with, one implementation per device. Conventions:
+///  - Activations are f32, contiguous and channels-last: images [n, h, w, c] (n counts frames of
+///    all sessions in the batch), tokens [rows, d].
+///  - Outputs are written into tensors the caller provides. Unless a function says otherwise an
+///    output may be the very same tensor as an input of the same shape, and may not overlap an
+///    input in any other way.
+///  - Wrong dtypes or shapes throw Error with the expected and the received value before anything
+///    is written.
+///  - One Ops object serves one thread at a time (it owns scratch memory and cached primitives).
+///    Packed weights are immutable and may be shared by Ops objects of the same backend.
+///  - After the first call with a given shape nothing is allocated.
+enum class Activation { none, relu, silu, gelu_tanh };
+
+/// Weights in the backend's own layout.
+class PackedLinear {
+ public:
+  PackedLinear(int64_t in, int64_t out) : in_(in), out_(out) {}
+  virtual ~PackedLinear() = default;
+  int64_t in() const { return in_; }
+  int64_t out() const { return out_; }
+
+ private:
+  int64_t in_, out_;
+};
+
+struct ConvOptions {
+  int stride = 1;          ///< 1 or 2. Padding is kernel / 2 on each side.
+  bool upsample2 = false;  ///< Convolve the nearest-neighbour 2x enlargement of the input.
+  /// Channels that come from the second input (concatenated after the first one's); 0 = none.
+  int64_t second_input_channels = 0;
+};
+
+class PackedConv {
+ public:
+  PackedConv(int64_t in, int64_t out, int64_t kernel, ConvOptions options)
+      : in_(in), out_(out), kernel_(kernel), options_(options) {}
+  virtual ~PackedConv() = default;
+  int64_t in() const { return in_; }  ///< Of both inputs together.
+  int64_t out() const { return out_; }
+  int64_t kernel() const { return kernel_; }
+  const ConvOptions& options() const { return options_; }
+
+ private:
+  int64_t in_, out_, kernel_;
+  ConvOptions options_;
+};
+
+/// One vector of the model's width per group of consecutive token rows (a group is the tokens of
+/// one latent frame): row r of R uses vector r / (R / groups). `stride` is the distance between
+/// two groups' vectors in floats, so that one of six modulation vectors can be picked out of a
+/// [groups, 6, d] tensor without a copy. data == nullptr means absent.
+struct GroupVectors {
+  const float* data = nullptr;
+  int64_t groups = 0;
+  int64_t stride = 0;
+};
+
+/// y = residual + gate * activation(x W^T + bias); both extras optional.
+struct LinearEpilogue {
+  Activation activation = Activation::none;
+  Tensor residual;    ///< [rows, out]; may be the output tensor itself.
+  GroupVectors gate;  ///< Needs residual.
+};
+
+/// One query block: `queries` tokens against the first `keys` tokens of a ring. Pointers are
+/// [token, head, head_dim].
+struct AttentionRow {
+  const float* q;
+  const float* k;
+  const float* v;
+  float* out;
+  int64_t queries;
+  int64_t keys;  ///< >= 1.
+};
+
+class Ops {
+ public:
+  virtual ~Ops() = default;
+  virtual const char* name() const = 0;
+
+  // ---- Linear algebra -------------------------------------------------------------------------
+
+  /// weight [out, in], bias [out] or absent. Both are copied.
+  virtual std::unique_ptr<PackedLinear> pack_linear(const Tensor& weight, const Tensor& bias) = 0;
+  /// x [rows, in] -> y [rows, out]. y may be epilogue.residual but not x.
+  virtual void linear(const PackedLinear& weights, const Tensor& x, const Tensor& y,
+                      const LinearEpilogue& epilogue = {}) = 0;
+
+  /// weight [out, in, k, k] with k 1 or 3, bias [out] or absent. Both are copied.
+  virtual std::unique_ptr<PackedConv> pack_conv(const Tensor& weight, const Tensor& bias,
+                                                const ConvOptions& options = {}) = 0;
+  /// y = act(conv(concat(x, x2)) + bias + residual), act none or relu.
+  /// x [n, h, w, in - second], x2 [n, h, w, second] or absent, y [n, h', w', out] with
+  /// h' = 2h (upsample2), ceil(h / stride) otherwise; residual like y or absent (may be y).
+  virtual void conv2d(const PackedConv& weights, const Tensor& x, const Tensor& x2,
+                      const Tensor& residual, Activation activation, const Tensor& y) = 0;
+
+  /// softmax(q k^T * scale) v for every row and head. `out` may be `q`.
+  virtual void attention(const AttentionRow* rows, int64_t count, int64_t heads, int64_t head_dim,
+                         float scale) = 0;
+
+  // ---- Token-wise -----------------------------------------------------------------------------
+
+  /// x [rows, d] -> (x - mean) / sqrt(var + eps), then * weight + bias ([d], both or none), then
+  /// * (1 + scale) + shift (both or none).
+  virtual void layer_norm(const Tensor& x, const Tensor& weight, const Tensor& bias,
+                          const GroupVectors& scale, const GroupVectors& shift, float eps,
+                          const Tensor& y) = 0;
+  /// x [rows, d] -> x / sqrt(mean(x^2) + eps) * weight [d].
+  virtual void rms_norm(const Tensor& x, const Tensor& weight, float eps, const Tensor& y) = 0;
+  /// 3-D rotary embedding with Wan's split of the c = head_dim / 2 adjacent pairs: c - 2 (c / 3)
+  /// temporal, c / 3 height, c / 3 width; theta_j = 10000^(-2j / dim) with dim = twice the pairs
+  /// of that axis. x [frames, height * width, heads, head_dim]; `positions[f]` is the temporal
+  /// position of frame f (any real number); angles are computed in double.
+  virtual void rope3d(const Tensor& x, const double* positions, int64_t height, int64_t width,
+                      const Tensor& y) = 0;
+  /// t[n] -> y [n, dim]: cos half, then sin half, angle t * 10000^(-i / (dim / 2)), in double.
+  virtual void timestep_embedding(const double* t, const Tensor& y) = 0;
+  /// x [rows, d] -> y [d], the mean over rows.
+  virtual void mean_rows(const Tensor& x, const Tensor& y) = 0;
+
+  // ---- Elementwise ----------------------------------------------------------------------------
+
+  /// Any shape.
+  virtual void activate(Activation activation, const Tensor& x, const Tensor& y) = 0;
+  /// tanh(x / limit) * limit.
+  virtual void tanh_clamp(const Tensor& x, float limit, const Tensor& y) = 0;
+  /// out = a * x + b * y: adding noise, blending, flow to x0.
+  virtual void axpby(float a, const Tensor& x, float b, const Tensor& y, const Tensor& out) = 0;
+  /// x [.., c] * scale [c] + shift [c]; either may be absent.
+  virtual void affine_channels(const Tensor& x, const Tensor& scale, const Tensor& shift,
+                               const Tensor& y) = 0;
+  /// x [.., ci] -> y [.., co] = matrix [co, ci] applied to the channels; for a handful of channels.
+  virtual void mix_channels(const Tensor& x, const Tensor& matrix, const Tensor& y) = 0;
+  /// Mean over all elements of (a - b)^2, accumulated in double.
+  virtual double mean_square_difference(const Tensor& a, const Tensor& b) = 0;
+
+  // ---- Moving pixels (never in place) ---------------------------------------------------------
+
+  /// x [n, h, w, c] -> y [n, 2h, 2w, c], nearest neighbour.
+  virtual void upsample2(const Tensor& x, const Tensor& y) = 0;
+  /// x [n, h, w, c] -> y [n * repeat, h * scale, w * scale, c], bilinear, pixel centres
+  /// (align_corners = false); each frame of x is used for `repeat` consecutive frames of y, where
+  /// repeat and scale follow from the shapes. `accumulate` adds to y.
+  virtual void upsample_bilinear(const Tensor& x, const Tensor& y, bool accumulate) = 0;
+  /// x [n, h, w, c] -> y [n / t, h / s, w / s, c], mean over t frames and s x s pixels, where t and
+  /// s follow from the shapes.
+  virtual void average_pool(const Tensor& x, const Tensor& y) = 0;
+  /// x [n, h, w, c] -> y [n, h / r, w / r, c * r * r], channel order c * r * r + dy * r + dx
+  /// (torch). With y viewed as tokens this is also the patch order of a patch embedding whose
+  /// weight is [d, c, 1, r, r].
+  virtual void pixel_unshuffle(const Tensor& x, const Tensor& y) = 0;
+  /// The inverse of pixel_unshuffle.
+  virtual void pixel_shuffle(const Tensor& x, const Tensor& y) = 0;
+  /// Tokens [n, h, w, r * r * c], order (dy, dx, c) with c fastest (Wan's head) ->
+  /// y [n, h * r, w * r, c].
+  virtual void unpatchify(const Tensor& x, const Tensor& y) = 0;
+  /// x [n * t, h, w, c] -> y [n, h, w, t * c]: t consecutive frames side by side, earlier first.
+  virtual void frames_to_channels(const Tensor& x, const Tensor& y) = 0;
+  /// The inverse of frames_to_channels.
+  virtual void channels_to_frames(const Tensor& x, const Tensor& y) = 0;
+  /// x [n, c, h, w] -> y [n, h, w, c], and back.
+  virtual void nchw_to_nhwc(const Tensor& x, const Tensor& y) = 0;
+  virtual void nhwc_to_nchw(const Tensor& x, const Tensor& y) = 0;
+  /// u8 x -> f32 y = x / 255 * scale + shift.
+  virtual void u8_to_f32(const Tensor& x, float scale, float shift, const Tensor& y) = 0;
+  /// f32 x -> u8 y = clamp(round((x * scale + shift) * 255), 0, 255), ties to even.
+  virtual void f32_to_u8(const Tensor& x, float scale, float shift, const Tensor& y) = 0;
+};
+
+/// backend: "reference" (plain loops, the oracle) or "cpu" (oneDNN and vectorised loops).
+/// threads: compute threads of this object, >= 1; "reference" ignores it.
+/// Throws Error for an unknown backend.
+std::unique_ptr<Ops> make_ops(const std::string& backend, int threads = 1);
+
+}  // namespace driftless
