@@ -67,8 +67,6 @@ const engine = z.strictObject({
   maxSessions: z.int().min(1).max(64).default(3),
   /** Upper limit of generated frames per second (the model's own rate also limits). */
   maxFps: z.int().min(1).max(60).default(30),
-  /** Codec of the generated track. */
-  outputCodec: z.enum(["vp8", "h264"]).default("vp8"),
   /** Start and ceiling of the generated track's bitrate. */
   bitrateBps: z.int().min(50_000).max(20_000_000).default(800_000),
 });

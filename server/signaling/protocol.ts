@@ -7,8 +7,10 @@
  */
 import type { types as ms } from "mediasoup";
 import { z } from "zod";
+import type { Preset } from "../config/presets.ts";
 import type { ErrorBody } from "../errors.ts";
-import { type TransformSettings, transformSettingsSchema } from "../transform/settings.ts";
+import { type RestyleSettings, transformSettingsSchema } from "../transform/settings.ts";
+import type { ShownVideo, TransformState } from "../transform/types.ts";
 import {
   dtlsParametersSchema,
   mediaKindSchema,
@@ -78,33 +80,25 @@ export interface Grants {
   admin: boolean;
 }
 
-/** What viewers of a participant are shown at the moment. */
-export type ShownVideo = "original" | "generated" | "none";
+export type { Preset, RestyleSettings, ShownVideo, TransformState };
 export type TrackRole = "original" | "generated";
-export type TransformState =
-  | "off"
-  | "starting"
-  | "live"
-  | "degraded"
-  | "fallback"
-  | "stopped"
-  | "failed";
 
 export interface TransformSummary {
-  state: TransformState;
+  state: TransformState | "off";
   /** Why the state is what it is, one sentence; empty when there is nothing to say. */
   reason: string;
-  settings?: TransformSettings;
+  settings: RestyleSettings | null;
   /** Median time from capture to the generated frame leaving the engine. */
-  delayMs?: number;
+  delayMs: number | null;
 }
 
 export interface TransformStatus extends TransformSummary {
   participantId: string;
-  settings: TransformSettings;
+  /** What viewers of the participant are shown at the moment. */
   video: ShownVideo;
-  fps?: number;
-  bitrateBps?: number;
+  /** Generated frames a second. */
+  fps: number;
+  bitrateBps: number;
 }
 
 export interface ParticipantInfo {
@@ -124,16 +118,6 @@ export interface IceServer {
   urls: string | string[];
   username?: string;
   credential?: string;
-}
-
-/** A style offered in the client, from config/presets.yaml. */
-export interface Preset {
-  id: string;
-  name: string;
-  prompt: string;
-  strength?: number;
-  steps?: number;
-  seed?: number;
 }
 
 export interface JoinReply {

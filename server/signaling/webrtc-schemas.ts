@@ -7,7 +7,9 @@ import { z } from "zod";
 
 const text = z.string().min(1).max(256);
 const parameters = z.record(z.string().max(64), z.union([z.string().max(512), z.number()]));
-const rtcpFeedback = z.array(z.looseObject({ type: text, parameter: z.string().max(64).optional() }));
+const rtcpFeedback = z.array(
+  z.looseObject({ type: text, parameter: z.string().max(64).optional() }),
+);
 const payloadType = z.int().min(0).max(127);
 const ssrc = z.int().min(1).max(0xffffffff);
 const kind = z.enum(["audio", "video"]);

@@ -1,0 +1,35 @@
+/** The styles offered in the client, kept in a YAML file that an operator may edit. */
+import { readFileSync } from "node:fs";
+import { parse as parseYaml } from "yaml";
+import { z } from "zod";
+import { ConfigError } from "./load.ts";
+
+const presetSchema = z.strictObject({
+  id: z.string().regex(/^[a-z0-9-]{1,40}$/),
+  name: z.string().min(1).max(40),
+  prompt: z.string().trim().min(1).max(500),
+  strength: z.number().min(0).max(1).optional(),
+  steps: z.int().min(1).max(4).optional(),
+  seed: z.int().min(0).max(0xffffffff).optional(),
+});
+
+const presetsSchema = z.strictObject({ presets: z.array(presetSchema).max(100) });
+
+export type Preset = z.output<typeof presetSchema>;
+
+/** @throws ConfigError that names the file and each wrong entry. */
+export function loadPresets(file: string): Preset[] {
+  let content: unknown;
+  try {
+    content = parseYaml(readFileSync(file, "utf8"));
+  } catch (error) {
+    throw new ConfigError([`${file}: cannot be read (${(error as Error).message})`]);
+  }
+  const result = presetsSchema.safeParse(content);
+  if (!result.success) {
+    throw new ConfigError(
+      result.error.issues.map((issue) => `${file}: ${issue.path.join(".")}: ${issue.message}`),
+    );
+  }
+  return result.data.presets;
+}
