@@ -1,0 +1,311 @@
+#include "models/causal_dit.h"
+
+#include <algorithm>
+#include <cmath>
+#include <string>
+
+#include "core/error.h"
+
+namespace driftless {
+
+namespace {
+
+std::unique_ptr<PackedLinear> take_linear(WeightSource& weights, Ops& ops, const std::string& key,
+                                          int64_t out, int64_t in) {
+  Arena arena;
+  const Tensor w = weights.take(key + ".weight", {out, in}, arena);
+  const Tensor b = weights.take(key + ".bias", {out}, arena);
+  return ops.pack_linear(w, b);
+}
+
+struct Attention {
+  std::unique_ptr<PackedLinear> q, k, v, o;
+  Tensor norm_q, norm_k;
+};
+
+Attention take_attention(WeightSource& weights, Ops& ops, Arena& parameters,
+                         const std::string& key, int64_t d) {
+  Attention a;
+  a.q = take_linear(weights, ops, key + ".q", d, d);
+  a.k = take_linear(weights, ops, key + ".k", d, d);
+  a.v = take_linear(weights, ops, key + ".v", d, d);
+  a.o = take_linear(weights, ops, key + ".o", d, d);
+  a.norm_q = weights.take(key + ".norm_q.weight", {d}, parameters);
+  a.norm_k = weights.take(key + ".norm_k.weight", {d}, parameters);
+  return a;
+}
+
+}  // namespace
+
+struct CausalDit::Block {
+  Tensor modulation;  // [6 * d]
+  Attention self, cross;
+  Tensor norm3_weight, norm3_bias;
+  std::unique_ptr<PackedLinear> ffn0, ffn2;
+};
+
+// The tensors of one forward; they live in the scratch arena.
+struct CausalDit::Batch {
+  const DitRow* rows = nullptr;
+  int64_t count = 0;
+  int64_t frames = 0;  // of all rows
+  int64_t height = 0, width = 0;  // in tokens
+  int64_t tokens = 0;  // of all rows
+  double* timesteps = nullptr;        // [frames]
+  double* query_positions = nullptr;  // [frames]
+  double* key_positions = nullptr;    // [frames]
+  AttentionRow* attention = nullptr;  // [count]
+  Tensor x;                           // [tokens, d], the residual stream
+  Tensor normed, q, k, v;             // [tokens, d]
+  Tensor hidden;                      // [tokens, ffn]
+  Tensor e;                           // [frames, d]
+  Tensor e0;                          // [frames, 6 * d]
+  Tensor modulation;                  // [frames, 6 * d], e0 plus the block's own
+
+  GroupVectors vector(int64_t index, int64_t d) const {
+    return GroupVectors{modulation.f32() + index * d, frames, 6 * d};
+  }
+};
+
+CausalDit::~CausalDit() = default;
+
+CausalDit::CausalDit(const DitConfig& config, WeightSource& weights, Ops& ops)
+    : config_(config), ops_(ops) {
+  const int64_t d = config.dim;
+  DL_CHECK(config.heads > 0 && d % config.heads == 0 && config.head_dim() % 2 == 0, "dit.heads",
+           "a divisor of dim " + std::to_string(d) + " with an even quotient", config.heads);
+  const int64_t p = config.patch;
+  Arena arena;
+  const Tensor patch_weight =
+      weights.take("patch_embedding.weight", {d, config.in_channels, 1, p, p}, arena);
+  const Tensor patch_bias = weights.take("patch_embedding.bias", {d}, arena);
+  patch_ = ops.pack_linear(patch_weight.reshape({d, config.in_channels * p * p}), patch_bias);
+  text0_ = take_linear(weights, ops, "text_embedding.0", d, config.text_dim);
+  text2_ = take_linear(weights, ops, "text_embedding.2", d, d);
+  time0_ = take_linear(weights, ops, "time_embedding.0", d, config.freq_dim);
+  time2_ = take_linear(weights, ops, "time_embedding.2", d, d);
+  time_projection_ = take_linear(weights, ops, "time_projection.1", 6 * d, d);
+  for (int64_t i = 0; i < config.layers; ++i) {
+    const std::string key = "blocks." + std::to_string(i);
+    Block block;
+    block.modulation = weights.take(key + ".modulation", {1, 6, d}, parameters_).reshape({6 * d});
+    block.self = take_attention(weights, ops, parameters_, key + ".self_attn", d);
+    block.cross = take_attention(weights, ops, parameters_, key + ".cross_attn", d);
+    block.norm3_weight = weights.take(key + ".norm3.weight", {d}, parameters_);
+    block.norm3_bias = weights.take(key + ".norm3.bias", {d}, parameters_);
+    block.ffn0 = take_linear(weights, ops, key + ".ffn.0", config.ffn, d);
+    block.ffn2 = take_linear(weights, ops, key + ".ffn.2", d, config.ffn);
+    blocks_.push_back(std::move(block));
+  }
+  head_modulation_ = weights.take("head.modulation", {1, 2, d}, parameters_).reshape({2, d});
+  head_ = take_linear(weights, ops, "head.head", config.out_channels * p * p, d);
+}
+
+std::shared_ptr<const PromptKv> CausalDit::encode_prompt(const Tensor& text, const Trace& trace) {
+  const ArenaScope scope(scratch_);
+  const int64_t n = config_.text_len, d = config_.dim;
+  DL_CHECK_EQ("text embeddings", (Shape{n, config_.text_dim}), text.shape());
+  const Tensor hidden = scratch_.tensor({n, d});
+  const Tensor context = scratch_.tensor({n, d});
+  LinearEpilogue gelu;
+  gelu.activation = Activation::gelu_tanh;
+  ops_.linear(*text0_, text, hidden, gelu);
+  ops_.linear(*text2_, hidden, context);
+  if (trace) trace("context", -1, context);
+  auto prompt = std::make_shared<PromptKv>();
+  prompt->layers.resize(blocks_.size());
+  for (size_t i = 0; i < blocks_.size(); ++i) {
+    PromptKv::Layer& layer = prompt->layers[i];
+    layer.k.resize(static_cast<size_t>(n * d));
+    layer.v.resize(static_cast<size_t>(n * d));
+    const Tensor k({n, d}, layer.k.data()), v({n, d}, layer.v.data());
+    ops_.linear(*blocks_[i].cross.k, context, k);
+    ops_.rms_norm(k, blocks_[i].cross.norm_k, config_.eps, k);
+    ops_.linear(*blocks_[i].cross.v, context, v);
+    if (trace) trace("cross_k", static_cast<int64_t>(i), k);
+  }
+  return prompt;
+}
+
+void CausalDit::embed_time(Batch& batch, const Trace& trace) {
+  const int64_t d = config_.dim;
+  const Tensor sinusoid = scratch_.tensor({batch.frames, config_.freq_dim});
+  const Tensor hidden = scratch_.tensor({1, d});
+  ops_.timestep_embedding(batch.timesteps, sinusoid);
+  batch.e = scratch_.tensor({batch.frames, d});
+  batch.e0 = scratch_.tensor({batch.frames, 6 * d});
+  LinearEpilogue silu;
+  silu.activation = Activation::silu;
+  // Frame by frame: a matrix library may sum a batch of one in another order than a batch of
+  // many, and a session's picture must not depend on who shares its batch.
+  for (int64_t f = 0; f < batch.frames; ++f) {
+    const Tensor e = batch.e.slice(f, f + 1);
+    ops_.linear(*time0_, sinusoid.slice(f, f + 1), hidden, silu);
+    ops_.linear(*time2_, hidden, e);
+    ops_.activate(Activation::silu, e, hidden);
+    ops_.linear(*time_projection_, hidden, batch.e0.slice(f, f + 1));
+  }
+  if (trace) {
+    trace("sinusoid", -1, sinusoid);
+    trace("e", -1, batch.e);
+    trace("e0", -1, batch.e0);
+  }
+}
+
+void CausalDit::self_attention(int64_t layer, Batch& batch, const Trace& trace) {
+  const Block& block = blocks_[static_cast<size_t>(layer)];
+  const int64_t d = config_.dim, heads = config_.heads, head_dim = config_.head_dim();
+  ops_.layer_norm(batch.x, {}, {}, batch.vector(1, d), batch.vector(0, d), config_.eps,
+                  batch.normed);
+  if (trace) trace("sa_in", layer, batch.normed);
+  ops_.linear(*block.self.q, batch.normed, batch.q);
+  ops_.linear(*block.self.k, batch.normed, batch.k);
+  ops_.linear(*block.self.v, batch.normed, batch.v);
+  ops_.rms_norm(batch.q, block.self.norm_q, config_.eps, batch.q);
+  ops_.rms_norm(batch.k, block.self.norm_k, config_.eps, batch.k);
+  const int64_t per_frame = batch.height * batch.width;
+  const Shape split{batch.frames, per_frame, heads, head_dim};
+  const Tensor q = batch.q.reshape(split), k = batch.k.reshape(split);
+  ops_.rope3d(q, batch.query_positions, batch.height, batch.width, q);
+  ops_.rope3d(k, batch.key_positions, batch.height, batch.width, k);
+  int64_t token = 0;
+  for (int64_t r = 0; r < batch.count; ++r) {
+    const int64_t tokens = batch.rows[r].frames * per_frame;
+    const KvView view = batch.rows[r].cache->append(
+        static_cast<int>(layer), batch.k.f32() + token * d, batch.v.f32() + token * d,
+        static_cast<int>(tokens));
+    float* at = batch.q.f32() + token * d;
+    batch.attention[r] = AttentionRow{at, view.k, view.v, at, tokens, view.tokens};
+    token += tokens;
+  }
+  const float scale = 1.0f / std::sqrt(static_cast<float>(head_dim));
+  ops_.attention(batch.attention, batch.count, heads, head_dim, scale);
+  if (trace) {
+    ops_.linear(*block.self.o, batch.q, batch.normed);
+    trace("self_attn", layer, batch.normed);
+  }
+  LinearEpilogue add;
+  add.residual = batch.x;
+  add.gate = batch.vector(2, d);
+  ops_.linear(*block.self.o, batch.q, batch.x, add);
+}
+
+void CausalDit::cross_attention(int64_t layer, Batch& batch, const Trace& trace) {
+  const Block& block = blocks_[static_cast<size_t>(layer)];
+  const int64_t d = config_.dim, heads = config_.heads, head_dim = config_.head_dim();
+  ops_.layer_norm(batch.x, block.norm3_weight, block.norm3_bias, {}, {}, config_.eps,
+                  batch.normed);
+  ops_.linear(*block.cross.q, batch.normed, batch.q);
+  ops_.rms_norm(batch.q, block.cross.norm_q, config_.eps, batch.q);
+  int64_t token = 0;
+  for (int64_t r = 0; r < batch.count; ++r) {
+    const int64_t tokens = batch.rows[r].frames * batch.height * batch.width;
+    const PromptKv::Layer& prompt = batch.rows[r].prompt->layers[static_cast<size_t>(layer)];
+    float* at = batch.q.f32() + token * d;
+    batch.attention[r] =
+        AttentionRow{at, prompt.k.data(), prompt.v.data(), at, tokens, config_.text_len};
+    token += tokens;
+  }
+  const float scale = 1.0f / std::sqrt(static_cast<float>(head_dim));
+  ops_.attention(batch.attention, batch.count, heads, head_dim, scale);
+  if (trace) {
+    ops_.linear(*block.cross.o, batch.q, batch.normed);
+    trace("cross_attn", layer, batch.normed);
+  }
+  LinearEpilogue add;
+  add.residual = batch.x;
+  ops_.linear(*block.cross.o, batch.q, batch.x, add);
+}
+
+void CausalDit::feed_forward(int64_t layer, Batch& batch, const Trace& trace) {
+  const Block& block = blocks_[static_cast<size_t>(layer)];
+  const int64_t d = config_.dim;
+  ops_.layer_norm(batch.x, {}, {}, batch.vector(4, d), batch.vector(3, d), config_.eps,
+                  batch.normed);
+  LinearEpilogue gelu;
+  gelu.activation = Activation::gelu_tanh;
+  ops_.linear(*block.ffn0, batch.normed, batch.hidden, gelu);
+  if (trace) {
+    ops_.linear(*block.ffn2, batch.hidden, batch.normed);
+    trace("ffn", layer, batch.normed);
+  }
+  LinearEpilogue add;
+  add.residual = batch.x;
+  add.gate = batch.vector(5, d);
+  ops_.linear(*block.ffn2, batch.hidden, batch.x, add);
+}
+
+void CausalDit::head(Batch& batch, const Tensor& y, const Trace& trace) {
+  const int64_t d = config_.dim;
+  const Tensor shift = scratch_.tensor({batch.frames, d});
+  const Tensor scale = scratch_.tensor({batch.frames, d});
+  ops_.affine_channels(batch.e, {}, head_modulation_.at(0), shift);
+  ops_.affine_channels(batch.e, {}, head_modulation_.at(1), scale);
+  ops_.layer_norm(batch.x, {}, {}, GroupVectors{scale.f32(), batch.frames, d},
+                  GroupVectors{shift.f32(), batch.frames, d}, config_.eps, batch.normed);
+  const int64_t out = config_.out_channels * config_.patch * config_.patch;
+  const Tensor tokens = scratch_.tensor({batch.tokens, out});
+  ops_.linear(*head_, batch.normed, tokens);
+  if (trace) trace("head", -1, tokens);
+  ops_.unpatchify(tokens.reshape({batch.frames, batch.height, batch.width, out}), y);
+}
+
+void CausalDit::forward(const DitRow* rows, int64_t count, const Tensor& x, const Tensor& y,
+                        const Trace& trace) {
+  const ArenaScope scope(scratch_);
+  const int64_t d = config_.dim, p = config_.patch;
+  Batch batch;
+  batch.rows = rows;
+  batch.count = count;
+  for (int64_t r = 0; r < count; ++r) batch.frames += rows[r].frames;
+  DL_CHECK(x.rank() == 4 && x.dim(0) == batch.frames && x.dim(1) % p == 0 && x.dim(2) % p == 0 &&
+               x.dim(3) == config_.in_channels,
+           "dit input",
+           "[" + std::to_string(batch.frames) + ", multiple of " + std::to_string(p) +
+               ", multiple of " + std::to_string(p) + ", " + std::to_string(config_.in_channels) +
+               "]",
+           x.shape());
+  batch.height = x.dim(1) / p;
+  batch.width = x.dim(2) / p;
+  batch.tokens = batch.frames * batch.height * batch.width;
+  const size_t doubles = static_cast<size_t>(batch.frames) * sizeof(double);
+  batch.timesteps = static_cast<double*>(scratch_.allocate(doubles));
+  batch.query_positions = static_cast<double*>(scratch_.allocate(doubles));
+  batch.key_positions = static_cast<double*>(scratch_.allocate(doubles));
+  batch.attention = static_cast<AttentionRow*>(
+      scratch_.allocate(static_cast<size_t>(count) * sizeof(AttentionRow)));
+  int64_t frame = 0;
+  for (int64_t r = 0; r < count; ++r) {
+    for (int64_t f = 0; f < rows[r].frames; ++f, ++frame) {
+      batch.timesteps[frame] = rows[r].timesteps[f];
+      batch.query_positions[frame] = rows[r].cache->query_position() + static_cast<double>(f);
+      batch.key_positions[frame] = rows[r].cache->key_position() + static_cast<double>(f);
+    }
+  }
+  const Shape wide{batch.tokens, d};
+  batch.x = scratch_.tensor(wide);
+  batch.normed = scratch_.tensor(wide);
+  batch.q = scratch_.tensor(wide);
+  batch.k = scratch_.tensor(wide);
+  batch.v = scratch_.tensor(wide);
+  batch.hidden = scratch_.tensor({batch.tokens, config_.ffn});
+  batch.modulation = scratch_.tensor({batch.frames, 6 * d});
+
+  const Tensor patches =
+      scratch_.tensor({batch.frames, batch.height, batch.width, config_.in_channels * p * p});
+  ops_.pixel_unshuffle(x, patches);
+  ops_.linear(*patch_, patches.reshape({batch.tokens, config_.in_channels * p * p}), batch.x);
+  if (trace) trace("patch_embedding", -1, batch.x);
+  embed_time(batch, trace);
+  for (int64_t layer = 0; layer < config_.layers; ++layer) {
+    ops_.affine_channels(batch.e0, {}, blocks_[static_cast<size_t>(layer)].modulation,
+                         batch.modulation);
+    self_attention(layer, batch, trace);
+    cross_attention(layer, batch, trace);
+    feed_forward(layer, batch, trace);
+    if (trace) trace("out", layer, batch.x);
+  }
+  head(batch, y, trace);
+}
+
+}  // namespace driftless

@@ -1,0 +1,30 @@
+#pragma once
+
+// The transformer's view of one row's memory of past latent frames. What is kept, where, and at
+// which position is the streaming layer's business.
+
+namespace driftless {
+
+// Keys and values that a row's queries attend over: [tokens, heads, head_dim] each, contiguous.
+struct KvView {
+  const float* k = nullptr;
+  const float* v = nullptr;
+  int tokens = 0;
+};
+
+class KvCache {
+ public:
+  virtual ~KvCache() = default;
+
+  // Temporal RoPE position of the chunk's first frame, for its queries and for the keys handed to
+  // append(). They differ where a cache stores keys without their temporal rotation.
+  virtual int query_position() const = 0;
+  virtual int key_position() const = 0;
+
+  // Takes the chunk's keys and values of one layer ([tokens, heads * head_dim], keys after RMS norm
+  // and RoPE at key_position()) and returns everything to attend over, the chunk included. The view
+  // is valid until the next append().
+  virtual KvView append(int layer, const float* k, const float* v, int tokens) = 0;
+};
+
+}  // namespace driftless

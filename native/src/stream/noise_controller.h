@@ -1,0 +1,48 @@
+#pragma once
+
+// The motion-aware noise controller: the faster the picture moves, the less noise is mixed in, so
+// that moving structure survives.
+
+#include <cstddef>
+#include <cstdint>
+#include <vector>
+
+namespace driftless {
+
+struct NoiseControllerConfig {
+  double noise_scale = 0.8;    // for a still picture
+  double motion_range = 0.1;   // how much the fastest motion takes off
+  double motion_sigma = 0.2;   // rms frame difference (pixels in [-1, 1]) that counts as fastest
+  double smoothing = 0.9;      // weight of the new value
+  double carry = 0.1;          // weight of the value before; not 1 - 0.9, which is not 0.1 in binary
+  double timestep_offset = -100;  // added to 1000 * noise_scale for the timestep
+};
+
+class NoiseController {
+ public:
+  explicit NoiseController(const NoiseControllerConfig& config);
+
+  // What one chunk asked for.
+  struct Decision {
+    std::vector<float> r;      // rms difference of each frame to the one before
+    float d = 0;               // clamp(max r / motion_sigma, 0, 1)
+    double noise_scale = 0;    // smoothed
+    double timestep = 0;       // 1000 * noise_scale + offset, exact
+    int step = 0;              // the same truncated as the public implementation does
+  };
+
+  // Measures `frames` consecutive frames of `values` bytes each. `previous` is the frame before
+  // the first; where there is none (start of a stream) pass nullptr: its difference counts as 0.
+  Decision next(const uint8_t* previous, const uint8_t* frames, size_t frame_count, size_t values);
+
+  double noise_scale() const { return noise_scale_; }
+
+ private:
+  NoiseControllerConfig config_;
+  double noise_scale_;
+};
+
+// sqrt(mean((a - b)^2)) of two frames of bytes read as pixels b / 127.5 - 1.
+float frame_difference(const uint8_t* a, const uint8_t* b, size_t values);
+
+}  // namespace driftless

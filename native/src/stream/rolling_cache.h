@@ -1,0 +1,67 @@
+#pragma once
+
+// The key/value memory of live sessions. Slots 0..sinks-1 hold the first frames of the stream as
+// anchors; the others roll. Against the public implementation:
+// - keys are stored without their temporal rotation and rotated when read, at positions relative to
+//   the ring (sinks 0, 1, ..., then the rolling frames by age, the newest last), so a stream has no
+//   longest length and never jumps in position;
+// - a sink is refreshed only once the ring is full, so an empty slot is never taken for a bad sink,
+//   and it is refreshed with the frame that would be lost, so the rolling window keeps its length.
+
+#include <cstdint>
+#include <vector>
+
+#include "models/kv_cache.h"
+
+namespace driftless {
+
+struct RollingConfig {
+  int tokens_per_frame = 0;
+  int kv_frames = 0;
+  int sink_frames = 0;        // less than kv_frames
+  float sink_threshold = -1;  // similarity under which a sink is refreshed; -1 turns it off
+  int layers = 0;
+  int heads = 0;
+  int head_dim = 0;
+};
+
+// One row of one session, all layers. Chunks of one latent frame. Copyable, so that a row that
+// joins later can start from another row's memory.
+class RollingCache : public KvCache {
+ public:
+  // Throws Error when the configuration has no rolling slot.
+  explicit RollingCache(const RollingConfig& config);
+
+  int query_position() const override { return position_of(slot()); }
+  int key_position() const override { return 0; }
+  KvView append(int layer, const float* k, const float* v, int tokens) override;
+
+  // Ends a chunk: the next append() belongs to a new frame.
+
+  void finish() { ++frames_; }
+
+  // Frames seen, and the slot that the current frame is written to.
+  int64_t frames() const { return frames_; }
+  int slot() const;
+  // Slots that hold a frame, the current one included.
+  int valid_slots() const;
+  // Position of a slot relative to the ring, 0..kv_frames-1.
+  int position_of(int slot) const;
+
+ private:
+  struct Layer {
+    std::vector<float> k, v;  // [kv_frames * tokens_per_frame, heads * head_dim]
+  };
+
+  void promote(Layer& layer, const float* k, const float* v);
+  void rotate(const Layer& layer);
+
+  RollingConfig config_;
+  int temporal_pairs_;
+  int64_t frames_ = 0;
+  std::vector<float> cos_, sin_;  // [kv_frames, 2 * temporal_pairs], sine with alternating sign
+  std::vector<Layer> layers_;
+  std::vector<float> rotated_;  // keys of the layer read last
+};
+
+}  // namespace driftless
