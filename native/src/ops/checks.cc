@@ -1,0 +1,279 @@
+#include "ops/checks.h"
+
+#include "core/error.h"
+
+namespace driftless {
+namespace checks {
+
+namespace {
+
+void f32(const std::string& what, const Tensor& x) {
+  DL_CHECK(x.present(), what, "an f32 tensor", "an absent tensor");
+  if (x.dtype() != DType::f32) throw Error(what + " dtype", "f32", dtype_name(x.dtype()));
+}
+
+void rank(const std::string& what, const Tensor& x, int expected) {
+  f32(what, x);
+  DL_CHECK_EQ(what + " rank of shape " + x.shape().text(), expected, x.rank());
+}
+
+void shape(const std::string& what, const Shape& expected, const Tensor& x) {
+  f32(what, x);
+  DL_CHECK_EQ(what + " shape", expected, x.shape());
+}
+
+void not_same(const std::string& what, const Tensor& x, const Tensor& y) {
+  DL_CHECK(x.data() != y.data() || x.count() == 0, what + " output", "memory of its own",
+           "its input's memory");
+}
+
+/// Rows per vector, after checking that groups divide the rows.
+int64_t group_rows(const std::string& what, const GroupVectors& vectors, int64_t rows,
+                   int64_t width) {
+  if (vectors.data == nullptr) return 0;
+  DL_CHECK(vectors.groups > 0 && rows % vectors.groups == 0, what + " groups",
+           "a divisor of " + std::to_string(rows) + " rows", vectors.groups);
+  DL_CHECK(vectors.groups == 1 || vectors.stride >= width, what + " stride",
+           "at least " + std::to_string(width), vectors.stride);
+  return rows / vectors.groups;
+}
+
+int64_t factor(const std::string& what, int64_t small, int64_t large) {
+  DL_CHECK(small > 0 && large % small == 0, what, "a multiple of " + std::to_string(small), large);
+  return large / small;
+}
+
+}  // namespace
+
+void pack_linear(const Tensor& weight, const Tensor& bias) {
+  rank("linear weight", weight, 2);
+  if (bias.present()) shape("linear bias", {weight.dim(0)}, bias);
+}
+
+LinearSizes linear(const PackedLinear& weights, const Tensor& x, const Tensor& y,
+                   const LinearEpilogue& epilogue) {
+  rank("linear input", x, 2);
+  const LinearSizes sizes = {x.dim(0), weights.in(), weights.out(),
+                             group_rows("linear gate", epilogue.gate, x.dim(0), weights.out())};
+  DL_CHECK_EQ("linear input width", sizes.in, x.dim(1));
+  shape("linear output", {sizes.rows, sizes.out}, y);
+  not_same("linear", x, y);
+  if (epilogue.residual.present()) {
+    shape("linear residual", {sizes.rows, sizes.out}, epilogue.residual);
+  } else {
+    DL_CHECK(epilogue.gate.data == nullptr, "linear gate", "a residual with it", "none");
+  }
+  return sizes;
+}
+
+void pack_conv(const Tensor& weight, const Tensor& bias, const ConvOptions& options) {
+  rank("conv weight", weight, 4);
+  const int64_t kernel = weight.dim(2);
+  DL_CHECK(kernel == weight.dim(3) && (kernel == 1 || kernel == 3), "conv kernel", "1x1 or 3x3",
+           std::to_string(kernel) + "x" + std::to_string(weight.dim(3)));
+  if (bias.present()) shape("conv bias", {weight.dim(0)}, bias);
+  DL_CHECK(options.stride == 1 || options.stride == 2, "conv stride", "1 or 2", options.stride);
+  DL_CHECK(!options.upsample2 || options.stride == 1, "conv stride with upsample2", "1",
+           options.stride);
+  const int64_t second = options.second_input_channels;
+  DL_CHECK(second >= 0 && second < weight.dim(1), "conv second input channels",
+           "0.." + std::to_string(weight.dim(1) - 1), second);
+}
+
+ConvSizes conv2d(const PackedConv& weights, const Tensor& x, const Tensor& x2,
+                 const Tensor& residual, Activation activation, const Tensor& y) {
+  rank("conv input", x, 4);
+  ConvSizes sizes = {};
+  sizes.n = x.dim(0);
+  sizes.h = x.dim(1);
+  sizes.w = x.dim(2);
+  sizes.second = weights.options().second_input_channels;
+  sizes.first = weights.in() - sizes.second;
+  sizes.out = weights.out();
+  DL_CHECK_EQ("conv input channels", sizes.first, x.dim(3));
+  if (sizes.second > 0) {
+    shape("conv second input", {sizes.n, sizes.h, sizes.w, sizes.second}, x2);
+    not_same("conv", x2, y);
+  } else {
+    DL_CHECK(!x2.present(), "conv second input", "none", x2.shape());
+  }
+  const int64_t stride = weights.options().stride;
+  const int64_t up = weights.options().upsample2 ? 2 : 1;
+  sizes.out_h = (sizes.h * up + stride - 1) / stride;
+  sizes.out_w = (sizes.w * up + stride - 1) / stride;
+  const Shape out = {sizes.n, sizes.out_h, sizes.out_w, sizes.out};
+  shape("conv output", out, y);
+  not_same("conv", x, y);
+  if (residual.present()) shape("conv residual", out, residual);
+  DL_CHECK(activation == Activation::none || activation == Activation::relu, "conv activation",
+           "none or relu", static_cast<int>(activation));
+  return sizes;
+}
+
+void attention(const AttentionRow* rows, int64_t count, int64_t heads, int64_t head_dim) {
+  DL_CHECK(heads > 0, "attention heads", "at least 1", heads);
+  DL_CHECK(head_dim > 0, "attention head_dim", "at least 1", head_dim);
+  for (int64_t row = 0; row < count; ++row) {
+    const AttentionRow& r = rows[row];
+    const std::string where = "attention row " + std::to_string(row);
+    DL_CHECK(r.q != nullptr && r.k != nullptr && r.v != nullptr && r.out != nullptr, where,
+             "q, k, v and out", "a null pointer");
+    DL_CHECK(r.queries >= 0, where + " queries", "0 or more", r.queries);
+    DL_CHECK(r.keys >= 1, where + " keys", "at least 1", r.keys);
+  }
+}
+
+RowSizes layer_norm(const Tensor& x, const Tensor& weight, const Tensor& bias,
+                    const GroupVectors& scale, const GroupVectors& shift, const Tensor& y) {
+  rank("layer_norm input", x, 2);
+  shape("layer_norm output", x.shape(), y);
+  const RowSizes sizes = {x.dim(0), x.dim(1)};
+  DL_CHECK_EQ("layer_norm bias present", weight.present(), bias.present());
+  if (weight.present()) {
+    shape("layer_norm weight", {sizes.width}, weight);
+    shape("layer_norm bias", {sizes.width}, bias);
+  }
+  DL_CHECK_EQ("layer_norm shift present", scale.data != nullptr, shift.data != nullptr);
+  const int64_t scale_rows = group_rows("layer_norm scale", scale, sizes.rows, sizes.width);
+  const int64_t shift_rows = group_rows("layer_norm shift", shift, sizes.rows, sizes.width);
+  DL_CHECK_EQ("layer_norm rows per shift", scale_rows, shift_rows);
+  return sizes;
+}
+
+RowSizes rms_norm(const Tensor& x, const Tensor& weight, const Tensor& y) {
+  rank("rms_norm input", x, 2);
+  shape("rms_norm weight", {x.dim(1)}, weight);
+  shape("rms_norm output", x.shape(), y);
+  return {x.dim(0), x.dim(1)};
+}
+
+RowSizes timestep_embedding(const Tensor& y) {
+  rank("timestep_embedding output", y, 2);
+  DL_CHECK(y.dim(1) % 2 == 0, "timestep_embedding width", "an even number", y.dim(1));
+  return {y.dim(0), y.dim(1)};
+}
+
+RowSizes mean_rows(const Tensor& x, const Tensor& y) {
+  rank("mean_rows input", x, 2);
+  DL_CHECK(x.dim(0) > 0, "mean_rows rows", "at least 1", x.dim(0));
+  shape("mean_rows output", {x.dim(1)}, y);
+  return {x.dim(0), x.dim(1)};
+}
+
+RowSizes affine_channels(const Tensor& x, const Tensor& scale, const Tensor& shift,
+                         const Tensor& y) {
+  same_shape("affine_channels", x, y);
+  const int64_t width = x.dim(-1);
+  if (scale.present()) shape("affine_channels scale", {width}, scale);
+  if (shift.present()) shape("affine_channels shift", {width}, shift);
+  return {width == 0 ? 0 : x.count() / width, width};
+}
+
+MixSizes mix_channels(const Tensor& x, const Tensor& matrix, const Tensor& y) {
+  f32("mix_channels input", x);
+  rank("mix_channels matrix", matrix, 2);
+  f32("mix_channels output", y);
+  const MixSizes sizes = {matrix.dim(1) == 0 ? 0 : x.count() / matrix.dim(1), matrix.dim(1),
+                          matrix.dim(0)};
+  DL_CHECK_EQ("mix_channels input channels", sizes.in, x.dim(-1));
+  DL_CHECK_EQ("mix_channels output channels", sizes.out, y.dim(-1));
+  DL_CHECK_EQ("mix_channels output elements", sizes.rows * sizes.out, y.count());
+  not_same("mix_channels", x, y);
+  return sizes;
+}
+
+RopeSizes rope3d(const Tensor& x, int64_t height, int64_t width, const Tensor& y) {
+  rank("rope3d input", x, 4);
+  shape("rope3d output", x.shape(), y);
+  DL_CHECK_EQ("rope3d tokens per frame", height * width, x.dim(1));
+  DL_CHECK(x.dim(3) % 2 == 0, "rope3d head_dim", "an even number", x.dim(3));
+  const int64_t pairs = x.dim(3) / 2;
+  const int64_t third = pairs / 3;
+  return {x.dim(0), height, width, x.dim(2), x.dim(3), pairs - 2 * third, third, third};
+}
+
+int64_t same_shape(const char* what, const Tensor& x, const Tensor& y) {
+  f32(std::string(what) + " input", x);
+  shape(std::string(what) + " output", x.shape(), y);
+  return x.count();
+}
+
+PixelSizes upsample2(const Tensor& x, const Tensor& y) {
+  rank("upsample2 input", x, 4);
+  shape("upsample2 output", {x.dim(0), 2 * x.dim(1), 2 * x.dim(2), x.dim(3)}, y);
+  not_same("upsample2", x, y);
+  return {x.dim(0), x.dim(1), x.dim(2), x.dim(3), 1, 2};
+}
+
+PixelSizes upsample_bilinear(const Tensor& x, const Tensor& y) {
+  rank("upsample_bilinear input", x, 4);
+  rank("upsample_bilinear output", y, 4);
+  const int64_t repeat = factor("upsample_bilinear output frames", x.dim(0), y.dim(0));
+  const int64_t scale = factor("upsample_bilinear output height", x.dim(1), y.dim(1));
+  shape("upsample_bilinear output",
+        {x.dim(0) * repeat, x.dim(1) * scale, x.dim(2) * scale, x.dim(3)}, y);
+  not_same("upsample_bilinear", x, y);
+  return {x.dim(0), x.dim(1), x.dim(2), x.dim(3), repeat, scale};
+}
+
+PixelSizes average_pool(const Tensor& x, const Tensor& y) {
+  rank("average_pool input", x, 4);
+  rank("average_pool output", y, 4);
+  const int64_t frames = factor("average_pool input frames", y.dim(0), x.dim(0));
+  const int64_t scale = factor("average_pool input height", y.dim(1), x.dim(1));
+  shape("average_pool input", {y.dim(0) * frames, y.dim(1) * scale, y.dim(2) * scale, y.dim(3)}, x);
+  not_same("average_pool", x, y);
+  return {x.dim(0), x.dim(1), x.dim(2), x.dim(3), frames, scale};
+}
+
+PixelSizes pixel_unshuffle(const Tensor& x, const Tensor& y) {
+  rank("pixel_unshuffle picture", x, 4);
+  rank("pixel_unshuffle blocks", y, 4);
+  const int64_t scale = factor("pixel_unshuffle picture height", y.dim(1), x.dim(1));
+  shape("pixel_unshuffle blocks",
+        {x.dim(0), x.dim(1) / scale, x.dim(2) / scale, x.dim(3) * scale * scale}, y);
+  DL_CHECK_EQ("pixel_unshuffle picture width", y.dim(2) * scale, x.dim(2));
+  not_same("pixel_unshuffle", x, y);
+  return {x.dim(0), x.dim(1), x.dim(2), x.dim(3), 1, scale};
+}
+
+PixelSizes unpatchify(const Tensor& x, const Tensor& y) {
+  rank("unpatchify tokens", x, 4);
+  rank("unpatchify picture", y, 4);
+  const int64_t scale = factor("unpatchify picture height", x.dim(1), y.dim(1));
+  shape("unpatchify picture", {x.dim(0), x.dim(1) * scale, x.dim(2) * scale, y.dim(3)}, y);
+  DL_CHECK_EQ("unpatchify token width", scale * scale * y.dim(3), x.dim(3));
+  not_same("unpatchify", x, y);
+  return {x.dim(0), x.dim(1), x.dim(2), y.dim(3), 1, scale};
+}
+
+PixelSizes frames_to_channels(const Tensor& separate, const Tensor& merged) {
+  rank("separate frames", separate, 4);
+  rank("merged frames", merged, 4);
+  const int64_t frames = factor("number of separate frames", merged.dim(0), separate.dim(0));
+  shape("merged frames",
+        {separate.dim(0) / frames, separate.dim(1), separate.dim(2), frames * separate.dim(3)},
+        merged);
+  not_same("frames_to_channels", separate, merged);
+  return {merged.dim(0), merged.dim(1), merged.dim(2), separate.dim(3), frames, 1};
+}
+
+PixelSizes planar(const Tensor& planar, const Tensor& interleaved) {
+  rank("planar picture", planar, 4);
+  shape("channels-last picture", {planar.dim(0), planar.dim(2), planar.dim(3), planar.dim(1)},
+        interleaved);
+  not_same("planar conversion", planar, interleaved);
+  return {planar.dim(0), planar.dim(2), planar.dim(3), planar.dim(1), 1, 1};
+}
+
+int64_t u8_f32(const Tensor& bytes, const Tensor& floats) {
+  f32("float picture", floats);
+  DL_CHECK(bytes.present(), "byte picture", "a u8 tensor", "an absent tensor");
+  if (bytes.dtype() != DType::u8)
+    throw Error("byte picture dtype", "u8", dtype_name(bytes.dtype()));
+  DL_CHECK_EQ("byte picture elements", floats.count(), bytes.count());
+  return floats.count();
+}
+
+}  // namespace checks
+}  // namespace driftless

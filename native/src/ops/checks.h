@@ -1,0 +1,74 @@
+#pragma once
+
+#include "ops/ops.h"
+
+namespace driftless {
+namespace checks {
+
+/// Argument checks shared by all backends, so that the same mistake gives the same message
+/// everywhere. Each throws Error and otherwise returns the sizes the kernel needs.
+
+struct LinearSizes {
+  int64_t rows, in, out;
+  int64_t gate_rows;  ///< Rows of one gate vector (0 without a gate).
+};
+void pack_linear(const Tensor& weight, const Tensor& bias);
+LinearSizes linear(const PackedLinear& weights, const Tensor& x, const Tensor& y,
+                   const LinearEpilogue& epilogue);
+
+struct ConvSizes {
+  int64_t n, h, w;             ///< Of the inputs.
+  int64_t out_h, out_w;        ///< Of the output.
+  int64_t first, second, out;  ///< Channels of x, x2, y.
+};
+void pack_conv(const Tensor& weight, const Tensor& bias, const ConvOptions& options);
+ConvSizes conv2d(const PackedConv& weights, const Tensor& x, const Tensor& x2,
+                 const Tensor& residual, Activation activation, const Tensor& y);
+
+void attention(const AttentionRow* rows, int64_t count, int64_t heads, int64_t head_dim);
+
+struct RowSizes {
+  int64_t rows, width;
+};
+RowSizes layer_norm(const Tensor& x, const Tensor& weight, const Tensor& bias,
+                    const GroupVectors& scale, const GroupVectors& shift, const Tensor& y);
+RowSizes rms_norm(const Tensor& x, const Tensor& weight, const Tensor& y);
+RowSizes timestep_embedding(const Tensor& y);
+RowSizes mean_rows(const Tensor& x, const Tensor& y);
+RowSizes affine_channels(const Tensor& x, const Tensor& scale, const Tensor& shift,
+                         const Tensor& y);
+struct MixSizes {
+  int64_t rows, in, out;
+};
+MixSizes mix_channels(const Tensor& x, const Tensor& matrix, const Tensor& y);
+
+/// Pairs of each axis and the sizes of x [frames, height * width, heads, head_dim].
+struct RopeSizes {
+  int64_t frames, height, width, heads, head_dim;
+  int64_t pairs_t, pairs_h, pairs_w;
+};
+RopeSizes rope3d(const Tensor& x, int64_t height, int64_t width, const Tensor& y);
+
+/// All tensors f32 (or absent where `optional`) and of the shape of the first; returns the count.
+int64_t same_shape(const char* what, const Tensor& x, const Tensor& y);
+
+/// Input sizes and the integer factors between x and y.
+struct PixelSizes {
+  int64_t n, h, w, c;  ///< Of the side named in ops.h as x.
+  int64_t frames;      ///< repeat or t; 1 where it has no meaning.
+  int64_t scale;       ///< Spatial factor.
+};
+PixelSizes upsample2(const Tensor& x, const Tensor& y);
+PixelSizes upsample_bilinear(const Tensor& x, const Tensor& y);
+PixelSizes average_pool(const Tensor& x, const Tensor& y);
+PixelSizes pixel_unshuffle(const Tensor& x, const Tensor& y);
+/// n, h, w and scale of the tokens, c of the picture.
+PixelSizes unpatchify(const Tensor& x, const Tensor& y);
+/// n of the merged tensor (x for channels_to_frames, y for frames_to_channels), c of one frame.
+PixelSizes frames_to_channels(const Tensor& separate, const Tensor& merged);
+/// planar [n, c, h, w] and its channels-last twin.
+PixelSizes planar(const Tensor& planar, const Tensor& interleaved);
+int64_t u8_f32(const Tensor& bytes, const Tensor& floats);
+
+}  // namespace checks
+}  // namespace driftless
