@@ -1,0 +1,134 @@
+#include "models/autoencoder.h"
+
+#include <algorithm>
+#include <string>
+
+#include "core/error.h"
+
+namespace driftless {
+
+Autoencoder::Autoencoder(const AutoencoderConfig& config, WeightSource& weights, Ops& ops)
+    : config_(config), ops_(ops), scratch_(size_t{8} << 20) {
+  const int64_t pixel_channels = 3 * config.patch * config.patch;
+  int64_t space = config.patch, time = 1;
+  for (const AutoencoderLayer& layer : config.encoder) {
+    if (layer.type == AutoencoderLayer::Type::conv) space *= layer.stride;
+    if (layer.type == AutoencoderLayer::Type::tpool) time *= layer.steps;
+  }
+  DL_CHECK_EQ("autoencoder.encoder: spatial scale", config.spatial_scale, space);
+  DL_CHECK_EQ("autoencoder.encoder: frames per latent", config.frames_per_latent, time);
+  space = config.patch;
+  time = 1;
+  for (const AutoencoderLayer& layer : config.decoder) {
+    if (layer.type == AutoencoderLayer::Type::up) space *= 2;
+    if (layer.type == AutoencoderLayer::Type::tgrow) time *= layer.steps;
+  }
+  DL_CHECK_EQ("autoencoder.decoder: spatial scale", config.spatial_scale, space);
+  DL_CHECK_EQ("autoencoder.decoder: frames per latent", config.frames_per_latent, time);
+  encoder_ = std::make_unique<LayerStack>("encoder", config.encoder, pixel_channels,
+                                          config.latent_clamp, weights, ops);
+  decoder_ = std::make_unique<LayerStack>("decoder", config.decoder, config.latent_channels,
+                                          config.latent_clamp, weights, ops);
+  DL_CHECK_EQ("autoencoder.encoder: output channels", config.latent_channels,
+              encoder_->out_channels());
+  DL_CHECK_EQ("autoencoder.decoder: output channels", pixel_channels, decoder_->out_channels());
+  for (size_t c = 0; c < static_cast<size_t>(config.latent_channels); ++c) {
+    normalise_scale_.push_back(1.0f / config.latent_std[c]);
+    normalise_shift_.push_back(-config.latent_mean[c] / config.latent_std[c]);
+  }
+}
+
+// Replaces the anchor channels of z by the averaged chroma of the pixels.
+void Autoencoder::write_anchor(const Tensor& pixels, const Tensor& z) {
+  ChromaAnchor& anchor = config_.anchor;
+  const float span = config_.input_high - config_.input_low;
+  const Tensor mean = scratch_.tensor({z.dim(0), z.dim(1), z.dim(2), 3});
+  const Tensor chroma = scratch_.tensor({z.dim(0), z.dim(1), z.dim(2), 2});
+  ops_.average_pool(pixels, mean);
+  float scale[3], shift[3];
+  for (int c = 0; c < 3; ++c) {
+    scale[c] = 1.0f / span;
+    shift[c] = -config_.input_low / span;
+  }
+  ops_.affine_channels(mean, Tensor({3}, scale), Tensor({3}, shift), mean);
+  ops_.mix_channels(mean, Tensor({2, 3}, anchor.to_chroma.data()), chroma);
+  const int64_t channels = config_.latent_channels, count = chroma.count() / 2;
+  for (int64_t i = 0; i < count; ++i) {
+    for (int64_t a = 0; a < 2; ++a) {
+      z.f32()[i * channels + anchor.channels[static_cast<size_t>(a)]] =
+          chroma.f32()[2 * i + a] * anchor.scale;
+    }
+  }
+}
+
+// Adds the colours of z's anchor channels to the pixels.
+void Autoencoder::add_anchor(const Tensor& z, const Tensor& pixels) {
+  ChromaAnchor& anchor = config_.anchor;
+  const float gain = (config_.output_high - config_.output_low) / anchor.scale;
+  const Tensor chroma = scratch_.tensor({z.dim(0), z.dim(1), z.dim(2), 2});
+  const Tensor rgb = scratch_.tensor({z.dim(0), z.dim(1), z.dim(2), 3});
+  const int64_t channels = config_.latent_channels, count = chroma.count() / 2;
+  for (int64_t i = 0; i < count; ++i) {
+    for (int64_t a = 0; a < 2; ++a) {
+      chroma.f32()[2 * i + a] =
+          z.f32()[i * channels + anchor.channels[static_cast<size_t>(a)]] * gain;
+    }
+  }
+  ops_.mix_channels(chroma, Tensor({3, 2}, anchor.from_chroma.data()), rgb);
+  ops_.upsample_bilinear(rgb, pixels, true);
+}
+
+void Autoencoder::encode_raw(const Tensor& pixels, AutoencoderState& state, const Tensor& z) {
+  const ArenaScope scope(scratch_);
+  const int64_t n = pixels.dim(0), p = config_.patch, s = config_.spatial_scale;
+  DL_CHECK_EQ("latents",
+              (Shape{n / config_.frames_per_latent, pixels.dim(1) / s, pixels.dim(2) / s,
+                     config_.latent_channels}),
+              z.shape());
+  Tensor x = pixels;
+  if (p > 1) {
+    x = scratch_.tensor({n, pixels.dim(1) / p, pixels.dim(2) / p, 3 * p * p});
+    ops_.pixel_unshuffle(pixels, x);
+  }
+  const Tensor out = encoder_->run(x, state, scratch_);
+  DL_CHECK_EQ("encoder output", z.shape(), out.shape());
+  std::copy_n(out.f32(), out.count(), z.f32());
+  if (config_.has_anchor) write_anchor(pixels, z);
+}
+
+void Autoencoder::decode_raw(const Tensor& z, AutoencoderState& state, const Tensor& pixels) {
+  const ArenaScope scope(scratch_);
+  // The network clamps and rectifies in place where it may; its input is the caller's.
+  const Tensor out = decoder_->run(z, state, scratch_);
+  if (config_.patch > 1) {
+    ops_.pixel_shuffle(out, pixels);
+  } else {
+    DL_CHECK_EQ("decoder output", pixels.shape(), out.shape());
+    std::copy_n(out.f32(), out.count(), pixels.f32());
+  }
+  if (config_.has_anchor) add_anchor(z, pixels);
+}
+
+void Autoencoder::encode(const Tensor& rgb, AutoencoderState& state, const Tensor& z) {
+  const ArenaScope scope(scratch_);
+  const Tensor pixels = scratch_.tensor(rgb.shape());
+  ops_.u8_to_f32(rgb, config_.input_high - config_.input_low, config_.input_low, pixels);
+  encode_raw(pixels, state, z);
+  const int64_t c = config_.latent_channels;
+  ops_.affine_channels(z, Tensor({c}, normalise_scale_.data()),
+                       Tensor({c}, normalise_shift_.data()), z);
+}
+
+void Autoencoder::decode(const Tensor& z, AutoencoderState& state, const Tensor& rgb) {
+  const ArenaScope scope(scratch_);
+  const int64_t c = config_.latent_channels;
+  const Tensor latent = scratch_.tensor(z.shape());
+  ops_.affine_channels(z, Tensor({c}, config_.latent_std.data()),
+                       Tensor({c}, config_.latent_mean.data()), latent);
+  const Tensor pixels = scratch_.tensor(rgb.shape());
+  decode_raw(latent, state, pixels);
+  const float span = config_.output_high - config_.output_low;
+  ops_.f32_to_u8(pixels, 1.0f / span, -config_.output_low / span, rgb);
+}
+
+}  // namespace driftless

@@ -1,0 +1,114 @@
+#pragma once
+
+// The TAEHV-form autoencoder: a list of small layers with one step of memory, run chunk by chunk.
+// Four (or another fixed number of) pixel frames become one latent frame and back.
+
+#include <array>
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "core/arena.h"
+#include "core/tensor.h"
+#include "models/weights.h"
+#include "ops/ops.h"
+
+namespace driftless {
+
+// One entry of the layer lists. Temporal layers: tpool joins t consecutive steps in the channels,
+// tgrow splits channels into t consecutive steps, mem sees the step before.
+struct AutoencoderLayer {
+  enum class Type { conv, relu, clamp, up, tpool, tgrow, mem };
+  Type type = Type::relu;
+  int64_t in = 0, out = 0;  // channels; mem: both equal
+  int64_t stride = 1;       // conv
+  int64_t steps = 1;        // tpool, tgrow
+  int64_t convs = 0;        // mem: convolutions in its residual branch
+  bool bias = true;         // conv
+};
+
+// Two latent channels that are not learned: the averaged chroma of the pixels, which the decoder
+// adds back. It keeps a small autoencoder from losing a colour axis.
+struct ChromaAnchor {
+  std::array<int64_t, 2> channels{};
+  std::array<float, 6> to_chroma{};    // [2, 3], on RGB in 0..1
+  std::array<float, 6> from_chroma{};  // [3, 2]
+  float scale = 1;
+};
+
+struct AutoencoderConfig {
+  int64_t latent_channels = 0;
+  int64_t spatial_scale = 8;
+  int64_t frames_per_latent = 4;
+  int64_t patch = 1;         // pixel (un)shuffle at the picture's end
+  float latent_clamp = 3;    // of the "clamp" layer
+  float input_low = -1, input_high = 1;    // what the encoder's pixels span
+  float output_low = -1, output_high = 1;  // what the decoder's pixels span
+  std::vector<AutoencoderLayer> encoder, decoder;
+  bool has_anchor = false;
+  ChromaAnchor anchor;
+  std::vector<float> latent_mean, latent_std;  // [latent_channels]
+};
+
+// One direction's memory of one session: the last input of every mem layer. Starts as zeros.
+struct AutoencoderState {
+  std::vector<std::vector<float>> past;
+};
+
+// A list of layers with its weights.
+class LayerStack {
+ public:
+  // Weights under "<prefix>.<index>.…". Throws Error when a layer's input channels differ from what
+  // the layers before it give.
+  LayerStack(const std::string& prefix, const std::vector<AutoencoderLayer>& layers,
+             int64_t in_channels, float clamp, WeightSource& weights, Ops& ops);
+  ~LayerStack();
+
+  int64_t out_channels() const { return out_channels_; }
+
+  // x [n, h, w, in_channels], n steps in order; the result lies in `arena`.
+  Tensor run(const Tensor& x, AutoencoderState& state, Arena& arena) const;
+
+ private:
+  struct Layer;
+  Tensor run_layer(size_t index, const Tensor& x, AutoencoderState& state, Arena& arena) const;
+  Tensor remember(size_t index, const Tensor& x, AutoencoderState& state, Arena& arena) const;
+
+  Ops& ops_;
+  float clamp_;
+  int64_t out_channels_;
+  std::vector<Layer> layers_;
+};
+
+class Autoencoder {
+ public:
+  // `ops` must outlive the autoencoder. Throws Error when the layers do not add up to the scales.
+  Autoencoder(const AutoencoderConfig& config, WeightSource& weights, Ops& ops);
+
+  const AutoencoderConfig& config() const { return config_; }
+
+  // rgb: n * frames_per_latent frames [., height, width, 3] of bytes -> z [n, h, w, channels],
+  // normalised with the latent statistics; h = height / spatial_scale.
+  void encode(const Tensor& rgb, AutoencoderState& state, const Tensor& z);
+
+  // z as above -> rgb as above.
+  void decode(const Tensor& z, AutoencoderState& state, const Tensor& rgb);
+
+  // The same on floats: pixels in the configured ranges, latents as the network sees them.
+  void encode_raw(const Tensor& pixels, AutoencoderState& state, const Tensor& z);
+  void decode_raw(const Tensor& z, AutoencoderState& state, const Tensor& pixels);
+
+ private:
+  void write_anchor(const Tensor& pixels, const Tensor& z);
+  void add_anchor(const Tensor& z, const Tensor& pixels);
+
+  AutoencoderConfig config_;
+  Ops& ops_;
+  Arena scratch_;
+  std::unique_ptr<LayerStack> encoder_, decoder_;
+  // Latent statistics as one multiply-add, each way.
+  std::vector<float> normalise_scale_, normalise_shift_;
+};
+
+}  // namespace driftless

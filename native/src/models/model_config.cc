@@ -1,0 +1,291 @@
+#include "models/model_config.h"
+
+#include <algorithm>
+#include <initializer_list>
+
+#include "core/error.h"
+
+namespace driftless {
+
+namespace {
+
+// An object that must have exactly the given keys, some of them optional.
+class Section {
+ public:
+  Section(const Json& json, std::string where, std::initializer_list<const char*> required,
+          std::initializer_list<const char*> optional = {})
+      : json_(json), where_(std::move(where)) {
+    if (!json.is_object()) throw Error(where_, "an object", json.type_name());
+    for (const char* key : required) {
+      if (!json.contains(key)) throw Error(where_ + "." + key, "a value", "nothing");
+    }
+    for (const auto& item : json.items()) {
+      const auto same = [&](const char* key) { return item.key() == key; };
+      if (std::any_of(required.begin(), required.end(), same)) continue;
+      if (std::any_of(optional.begin(), optional.end(), same)) continue;
+      throw Error(where_ + ": expected no key \"" + item.key() + "\", got it");
+    }
+  }
+
+  bool has(const char* key) const { return json_.contains(key); }
+  const Json& json(const char* key) const { return json_.at(key); }
+  std::string path(const char* key) const { return where_ + "." + key; }
+
+  template <typename T>
+  T get(const char* key) const {
+    return json_get<T>(json_, key, where_);
+  }
+
+  // A whole number within [low, high].
+  int64_t integer(const char* key, int64_t low, int64_t high) const {
+    const Json& value = json_.at(key);
+    if (!value.is_number_integer() || value.get<int64_t>() < low || value.get<int64_t>() > high) {
+      throw Error(path(key), std::to_string(low) + " to " + std::to_string(high), value.dump());
+    }
+    return value.get<int64_t>();
+  }
+
+  double number(const char* key, double low, double high) const {
+    const Json& value = json_.at(key);
+    if (!value.is_number() || !(value.get<double>() >= low && value.get<double>() <= high)) {
+      throw Error(path(key), std::to_string(low) + " to " + std::to_string(high), value.dump());
+    }
+    return value.get<double>();
+  }
+
+  // One of a few words.
+  std::string choice(const char* key, std::initializer_list<const char*> words) const {
+    const std::string got = get<std::string>(key);
+    std::string text;
+    for (const char* word : words) {
+      if (got == word) return got;
+      text += (text.empty() ? "\"" : " or \"") + std::string(word) + "\"";
+    }
+    throw Error(path(key), text, "\"" + got + "\"");
+  }
+
+  // A name of a file beside model.json.
+  std::string file(const char* key) const {
+    const std::string name = get<std::string>(key);
+    if (name.empty() || name.find('/') != std::string::npos || name[0] == '.') {
+      throw Error(path(key), "a file name without a folder", "\"" + name + "\"");
+    }
+    return name;
+  }
+
+  std::vector<float> floats(const char* key, size_t count) const {
+    const auto values = get<std::vector<float>>(key);
+    DL_CHECK_EQ(path(key) + ": number of values", count, values.size());
+    return values;
+  }
+
+  // rows x columns numbers, row by row.
+  template <size_t N>
+  std::array<float, N> matrix(const char* key, size_t columns) const {
+    const auto rows = get<std::vector<std::vector<float>>>(key);
+    DL_CHECK_EQ(path(key) + ": number of rows", N / columns, rows.size());
+    std::array<float, N> values{};
+    for (size_t r = 0; r < rows.size(); ++r) {
+      DL_CHECK_EQ(path(key) + ": values per row", columns, rows[r].size());
+      std::copy(rows[r].begin(), rows[r].end(), values.begin() + static_cast<long>(r * columns));
+    }
+    return values;
+  }
+
+ private:
+  const Json& json_;
+  std::string where_;
+};
+
+// One entry of a layer list: a type and a fixed number of positive integers.
+AutoencoderLayer parse_layer(const Json& json, const std::string& where) {
+  using Type = AutoencoderLayer::Type;
+  struct Form {
+    const char* name;
+    Type type;
+    size_t numbers;
+    const char* text;
+  };
+  static const Form kForms[] = {
+      {"conv", Type::conv, 3, "[\"conv\", in, out, stride]"},
+      {"relu", Type::relu, 0, "[\"relu\"]"},
+      {"clamp", Type::clamp, 0, "[\"clamp\"]"},
+      {"up", Type::up, 0, "[\"up\"]"},
+      {"tpool", Type::tpool, 3, "[\"tpool\", in, out, steps]"},
+      {"tgrow", Type::tgrow, 3, "[\"tgrow\", in, out, steps]"},
+      {"mem", Type::mem, 2, "[\"mem\", channels, convs]"},
+  };
+  if (!json.is_array() || json.empty() || !json[0].is_string()) {
+    throw Error(where, "[type, numbers...]", json.dump());
+  }
+  const std::string name = json[0].get<std::string>();
+  for (const Form& form : kForms) {
+    if (name != form.name) continue;
+    int64_t n[3] = {};
+    bool good = json.size() == form.numbers + 1;
+    for (size_t i = 1; good && i < json.size(); ++i) {
+      good = json[i].is_number_integer() && json[i].get<int64_t>() >= 1 &&
+             json[i].get<int64_t>() <= 4096;
+      if (good) n[i - 1] = json[i].get<int64_t>();
+    }
+    if (good && form.type == Type::conv) good = n[2] <= 2;
+    if (!good) throw Error(where, form.text, json.dump());
+    AutoencoderLayer layer;
+    layer.type = form.type;
+    layer.in = n[0];
+    layer.out = form.type == Type::mem ? n[0] : n[1];
+    if (form.type == Type::conv) layer.stride = n[2];
+    if (form.type == Type::tpool || form.type == Type::tgrow) layer.steps = n[2];
+    if (form.type == Type::mem) layer.convs = n[1];
+    return layer;
+  }
+  throw Error(where, "conv, relu, clamp, up, tpool, tgrow or mem", "\"" + name + "\"");
+}
+
+std::vector<AutoencoderLayer> parse_layers(const Section& section, const char* key) {
+  const Json& list = section.json(key);
+  if (!list.is_array() || list.empty()) throw Error(section.path(key), "a list", list.dump());
+  std::vector<AutoencoderLayer> layers;
+  for (size_t i = 0; i < list.size(); ++i) {
+    layers.push_back(parse_layer(list[i], section.path(key) + "[" + std::to_string(i) + "]"));
+  }
+  return layers;
+}
+
+AutoencoderConfig parse_autoencoder(const Section& s) {
+  AutoencoderConfig config;
+  s.choice("type", {"taehv"});
+  config.latent_channels = s.integer("latentChannels", 1, 256);
+  config.spatial_scale = s.integer("spatialScale", 1, 64);
+  config.patch = s.integer("patch", 1, 16);
+  config.latent_clamp = static_cast<float>(s.number("latentClamp", 0.1, 1000));
+  const std::vector<float> input = s.floats("inputRange", 2);
+  const std::vector<float> output = s.floats("outputRange", 2);
+  if (!(input[0] < input[1])) throw Error(s.path("inputRange"), "[low, high]", "low >= high");
+  if (!(output[0] < output[1])) throw Error(s.path("outputRange"), "[low, high]", "low >= high");
+  config.input_low = input[0];
+  config.input_high = input[1];
+  config.output_low = output[0];
+  config.output_high = output[1];
+  config.encoder = parse_layers(s, "encoder");
+  config.decoder = parse_layers(s, "decoder");
+  const size_t channels = static_cast<size_t>(config.latent_channels);
+  config.latent_mean = s.floats("latentMean", channels);
+  config.latent_std = s.floats("latentStd", channels);
+  for (float value : config.latent_std) {
+    if (!(value > 0)) throw Error(s.path("latentStd"), "positive values", value);
+  }
+  if (!s.has("chromaAnchor") || s.json("chromaAnchor").is_null()) return config;
+  const Section a(s.json("chromaAnchor"), s.path("chromaAnchor"),
+                  {"channels", "toChroma", "fromChroma", "scale"});
+  config.has_anchor = true;
+  const auto anchor_channels = a.get<std::vector<int64_t>>("channels");
+  DL_CHECK_EQ(a.path("channels") + ": number of channels", size_t{2}, anchor_channels.size());
+  for (size_t i = 0; i < 2; ++i) {
+    DL_CHECK(anchor_channels[i] >= 0 && anchor_channels[i] < config.latent_channels,
+             a.path("channels"), "0 to " + std::to_string(config.latent_channels - 1),
+             anchor_channels[i]);
+    config.anchor.channels[i] = anchor_channels[i];
+  }
+  config.anchor.to_chroma = a.matrix<6>("toChroma", 3);
+  config.anchor.from_chroma = a.matrix<6>("fromChroma", 2);
+  config.anchor.scale = static_cast<float>(a.number("scale", 1e-3, 1e3));
+  return config;
+}
+
+void parse_dit(const Section& s, ModelConfig& config) {
+  DitConfig& dit = config.dit;
+  dit.dim = s.integer("dim", 2, 16384);
+  dit.ffn = s.integer("ffn", 1, 65536);
+  dit.heads = s.integer("heads", 1, 256);
+  dit.layers = s.integer("layers", 1, 256);
+  const auto patch = s.get<std::vector<int64_t>>("patch");
+  if (patch.size() != 3 || patch[0] != 1 || patch[1] < 1 || patch[1] != patch[2]) {
+    throw Error(s.path("patch"), "[1, p, p]", s.json("patch").dump());
+  }
+  dit.patch = patch[1];
+  dit.out_channels = s.integer("latentChannels", 1, 256);
+  DL_CHECK_EQ(s.path("latentChannels"), config.autoencoder.latent_channels, dit.out_channels);
+  config.clean_conditioning = s.choice("conditioning", {"none", "clean"}) == "clean";
+  dit.in_channels = dit.out_channels * (config.clean_conditioning ? 2 : 1);
+  dit.freq_dim = s.integer("freqDim", 2, 4096);
+  dit.text_dim = s.integer("textDim", 1, 16384);
+  dit.text_len = s.integer("textLen", 1, 4096);
+  dit.eps = static_cast<float>(s.number("eps", 0, 1));
+  config.prediction =
+      s.choice("prediction", {"flow", "x0"}) == "x0" ? Prediction::x0 : Prediction::flow;
+}
+
+ScheduleConfig parse_schedule(const Section& s) {
+  ScheduleConfig config;
+  config.shift = s.number("shift", 0.01, 100);
+  config.latent_scale = s.number("latentScale", 1e-3, 1e3);
+  config.noise =
+      s.choice("noise", {"fixed", "fresh"}) == "fixed" ? NoiseSource::fixed : NoiseSource::fresh;
+  config.timestep_offset = s.number("timestepOffset", -1000, 1000);
+  config.steps = s.get<std::vector<int>>("steps");
+  if (config.steps.empty()) throw Error(s.path("steps"), "at least one step", "none");
+  for (int t : config.steps) {
+    DL_CHECK(t >= 1 && t <= 1000, s.path("steps"), "timesteps from 1 to 1000", t);
+  }
+  config.noise_scale = s.number("noiseScale", 0.01, 1);
+  config.motion_range = s.number("motionRange", 0, config.noise_scale);
+  config.kv_frames = static_cast<int>(s.integer("kvFrames", 1, 1024));
+  config.sink_frames = static_cast<int>(s.integer("sinkFrames", 0, config.kv_frames - 1));
+  config.adapt_sink_threshold = static_cast<float>(s.number("adaptSinkThreshold", -1, 1));
+  return config;
+}
+
+}  // namespace
+
+ModelConfig parse_model_config(const Json& json, const std::string& where) {
+  const Section s(json, where,
+                  {"format", "name", "version", "license", "width", "height", "fps",
+                   "framesPerChunk", "autoencoder", "dit", "prompt", "schedule"});
+  s.integer("format", 1, 1);
+  ModelConfig config;
+  config.name = s.get<std::string>("name");
+  config.version = s.get<std::string>("version");
+  config.width = static_cast<int>(s.integer("width", 16, 8192));
+  config.height = static_cast<int>(s.integer("height", 16, 8192));
+  config.fps = s.number("fps", 1, 240);
+  config.frames_per_chunk = static_cast<int>(s.integer("framesPerChunk", 1, 64));
+
+  const Section ae(s.json("autoencoder"), s.path("autoencoder"),
+                   {"type", "file", "latentChannels", "spatialScale", "patch", "inputRange",
+                    "outputRange", "latentClamp", "encoder", "decoder", "latentMean", "latentStd"},
+                   {"chromaAnchor"});
+  config.autoencoder = parse_autoencoder(ae);
+  config.autoencoder.frames_per_latent = config.frames_per_chunk;
+  config.autoencoder_file = ae.file("file");
+
+  const Section dit(s.json("dit"), s.path("dit"),
+                    {"file", "dim", "ffn", "heads", "layers", "patch", "latentChannels",
+                     "conditioning", "freqDim", "textDim", "textLen", "prediction", "eps"});
+  parse_dit(dit, config);
+  config.dit_file = dit.file("file");
+
+  const Section prompt(s.json("prompt"), s.path("prompt"),
+                       {"type", "buckets", "ngrams", "length", "dim"});
+  prompt.choice("type", {"hashed-ngrams"});
+  config.prompt.buckets = prompt.integer("buckets", 2, 1 << 24);
+  config.prompt.ngrams = prompt.integer("ngrams", 1, 256);
+  config.prompt.length = prompt.integer("length", 2, 4096);
+  config.prompt.dim = prompt.integer("dim", 1, 16384);
+  DL_CHECK_EQ(prompt.path("length"), config.dit.text_len, config.prompt.length);
+  DL_CHECK_EQ(prompt.path("dim"), config.dit.text_dim, config.prompt.dim);
+
+  config.schedule = parse_schedule(Section(
+      s.json("schedule"), s.path("schedule"),
+      {"shift", "latentScale", "noise", "timestepOffset", "steps", "noiseScale", "motionRange",
+       "kvFrames", "sinkFrames", "adaptSinkThreshold"}));
+
+  const int64_t unit = config.autoencoder.spatial_scale * config.dit.patch;
+  DL_CHECK(config.width % unit == 0, s.path("width"), "a multiple of " + std::to_string(unit),
+           config.width);
+  DL_CHECK(config.height % unit == 0, s.path("height"), "a multiple of " + std::to_string(unit),
+           config.height);
+  return config;
+}
+
+}  // namespace driftless

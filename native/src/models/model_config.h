@@ -1,0 +1,52 @@
+#pragma once
+
+// model.json: the single source of a model's sizes and of how it wants to be driven.
+
+#include <string>
+#include <vector>
+
+#include "core/json.h"
+#include "models/autoencoder.h"
+#include "models/causal_dit.h"
+#include "models/prompt_encoder.h"
+
+namespace driftless {
+
+enum class Prediction { flow, x0 };
+enum class NoiseSource { fixed, fresh };  // one tensor per stream, or new noise for every chunk
+
+struct ScheduleConfig {
+  double shift = 1;             // of the sigma table
+  double latent_scale = 1;      // latents times this before noising; raises signal over noise
+  NoiseSource noise = NoiseSource::fixed;
+  double timestep_offset = 0;   // added to 1000 * noise scale before the network sees it
+  std::vector<int> steps;       // timesteps of the denoising steps, first to last
+  double noise_scale = 0.7;     // of a still picture
+  double motion_range = 0.1;    // how much less at the fastest motion
+  int kv_frames = 6;
+  int sink_frames = 2;
+  float adapt_sink_threshold = -1;
+};
+
+struct ModelConfig {
+  std::string name, version;
+  int width = 0, height = 0;  // pixels
+  double fps = 0;
+  int frames_per_chunk = 0;
+  std::string autoencoder_file, dit_file;
+  AutoencoderConfig autoencoder;
+  DitConfig dit;
+  bool clean_conditioning = false;  // the transformer also sees the clean latents
+  Prediction prediction = Prediction::flow;
+  PromptConfig prompt;
+  ScheduleConfig schedule;
+
+  int latent_height() const { return height / static_cast<int>(autoencoder.spatial_scale); }
+  int latent_width() const { return width / static_cast<int>(autoencoder.spatial_scale); }
+};
+
+// Checks everything: a missing, unknown or ill-typed key, or sizes that do not fit each other, is
+// an Error that names `where`, the key, what was expected and what came.
+ModelConfig parse_model_config(const Json& json, const std::string& where);
+
+}  // namespace driftless
