@@ -1,0 +1,163 @@
+#include "media/decoder.h"
+
+#include <cstring>
+
+#include "core/error.h"
+#include "media/ffmpeg_support.h"
+
+namespace driftless {
+namespace {
+
+AVCodecID codec_id(VideoCodec codec) {
+  return codec == VideoCodec::kVp8 ? AV_CODEC_ID_VP8 : AV_CODEC_ID_H264;
+}
+
+std::string size_text(int width, int height) {
+  return std::to_string(width) + "x" + std::to_string(height);
+}
+
+}  // namespace
+
+struct Decoder::Impl {
+  VideoCodec codec;
+  SizeLimits limits;
+  AvCodecContextPtr context;
+  // The parser reads a key frame's size before the decoder allocates anything for it. It has a
+  // context of its own because it writes stream properties into the one it is given.
+  AvCodecContextPtr parser_context;
+  AvParserPtr parser;
+  AvPacketPtr packet;
+  bool waiting_for_key = true;
+  uint64_t errors = 0;
+
+  DecodeResult refuse(DecodeStatus status, std::string message);
+  bool inside_limits(int width, int height) const;
+  std::string limits_text() const;
+  bool parse_key_frame();
+};
+
+DecodeResult Decoder::Impl::refuse(DecodeStatus status, std::string message) {
+  // References that the broken input may have touched are thrown away with it.
+  avcodec_flush_buffers(context.get());
+  waiting_for_key = true;
+  if (status == DecodeStatus::kError) ++errors;
+  DecodeResult result;
+  result.status = status;
+  result.message = std::move(message);
+  return result;
+}
+
+bool Decoder::Impl::inside_limits(int width, int height) const {
+  return width >= limits.min_width && height >= limits.min_height && width <= limits.max_width &&
+         height <= limits.max_height;
+}
+
+std::string Decoder::Impl::limits_text() const {
+  return size_text(limits.min_width, limits.min_height) + " to " +
+         size_text(limits.max_width, limits.max_height);
+}
+
+/// Fills parser->width and height when the packet is a key frame that says its size.
+bool Decoder::Impl::parse_key_frame() {
+  uint8_t* parsed = nullptr;
+  int parsed_size = 0;
+  parser->width = parser->height = 0;
+  parser->key_frame = 0;
+  av_parser_parse2(parser.get(), parser_context.get(), &parsed, &parsed_size, packet->data,
+                   packet->size, AV_NOPTS_VALUE, AV_NOPTS_VALUE, 0);
+  return parser->key_frame == 1;
+}
+
+Decoder::Decoder(VideoCodec codec, const SizeLimits& limits) : impl_(std::make_unique<Impl>()) {
+  silence_ffmpeg_log();
+  impl_->codec = codec;
+  impl_->limits = limits;
+  const AVCodec* av_codec = avcodec_find_decoder(codec_id(codec));
+  if (!av_codec) throw Error("FFmpeg decoder", codec_name(codec), "an FFmpeg without it");
+  impl_->context.reset(avcodec_alloc_context3(av_codec));
+  impl_->parser_context.reset(avcodec_alloc_context3(av_codec));
+  impl_->parser.reset(av_parser_init(codec_id(codec)));
+  impl_->packet.reset(av_packet_alloc());
+  if (!impl_->context || !impl_->parser_context || !impl_->parser || !impl_->packet) {
+    throw Error("FFmpeg decoder", codec_name(codec), "no memory or no parser for it");
+  }
+  impl_->parser->flags |= PARSER_FLAG_COMPLETE_FRAMES;
+  AVCodecContext& context = *impl_->context;
+  context.thread_count = 1;  // frame threads would hold pictures back
+  context.flags |= AV_CODEC_FLAG_LOW_DELAY;
+  // The parser already refuses large pictures; this stops a stream that lies to it.
+  context.max_pixels = static_cast<int64_t>(limits.max_width) * limits.max_height;
+  const int code = avcodec_open2(&context, av_codec, nullptr);
+  if (code < 0) throw Error("FFmpeg decoder", codec_name(codec), av_error_text(code));
+}
+
+Decoder::~Decoder() = default;
+
+DecodeResult Decoder::decode(const uint8_t* data, size_t size) {
+  Impl& impl = *impl_;
+  AVCodecContext* context = impl.context.get();
+  // An empty packet would tell FFmpeg that the stream has ended.
+  if (size == 0) return impl.refuse(DecodeStatus::kError, "Expected a frame but received 0 bytes");
+  // The copy gives the zero padding that FFmpeg's bit readers rely on.
+  av_packet_unref(impl.packet.get());
+  if (size > static_cast<size_t>(INT32_MAX) - AV_INPUT_BUFFER_PADDING_SIZE ||
+      av_new_packet(impl.packet.get(), static_cast<int>(size)) < 0) {
+    return impl.refuse(
+        DecodeStatus::kError,
+        "Expected a frame that fits into memory but received " + std::to_string(size) + " bytes");
+  }
+  std::memcpy(impl.packet->data, data, size);
+
+  if (impl.parse_key_frame()) {
+    const int width = impl.parser->width, height = impl.parser->height;
+    if (width > 0 && height > 0 && !impl.inside_limits(width, height)) {
+      return impl.refuse(DecodeStatus::kBadSize, "Expected a picture of " + impl.limits_text() +
+                                                     " pixels but received " +
+                                                     size_text(width, height));
+    }
+    impl.waiting_for_key = false;
+  } else if (impl.waiting_for_key) {
+    DecodeResult result;
+    result.status = DecodeStatus::kNeedKeyFrame;
+    return result;
+  }
+
+  int code = avcodec_send_packet(context, impl.packet.get());
+  if (code < 0) {
+    return impl.refuse(DecodeStatus::kError,
+                       std::string("Expected a valid ") + codec_name(impl.codec) +
+                           " frame but received " + std::to_string(size) +
+                           " bytes that FFmpeg calls: " + av_error_text(code));
+  }
+  DecodeResult result;
+  result.frame = make_frame();
+  code = avcodec_receive_frame(context, result.frame.get());
+  if (code == AVERROR(EAGAIN)) {
+    result.frame.reset();
+    return result;
+  }
+  if (code < 0) {
+    return impl.refuse(DecodeStatus::kError, std::string("Expected a valid ") +
+                                                 codec_name(impl.codec) +
+                                                 " frame but received: " + av_error_text(code));
+  }
+  const AVFrame& frame = *result.frame;
+  if (frame.decode_error_flags != 0 || (frame.flags & AV_FRAME_FLAG_CORRUPT) != 0) {
+    return impl.refuse(DecodeStatus::kError, std::string("Expected a whole ") +
+                                                 codec_name(impl.codec) +
+                                                 " frame but received one with missing parts");
+  }
+  if (!impl.inside_limits(frame.width, frame.height)) {
+    return impl.refuse(DecodeStatus::kBadSize, "Expected a picture of " + impl.limits_text() +
+                                                   " pixels but received " +
+                                                   size_text(frame.width, frame.height));
+  }
+  result.status = DecodeStatus::kFrame;
+  return result;
+}
+
+void Decoder::require_key_frame() { impl_->waiting_for_key = true; }
+bool Decoder::waiting_for_key_frame() const { return impl_->waiting_for_key; }
+uint64_t Decoder::errors() const { return impl_->errors; }
+
+}  // namespace driftless

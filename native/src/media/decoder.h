@@ -1,0 +1,60 @@
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <string>
+
+#include "media/picture.h"
+#include "media/video_codec.h"
+
+namespace driftless {
+
+/// Which pictures a decoder takes. A picture outside is refused before memory is spent on it.
+struct SizeLimits {
+  int min_width = 16, min_height = 16;
+  int max_width = 4096, max_height = 2304;
+};
+
+enum class DecodeStatus {
+  kFrame,         // a picture came out
+  kNoFrame,       // the input was good but shows nothing (VP8 alternate reference frames)
+  kNeedKeyFrame,  // nothing was decoded: a key frame must come first
+  kBadSize,       // the picture is smaller or larger than the limits; a key frame must come next
+  kError,         // broken data; a key frame must come next
+};
+
+struct DecodeResult {
+  DecodeStatus status = DecodeStatus::kNoFrame;
+  AvFramePtr frame;     // set with kFrame
+  std::string message;  // set with kBadSize and kError: what was expected and what came
+};
+
+/// Decodes one stream, one encoded frame at a time, without delay: a picture comes out with the
+/// input that carries it. Broken input never throws; after it, everything up to the next key frame
+/// is refused, because pictures predicted from a damaged one would feed damage to the model.
+/// Not thread-safe.
+class Decoder {
+ public:
+  /// Throws driftless::Error when FFmpeg was built without the codec.
+  explicit Decoder(VideoCodec codec, const SizeLimits& limits = {});
+  ~Decoder();
+  Decoder(const Decoder&) = delete;
+  Decoder& operator=(const Decoder&) = delete;
+
+  /// data: one whole frame (VP8) or one access unit in Annex B form (H.264).
+  DecodeResult decode(const uint8_t* data, size_t size);
+
+  /// Refuses everything until the next key frame: to be called when frames were lost before they
+  /// got here.
+  void require_key_frame();
+
+  bool waiting_for_key_frame() const;
+  uint64_t errors() const;  // inputs that were answered with kError
+
+ private:
+  struct Impl;
+  std::unique_ptr<Impl> impl_;
+};
+
+}  // namespace driftless

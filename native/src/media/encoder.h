@@ -1,0 +1,55 @@
+#pragma once
+
+#include <cstdint>
+#include <memory>
+
+#include "media/picture.h"
+#include "media/video_codec.h"
+
+namespace driftless {
+
+struct EncoderOptions {
+  VideoCodec codec = VideoCodec::kVp8;
+  int width = 0, height = 0;      // pixels, at least 2x2
+  double fps = 30;                // what the rate control plans with; frames may come more rarely
+  int64_t bitrate_bps = 600'000;  // target; clamped to Encoder::kMinBitrateBps and up
+  // A key frame at the latest after so many frames. Viewers who need one ask for it, so the
+  // default is long: each costs several times an ordinary frame.
+  int max_key_interval_frames = 3000;
+};
+
+/// Encodes one stream for live sending: no look-ahead, one frame in, one frame out.
+/// VP8 (libvpx realtime) or H.264 (x264 ultrafast, zero latency, constrained baseline, Annex B with
+/// parameter sets before each key frame). Not thread-safe.
+class Encoder {
+ public:
+  static constexpr int64_t kMinBitrateBps = 30'000;
+  // libvpx cannot change its rate through FFmpeg, so the VP8 encoder is opened again, which costs a
+  // key frame. Smaller changes than this wait for the next key frame.
+  static constexpr double kReopenRatio = 1.2;
+
+  /// Throws driftless::Error when an option is out of range or FFmpeg was built without the codec.
+  explicit Encoder(const EncoderOptions& options);
+  ~Encoder();
+  Encoder(const Encoder&) = delete;
+  Encoder& operator=(const Encoder&) = delete;
+
+  /// The next frame becomes a key frame (IDR for H.264).
+  void request_key_frame();
+
+  /// Changes the target from the next frame on (see kReopenRatio for VP8).
+  void set_bitrate(int64_t bits_per_second);
+
+  /// frame: 4:2:0 of the options' size. capture_time_ms should rise; where it does not, the rate
+  /// control sees a step of one frame and the picture keeps its true capture time.
+  /// Throws driftless::Error when the frame has another size or the codec fails.
+  EncodedPicture encode(const AVFrame& frame, double capture_time_ms);
+
+  uint64_t reopened() const;  // how often a new target needed a new encoder
+
+ private:
+  struct Impl;
+  std::unique_ptr<Impl> impl_;
+};
+
+}  // namespace driftless

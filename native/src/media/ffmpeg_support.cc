@@ -1,0 +1,44 @@
+#include "media/ffmpeg_support.h"
+
+#include <mutex>
+
+#include "core/error.h"
+#include "media/picture.h"
+
+namespace driftless {
+
+void AvFrameDeleter::operator()(AVFrame* frame) const { av_frame_free(&frame); }
+
+AvFramePtr make_frame() {
+  AvFramePtr frame(av_frame_alloc());
+  if (!frame) throw Error("video frame", "memory for one frame", "none");
+  return frame;
+}
+
+AvFramePtr make_yuv_frame(int width, int height) {
+  AvFramePtr frame = make_frame();
+  frame->width = width;
+  frame->height = height;
+  frame->format = AV_PIX_FMT_YUV420P;
+  frame->color_range = AVCOL_RANGE_MPEG;
+  frame->colorspace = AVCOL_SPC_SMPTE170M;
+  const int code = av_frame_get_buffer(frame.get(), 0);
+  if (code < 0) {
+    throw Error("video frame of " + std::to_string(width) + "x" + std::to_string(height),
+                "buffers for its planes", av_error_text(code));
+  }
+  return frame;
+}
+
+std::string av_error_text(int code) {
+  char text[AV_ERROR_MAX_STRING_SIZE] = {};
+  av_strerror(code, text, sizeof text);
+  return text;
+}
+
+void silence_ffmpeg_log() {
+  static std::once_flag once;
+  std::call_once(once, [] { av_log_set_level(AV_LOG_QUIET); });
+}
+
+}  // namespace driftless

@@ -1,0 +1,40 @@
+#pragma once
+
+// What the FFmpeg users of this folder share; included by .cc files only.
+
+extern "C" {
+#include <libavcodec/avcodec.h>
+#include <libavutil/frame.h>
+#include <libavutil/imgutils.h>
+#include <libavutil/opt.h>
+#include <libavutil/pixdesc.h>
+}
+
+#include <memory>
+#include <string>
+
+namespace driftless {
+
+struct AvCodecContextDeleter {
+  void operator()(AVCodecContext* context) const { avcodec_free_context(&context); }
+};
+using AvCodecContextPtr = std::unique_ptr<AVCodecContext, AvCodecContextDeleter>;
+
+struct AvPacketDeleter {
+  void operator()(AVPacket* packet) const { av_packet_free(&packet); }
+};
+using AvPacketPtr = std::unique_ptr<AVPacket, AvPacketDeleter>;
+
+struct AvParserDeleter {
+  void operator()(AVCodecParserContext* parser) const { av_parser_close(parser); }
+};
+using AvParserPtr = std::unique_ptr<AVCodecParserContext, AvParserDeleter>;
+
+/// FFmpeg's own words for an error code.
+std::string av_error_text(int code);
+
+/// Keeps FFmpeg from writing to the process's stderr: broken input is counted and reported by the
+/// caller, and a stranger must not be able to fill the log. Safe to call from any thread.
+void silence_ffmpeg_log();
+
+}  // namespace driftless

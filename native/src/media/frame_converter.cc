@@ -1,0 +1,168 @@
+#include "media/frame_converter.h"
+
+#include <algorithm>
+#include <cstring>
+#include <string>
+
+#include "core/error.h"
+#include "media/ffmpeg_support.h"
+
+extern "C" {
+#include <libswscale/swscale.h>
+}
+
+namespace driftless {
+namespace {
+
+struct SwsDeleter {
+  void operator()(SwsContext* context) const { sws_freeContext(context); }
+};
+using SwsPtr = std::unique_ptr<SwsContext, SwsDeleter>;
+
+struct Crop {
+  int x = 0, y = 0, width = 0, height = 0;
+};
+
+/// The largest centred part of a picture that has the target's shape. Offsets are multiples of the
+/// chroma sampling, otherwise colours would shift against the brightness.
+Crop centre_crop(int width, int height, int target_width, int target_height, int step_x,
+                 int step_y) {
+  Crop crop{0, 0, width, height};
+  if (static_cast<int64_t>(width) * target_height > static_cast<int64_t>(height) * target_width) {
+    crop.width = std::max<int>(
+        1, static_cast<int>(static_cast<int64_t>(height) * target_width / target_height));
+    crop.x = (width - crop.width) / 2 / step_x * step_x;
+  } else {
+    crop.height = std::max<int>(
+        1, static_cast<int>(static_cast<int64_t>(width) * target_height / target_width));
+    crop.y = (height - crop.height) / 2 / step_y * step_y;
+  }
+  return crop;
+}
+
+AvFramePtr make_rgb_frame(int width, int height) {
+  AvFramePtr frame = make_frame();
+  frame->width = width;
+  frame->height = height;
+  frame->format = AV_PIX_FMT_RGB24;
+  const int code = av_frame_get_buffer(frame.get(), 0);
+  if (code < 0) throw Error("RGB frame", "memory for it", av_error_text(code));
+  return frame;
+}
+
+}  // namespace
+
+struct FrameConverter::Impl {
+  int width, height;
+  // swscale's vector code may touch bytes beyond a line's end, so it works on padded frames.
+  AvFramePtr rgb;
+  AvFramePtr yuv;
+  SwsPtr to_rgb, to_yuv;
+  // What to_rgb was made for.
+  int source_width = 0, source_height = 0, source_format = -1, source_range = -1, source_space = -1;
+  Crop crop;
+
+  void prepare_source(const AVFrame& frame);
+};
+
+void FrameConverter::Impl::prepare_source(const AVFrame& frame) {
+  if (to_rgb && frame.width == source_width && frame.height == source_height &&
+      frame.format == source_format && frame.color_range == source_range &&
+      frame.colorspace == source_space) {
+    return;
+  }
+  const auto format = static_cast<AVPixelFormat>(frame.format);
+  const AVPixFmtDescriptor* descriptor = av_pix_fmt_desc_get(format);
+  if (!descriptor || !sws_isSupportedInput(format) ||
+      (descriptor->flags & (AV_PIX_FMT_FLAG_HWACCEL | AV_PIX_FMT_FLAG_BITSTREAM)) != 0) {
+    throw Error("picture to convert", "a pixel format in memory",
+                descriptor ? descriptor->name : std::to_string(frame.format).c_str());
+  }
+  const Crop part = centre_crop(frame.width, frame.height, width, height,
+                                1 << descriptor->log2_chroma_w, 1 << descriptor->log2_chroma_h);
+  SwsPtr context(sws_getContext(part.width, part.height, format, width, height, AV_PIX_FMT_RGB24,
+                                SWS_BILINEAR | SWS_ACCURATE_RND, nullptr, nullptr, nullptr));
+  if (!context) {
+    throw Error("picture to convert", "a size that swscale can scale",
+                std::to_string(frame.width) + "x" + std::to_string(frame.height));
+  }
+  const bool bt709 = frame.colorspace == AVCOL_SPC_BT709;
+  const bool full = frame.color_range == AVCOL_RANGE_JPEG || format == AV_PIX_FMT_YUVJ420P ||
+                    format == AV_PIX_FMT_YUVJ422P || format == AV_PIX_FMT_YUVJ444P;
+  const int* source_table = sws_getCoefficients(bt709 ? SWS_CS_ITU709 : SWS_CS_ITU601);
+  sws_setColorspaceDetails(context.get(), source_table, full ? 1 : 0,
+                           sws_getCoefficients(SWS_CS_ITU601), 1, 0, 1 << 16, 1 << 16);
+  to_rgb = std::move(context);
+  crop = part;
+  source_width = frame.width;
+  source_height = frame.height;
+  source_format = frame.format;
+  source_range = frame.color_range;
+  source_space = frame.colorspace;
+}
+
+FrameConverter::FrameConverter(int width, int height) : impl_(std::make_unique<Impl>()) {
+  if (width < 2 || height < 2) {
+    throw Error("model frame size", "at least 2x2",
+                std::to_string(width) + "x" + std::to_string(height));
+  }
+  silence_ffmpeg_log();
+  impl_->width = width;
+  impl_->height = height;
+  impl_->rgb = make_rgb_frame(width, height);
+  impl_->yuv = make_yuv_frame(width, height);
+  impl_->to_yuv.reset(sws_getContext(width, height, AV_PIX_FMT_RGB24, width, height,
+                                     AV_PIX_FMT_YUV420P, SWS_BILINEAR | SWS_ACCURATE_RND, nullptr,
+                                     nullptr, nullptr));
+  if (!impl_->to_yuv) {
+    throw Error("model frame size", "one that swscale can convert",
+                std::to_string(width) + "x" + std::to_string(height));
+  }
+}
+
+FrameConverter::~FrameConverter() = default;
+
+void FrameConverter::to_rgb(const AVFrame& frame, uint8_t* rgb) {
+  Impl& impl = *impl_;
+  impl.prepare_source(frame);
+  const AVPixFmtDescriptor* descriptor =
+      av_pix_fmt_desc_get(static_cast<AVPixelFormat>(frame.format));
+  const uint8_t* planes[4] = {};
+  for (int plane = 0; plane < 4 && frame.data[plane]; ++plane) {
+    const bool chroma = plane == 1 || plane == 2;
+    const int x = impl.crop.x >> (chroma ? descriptor->log2_chroma_w : 0);
+    const int y = impl.crop.y >> (chroma ? descriptor->log2_chroma_h : 0);
+    int bytes_per_pixel = 1;
+    for (int component = 0; component < descriptor->nb_components; ++component) {
+      if (descriptor->comp[component].plane == plane) {
+        bytes_per_pixel = descriptor->comp[component].step;
+      }
+    }
+    planes[plane] = frame.data[plane] + static_cast<ptrdiff_t>(y) * frame.linesize[plane] +
+                    static_cast<ptrdiff_t>(x) * bytes_per_pixel;
+  }
+  sws_scale(impl.to_rgb.get(), planes, frame.linesize, 0, impl.crop.height, impl.rgb->data,
+            impl.rgb->linesize);
+  const size_t row = static_cast<size_t>(impl.width) * 3;
+  for (int y = 0; y < impl.height; ++y) {
+    std::memcpy(rgb + row * y,
+                impl.rgb->data[0] + static_cast<ptrdiff_t>(y) * impl.rgb->linesize[0], row);
+  }
+}
+
+const AVFrame& FrameConverter::to_yuv(const uint8_t* rgb) {
+  Impl& impl = *impl_;
+  const size_t row = static_cast<size_t>(impl.width) * 3;
+  for (int y = 0; y < impl.height; ++y) {
+    std::memcpy(impl.rgb->data[0] + static_cast<ptrdiff_t>(y) * impl.rgb->linesize[0],
+                rgb + row * y, row);
+  }
+  // The encoder may still hold a reference to the last picture.
+  const int code = av_frame_make_writable(impl.yuv.get());
+  if (code < 0) throw Error("picture to encode", "memory for it", av_error_text(code));
+  sws_scale(impl.to_yuv.get(), impl.rgb->data, impl.rgb->linesize, 0, impl.height, impl.yuv->data,
+            impl.yuv->linesize);
+  return *impl.yuv;
+}
+
+}  // namespace driftless
