@@ -1,0 +1,68 @@
+import type { types } from "mediasoup-client";
+
+/** A short gap repairs itself; restarting ICE at once would only add work to it. */
+const PATIENCE_MS = 2_000;
+/** After so many restarts without a connection the whole media session is built anew. */
+const MAX_RESTARTS = 3;
+
+export interface IceRepair {
+  /** Asks the server for new ICE parameters and restarts ICE with them. */
+  restart(): Promise<void>;
+  /** The connection could not be repaired. Called at most once. */
+  giveUp(): void;
+}
+
+/**
+ * Restarts ICE when the transport loses its connection: at once on "failed", after two seconds
+ * on "disconnected". Gives up after three restarts in a row without success.
+ * Returns a function that stops watching.
+ */
+export function keepConnected(transport: types.Transport, repair: IceRepair): () => void {
+  let timer: ReturnType<typeof setTimeout> | undefined;
+  let restarts = 0;
+  let stopped = false;
+
+  const stop = (): void => {
+    stopped = true;
+    clearTimeout(timer);
+  };
+
+  const attempt = async (): Promise<void> => {
+    if (stopped || transport.closed) return;
+    restarts += 1;
+    if (restarts > MAX_RESTARTS) {
+      stop();
+      repair.giveUp();
+      return;
+    }
+    try {
+      await repair.restart();
+    } catch {
+      // No answer usually means that signalling is down as well: look again once it may be back.
+      schedule(PATIENCE_MS);
+      return;
+    }
+    // If ICE is still not connected after a while, the browser may not say so again.
+    schedule(3 * PATIENCE_MS);
+  };
+
+  const schedule = (delayMs: number): void => {
+    clearTimeout(timer);
+    timer = setTimeout(() => {
+      if (transport.connectionState !== "connected") void attempt();
+    }, delayMs);
+  };
+
+  transport.on("connectionstatechange", (state) => {
+    if (stopped) return;
+    if (state === "connected") {
+      restarts = 0;
+      clearTimeout(timer);
+    } else if (state === "failed") {
+      schedule(0);
+    } else if (state === "disconnected") {
+      schedule(PATIENCE_MS);
+    }
+  });
+  return stop;
+}

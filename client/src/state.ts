@@ -1,0 +1,134 @@
+import type { ParticipantInfo, Preset, TransformStatus } from "./protocol.ts";
+import { createStore, type Store } from "./store.ts";
+
+/** Which picture of a participant is meant. */
+export type VideoTrackKind = "original" | "generated";
+
+/** One received track. `flowing` is false while the server holds the track back. */
+export interface ReceivedTrack {
+  consumerId: string;
+  track: MediaStreamTrack;
+  flowing: boolean;
+}
+
+/** What this page receives of one participant; a track appears when the server announces it. */
+export interface ParticipantMedia {
+  original: ReceivedTrack | null;
+  generated: ReceivedTrack | null;
+  audio: ReceivedTrack | null;
+}
+
+export const NO_MEDIA: ParticipantMedia = { original: null, generated: null, audio: null };
+
+/** A person in the room: what the server says about them and what is received of them. */
+export interface Person {
+  info: ParticipantInfo;
+  media: ParticipantMedia;
+  /** The engine's last report with its figures; null while no transform was ever asked for. */
+  status: TransformStatus | null;
+}
+
+/**
+ * The own devices. `…On` is what the person wants; the track is null while the device is off, is
+ * being opened or could not be opened.
+ */
+export interface LocalMedia {
+  camera: MediaStreamTrack | null;
+  microphone: MediaStreamTrack | null;
+  cameraOn: boolean;
+  microphoneOn: boolean;
+  cameraId: string | null;
+  microphoneId: string | null;
+}
+
+/** A message to the person at the screen. `id` lets a later event remove it again. */
+export interface Notice {
+  id: string;
+  tone: "error" | "info";
+  text: string;
+}
+
+/** How the page is joined to the server. */
+export type Link = "idle" | "connecting" | "connected" | "reconnecting";
+
+export interface AppState {
+  phase: "lobby" | "joining" | "room" | "left";
+  link: Link;
+  roomId: string;
+  token: string | null;
+  selfId: string | null;
+  /** What the invitation allows: send a picture and voice, change the own look. */
+  mayPublish: boolean;
+  mayTransform: boolean;
+  hideOriginal: boolean;
+  people: Readonly<Record<string, Person>>;
+  local: LocalMedia;
+  /** What the own controls show; sent to the server when a control is released. */
+  draft: Draft;
+  presets: readonly Preset[];
+  promptMaxChars: number;
+  notices: readonly Notice[];
+}
+
+/** The look that the own controls describe, whether or not it is switched on. */
+export interface Draft {
+  on: boolean;
+  prompt: string;
+  /** 0 keeps the picture, 1 repaints it fully. */
+  strength: number;
+  /** Denoising steps for each chunk of four frames. */
+  steps: number;
+  seed: number;
+}
+
+const EMPTY_DRAFT: Draft = { on: false, prompt: "", strength: 0.8, steps: 1, seed: 0 };
+
+export function createAppState(roomId: string, token: string | null): Store<AppState> {
+  return createStore<AppState>({
+    phase: "lobby",
+    link: "idle",
+    roomId,
+    token,
+    selfId: null,
+    mayPublish: true,
+    mayTransform: true,
+    hideOriginal: false,
+    people: {},
+    local: {
+      camera: null,
+      microphone: null,
+      cameraOn: true,
+      microphoneOn: true,
+      cameraId: null,
+      microphoneId: null,
+    },
+    draft: EMPTY_DRAFT,
+    presets: [],
+    promptMaxChars: 500,
+    notices: [],
+  });
+}
+
+/** Shows a notice, in place of an earlier one with the same id. */
+export function withNotice(state: AppState, notice: Notice): AppState {
+  const others = state.notices.filter((each) => each.id !== notice.id);
+  return { ...state, notices: [...others, notice] };
+}
+
+/** Removes the notice with this id; the same state comes back where there is none. */
+export function withoutNotice(state: AppState, id: string): AppState {
+  if (!state.notices.some((each) => each.id === id)) return state;
+  return { ...state, notices: state.notices.filter((each) => each.id !== id) };
+}
+
+/** Changes one person; unknown ids (already gone) change nothing. */
+export function withPerson(
+  state: AppState,
+  id: string,
+  change: (person: Person) => Person,
+): AppState {
+  const person = state.people[id];
+  if (person === undefined) return state;
+  const next = change(person);
+  return next === person ? state : { ...state, people: { ...state.people, [id]: next } };
+}

@@ -1,0 +1,186 @@
+import type { JSX } from "preact";
+import { useEffect, useState } from "preact/hooks";
+import type { Preset } from "../protocol.ts";
+import type { Draft } from "../state.ts";
+
+interface LookPanelProps {
+  draft: Draft;
+  presets: readonly Preset[];
+  promptMaxChars: number;
+  /** A sentence in place of the controls' effect, where the person may not change the look. */
+  locked: string | null;
+  /** Called when a control is released: sends the look to the server. */
+  onApply(draft: Draft): void;
+}
+
+const MAX_STEPS = 4;
+const MAX_SEED = 0xffffffff;
+
+/** The controls of the own look: switch, styles, words, strength, and the finer settings. */
+export function LookPanel(props: LookPanelProps): JSX.Element {
+  const { draft, presets, promptMaxChars, locked, onApply } = props;
+  const [prompt, setPrompt] = useState(draft.prompt);
+  const [strength, setStrength] = useState(draft.strength);
+  useEffect(() => setPrompt(draft.prompt), [draft.prompt]);
+  useEffect(() => setStrength(draft.strength), [draft.strength]);
+
+  const words = prompt.trim();
+  const changed = words !== draft.prompt;
+  const choose = (preset: Preset): void =>
+    onApply({
+      ...draft,
+      on: true,
+      prompt: preset.prompt,
+      strength: preset.strength ?? draft.strength,
+      steps: preset.steps ?? draft.steps,
+      seed: preset.seed ?? draft.seed,
+    });
+  const toggle = (): void => {
+    const first = presets[0];
+    if (draft.on) onApply({ ...draft, on: false });
+    else if (words !== "") onApply({ ...draft, on: true, prompt: words, strength });
+    else if (first !== undefined) choose(first);
+  };
+  const submit = (event: Event): void => {
+    event.preventDefault();
+    if (words !== "") onApply({ ...draft, on: true, prompt: words, strength });
+  };
+
+  return (
+    <section class="look" aria-labelledby="look-title">
+      <header class="look-head">
+        <h2 id="look-title">Your look</h2>
+        <button
+          type="button"
+          role="switch"
+          class="switch"
+          aria-checked={draft.on}
+          aria-label="Repaint my camera"
+          disabled={locked !== null || (words === "" && presets.length === 0)}
+          onClick={toggle}
+        >
+          <span class="knob" />
+        </button>
+      </header>
+      {locked !== null && <p class="hint">{locked}</p>}
+      <fieldset disabled={locked !== null}>
+        <legend class="visually-hidden">Look</legend>
+        <fieldset class="presets">
+          <legend class="visually-hidden">Styles</legend>
+          {presets.map((preset) => (
+            <button
+              key={preset.id}
+              type="button"
+              class="preset"
+              aria-pressed={draft.on && draft.prompt === preset.prompt}
+              title={preset.prompt}
+              onClick={() => choose(preset)}
+            >
+              {preset.name}
+            </button>
+          ))}
+        </fieldset>
+        <form class="prompt" onSubmit={submit}>
+          <label for="prompt">Describe the picture</label>
+          <textarea
+            id="prompt"
+            rows={3}
+            maxLength={promptMaxChars}
+            value={prompt}
+            placeholder="for example: watercolor painting, soft paper"
+            onInput={(event) => setPrompt(event.currentTarget.value.replace(/[\r\n\t]+/gu, " "))}
+            onKeyDown={(event) => {
+              // A prompt is one line: Enter sends it.
+              if (event.key === "Enter" && !event.isComposing) submit(event);
+            }}
+          />
+          <div class="prompt-foot">
+            <span class="faint">
+              {prompt.length}/{promptMaxChars}
+            </span>
+            <button type="submit" class="button small" disabled={words === "" || !changed}>
+              {draft.on ? "Apply" : "Apply and turn on"}
+            </button>
+          </div>
+        </form>
+        <Slider
+          label="Strength"
+          value={strength}
+          onInput={setStrength}
+          onRelease={(value) => draft.strength !== value && onApply({ ...draft, strength: value })}
+        />
+        <details class="advanced">
+          <summary>Advanced</summary>
+          <label for="steps">
+            Denoising steps
+            <select
+              id="steps"
+              value={String(draft.steps)}
+              onChange={(event) => onApply({ ...draft, steps: Number(event.currentTarget.value) })}
+            >
+              {Array.from({ length: MAX_STEPS }, (_, index) => index + 1).map((count) => (
+                <option key={count} value={String(count)}>
+                  {count === 1 ? "1 (fastest)" : String(count)}
+                </option>
+              ))}
+            </select>
+          </label>
+          <p class="hint">Each step takes more computing time and adds delay.</p>
+          <label for="seed">
+            Seed
+            <input
+              id="seed"
+              type="number"
+              min={0}
+              max={MAX_SEED}
+              step={1}
+              value={draft.seed}
+              onChange={(event) => onApply({ ...draft, seed: seedFrom(event.currentTarget) })}
+            />
+          </label>
+        </details>
+      </fieldset>
+    </section>
+  );
+}
+
+interface SliderProps {
+  label: string;
+  value: number;
+  onInput(value: number): void;
+  onRelease(value: number): void;
+}
+
+function Slider({ label, value, onInput, onRelease }: SliderProps): JSX.Element {
+  return (
+    <div class="slider">
+      <label for="strength">
+        {label}
+        <output for="strength">{Math.round(value * 100)} %</output>
+      </label>
+      <input
+        id="strength"
+        type="range"
+        min={0}
+        max={1}
+        step={0.05}
+        value={value}
+        style={{ "--fill": `${value * 100}%` }}
+        onInput={(event) => onInput(Number(event.currentTarget.value))}
+        onChange={(event) => onRelease(Number(event.currentTarget.value))}
+      />
+      <div class="slider-ends faint">
+        <span>camera</span>
+        <span>repainted</span>
+      </div>
+    </div>
+  );
+}
+
+/** A whole number in range, whatever was typed. */
+function seedFrom(input: HTMLInputElement): number {
+  const value = Math.trunc(input.valueAsNumber);
+  const seed = Number.isFinite(value) ? Math.min(Math.max(value, 0), MAX_SEED) : 0;
+  input.value = String(seed);
+  return seed;
+}

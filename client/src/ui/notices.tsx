@@ -1,0 +1,29 @@
+import type { JSX } from "preact";
+import type { Notice } from "../state.ts";
+import { Icon } from "./icons.tsx";
+
+interface NoticesProps {
+  notices: readonly Notice[];
+  onDismiss(id: string): void;
+}
+
+/** What the person should know now, newest last. */
+export function Notices({ notices, onDismiss }: NoticesProps): JSX.Element {
+  return (
+    <div class="notices" aria-live="polite">
+      {notices.map((notice) => (
+        <div
+          key={notice.id}
+          class={`notice notice-${notice.tone}`}
+          role={notice.tone === "error" ? "alert" : "status"}
+          data-notice={notice.id}
+        >
+          <p>{notice.text}</p>
+          <button type="button" aria-label="Dismiss" onClick={() => onDismiss(notice.id)}>
+            <Icon name="close" />
+          </button>
+        </div>
+      ))}
+    </div>
+  );
+}
