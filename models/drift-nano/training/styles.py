@@ -1,0 +1,186 @@
+"""The looks the model learns: procedural, temporally stable filters of one frame, and their captions.
+
+Every texture is fixed to the screen or to the content, never random per frame, so that a still clip gives
+a still result. Frames are uint8 RGB [H, W, 3] of 256x144. Lines and dabs are kept larger than about four
+pixels, because the autoencoder cannot carry finer ones.
+"""
+import cv2
+import numpy as np
+
+H, W = 144, 256
+Y, X = np.mgrid[0:H, 0:W].astype(np.float32)
+
+
+def noise_field(cell, seed):
+    """Smooth random field of unit deviation with features of about `cell` pixels."""
+    rng = np.random.RandomState(seed)
+    field = cv2.resize(rng.randn(H // cell + 2, W // cell + 2).astype(np.float32), (W, H), interpolation=cv2.INTER_CUBIC)
+    return field / field.std()
+
+
+PAPER = 0.4 * noise_field(4, 3) + 0.6 * noise_field(12, 4)
+DABS = cv2.filter2D(noise_field(3, 1), -1, np.eye(11, dtype=np.float32) / 11)
+VIGNETTE = 1 - 0.45 * (((X / W - 0.5) ** 2 + (Y / H - 0.5) ** 2) / 0.5)
+
+
+def grey(frame):
+    return cv2.cvtColor(frame, cv2.COLOR_RGB2GRAY)
+
+
+def to_u8(x):
+    return np.clip(x, 0, 255).astype(np.uint8)
+
+
+def edges(g, sigma, low=14.0, span=90.0):
+    """Soft edge strength 0..1 of a grey picture and its derivatives."""
+    b = cv2.GaussianBlur(g, (0, 0), sigma).astype(np.float32)
+    gx, gy = cv2.Sobel(b, cv2.CV_32F, 1, 0, ksize=3), cv2.Sobel(b, cv2.CV_32F, 0, 1, ksize=3)
+    return np.clip((cv2.magnitude(gx, gy) - low) / span, 0, 1), gx, gy
+
+
+def smooth(frame, times=2, size=7, colour=45, space=5):
+    for _ in range(times):
+        frame = cv2.bilateralFilter(frame, size, colour, space)
+    return frame
+
+
+def kuwahara(frame, r):
+    """Edge-preserving smoothing into flat dabs of about r pixels."""
+    x, g = frame.astype(np.float32), grey(frame).astype(np.float32)
+    best = out = None
+    for ax in (0, r):
+        for ay in (0, r):
+            box = dict(ksize=(r + 1, r + 1), anchor=(ax, ay))
+            mean, g1 = cv2.blur(x, **box), cv2.blur(g, **box)
+            var = cv2.blur(g * g, **box) - g1 * g1
+            if best is None:
+                best, out = var, mean
+            else:
+                out = np.where((var < best)[..., None], mean, out)
+                best = np.minimum(best, var)
+    return to_u8(out)
+
+
+def saturate(frame, factor):
+    hsv = cv2.cvtColor(frame, cv2.COLOR_RGB2HSV).astype(np.float32)
+    hsv[..., 1] *= factor
+    return cv2.cvtColor(to_u8(hsv), cv2.COLOR_HSV2RGB)
+
+
+def ramp(g, colours):
+    """Values 0..1 -> piecewise linear colour ramp."""
+    colours = np.array(colours, np.float32)
+    table = np.stack([np.interp(np.linspace(0, 1, 256), np.linspace(0, 1, len(colours)), colours[:, c]) for c in range(3)], -1)
+    return table.astype(np.float32)[to_u8(g * 255)]
+
+
+def soft_levels(v, count, steepness=5.0):
+    """Posterises 0..1 into `count` levels with soft borders (hard ones flicker)."""
+    scaled = v * count
+    base = np.floor(scaled)
+    return (base + np.clip((scaled - base - 0.5) * steepness + 0.5, 0, 1)) / count
+
+
+def watercolour(frame):
+    """Light washes on white paper with darker rims of the colour areas and a ragged paper border."""
+    s = saturate(smooth(kuwahara(frame, 3), 1, 9, 60, 6), 1.6).astype(np.float32)
+    rim_dark, _, _ = edges(grey(frame), 1.5)
+    s = 255 - (255 - s) * 0.68
+    s = s * (1 + 0.06 * PAPER[..., None]) * (1 - 0.35 * rim_dark[..., None])
+    border = np.clip(np.minimum.reduce([X, Y, W - 1 - X, H - 1 - Y]) + 3 * PAPER - 1, 0, 8)[..., None] / 8
+    return to_u8(s * border + np.array([251, 248, 241]) * (1 - border))
+
+
+def pencil(frame):
+    """Grey sketch on warm paper: soft tone, strong dark contours."""
+    g = grey(frame).astype(np.float32)
+    dodge = np.clip(g * 255 / (256 - cv2.GaussianBlur(255 - g, (0, 0), 5)), 0, 255) / 255
+    tone = cv2.GaussianBlur(g, (0, 0), 2) / 255
+    shade = 1 - 0.5 * np.clip((0.5 - tone) * 2.2, 0, 1)
+    line, _, _ = edges(grey(frame), 1.2, 10, 70)
+    out = np.clip(dodge ** 1.5 * shade - 0.75 * line, 0.07, 1)
+    return to_u8(out[..., None] * np.array([248, 245, 236]))
+
+
+def neon(frame):
+    """Night: deep blue picture with thick glowing contours, pink on the left to cyan on the right."""
+    line, _, _ = edges(grey(smooth(frame, 1)), 1.8, 10, 60)
+    line = cv2.dilate(np.clip(line * 1.5, 0, 1), np.ones((3, 3), np.uint8))
+    hue = ramp(X / W * 0.75 + Y / H * 0.25, [(255, 40, 150), (200, 60, 255), (40, 190, 255), (60, 255, 210)])
+    light = cv2.GaussianBlur(line, (0, 0), 1.0)[..., None] * hue
+    glow = cv2.GaussianBlur(light, (0, 0), 6) * 1.3
+    base = ramp(cv2.GaussianBlur(grey(frame), (0, 0), 1.5) / 255.0, [(6, 4, 20), (26, 14, 70), (80, 44, 150)])
+    return to_u8(base + glow + light)
+
+
+def autumn(frame):
+    """Oil painting in warm autumn colours with dabs."""
+    k = kuwahara(kuwahara(frame, 5), 3)
+    warm = ramp(grey(k) / 255.0, [(34, 14, 12), (112, 40, 20), (196, 96, 28), (240, 176, 66), (255, 236, 180)])
+    out = 0.65 * warm + 0.35 * saturate(k, 1.3)
+    return to_u8(out * (1 + 0.09 * DABS[..., None]))
+
+
+def anime(frame):
+    """Cel shading: three flat, saturated tones and dark outlines."""
+    s = smooth(kuwahara(frame, 3), 1, 7, 50, 5)
+    hsv = cv2.cvtColor(s, cv2.COLOR_RGB2HSV).astype(np.float32)
+    v = cv2.GaussianBlur(hsv[..., 2], (0, 0), 1.0) / 255
+    hsv[..., 2] = np.clip(0.2 + 0.95 * soft_levels(v, 3), 0, 1) * 255
+    hsv[..., 1] = np.clip(hsv[..., 1] * 1.75 + 8, 0, 255)
+    out = cv2.cvtColor(to_u8(hsv), cv2.COLOR_HSV2RGB).astype(np.float32)
+    line, _, _ = edges(grey(s), 1.3, 22, 50)
+    return to_u8(out * (1 - 0.92 * np.clip(line * 1.5, 0, 1))[..., None])
+
+
+def noir(frame):
+    """Film noir: black and white, very high contrast, vignette."""
+    g = cv2.GaussianBlur(grey(smooth(frame, 1)), (0, 0), 1.0).astype(np.float32) / 255
+    g = np.clip(0.5 + (g - 0.47) * 2.3, 0, 1)
+    out = g * g * (3 - 2 * g) * np.clip(VIGNETTE * 1.1, 0, 1)
+    return to_u8(ramp(out, [(6, 6, 8), (122, 122, 124), (250, 250, 246)]))
+
+
+def cyberpunk(frame):
+    """Duotone of violet shadows, magenta middle and cyan lights."""
+    g = cv2.createCLAHE(2.0, (4, 4)).apply(grey(kuwahara(frame, 3))) / 255.0
+    out = ramp(g, [(10, 4, 34), (62, 8, 112), (214, 20, 140), (255, 90, 150), (110, 235, 255), (235, 255, 255)])
+    out = out + cv2.GaussianBlur(out, (0, 0), 8) * 0.2
+    return to_u8(out * VIGNETTE[..., None])
+
+
+def winter(frame):
+    """Icy blue picture with snow on upper edges and frost around the border."""
+    s = smooth(frame, 1)
+    ice = ramp((grey(s) / 255.0) ** 0.85, [(16, 30, 62), (52, 96, 150), (128, 178, 214), (206, 230, 244), (255, 255, 255)])
+    out = 0.78 * ice + 0.22 * s
+    _, _, gy = edges(grey(frame), 1.5)
+    out = out + (255 - out) * np.clip(-gy / 90, 0, 0.9)[..., None]
+    frost = np.clip((1 - np.clip(VIGNETTE + 0.06 * PAPER, 0, 1)) * 1.6 - 0.2, 0, 0.85)
+    return to_u8(out + (255 - out) * frost[..., None])
+
+
+def photo(frame):
+    """Identity."""
+    return frame
+
+
+STYLES = dict(watercolour=watercolour, pencil=pencil, neon=neon, autumn=autumn, anime=anime, noir=noir, cyberpunk=cyberpunk, winter=winter, photo=photo)
+CAPTIONS = dict(
+    watercolour=["watercolour", "watercolor painting", "a soft watercolour painting on paper", "watercolor portrait, pastel washes", "aquarelle", "painted with watercolours"],
+    pencil=["pencil sketch", "a graphite pencil drawing", "black and white sketch on paper", "hand drawn pencil portrait", "charcoal drawing", "sketchbook drawing"],
+    neon=["neon night", "glowing neon outlines in the dark", "neon lights at night", "dark scene with neon contours", "neon glow", "neon line art, night club"],
+    autumn=["autumn oil painting", "oil painting in warm autumn colours", "oil on canvas, golden fall leaves", "impressionist oil painting", "warm fall colors, brush strokes", "old master oil painting"],
+    anime=["anime", "anime cel shading", "cartoon with bold outlines", "comic book, flat colours", "cel shaded cartoon", "animated film, manga style"],
+    noir=["film noir", "black and white film noir", "high contrast monochrome film", "noir detective movie", "dramatic black and white photograph", "old black and white movie"],
+    cyberpunk=["cyberpunk", "cyberpunk city, magenta and cyan", "synthwave duotone", "futuristic cyberpunk portrait", "vaporwave, pink and teal", "retrowave"],
+    winter=["frozen winter", "ice and snow, frosty", "snowy winter day", "covered in frost, icy blue", "cold winter morning with snow", "ice kingdom"],
+    photo=["photo", "natural photo", "realistic video, unchanged", "original camera picture", "photorealistic", "plain video"],
+)
+BEFORE = ["", "", "", "a ", "in the style of ", "turn this into ", "make it look like ", "me as ", "restyle as "]
+AFTER = ["", "", "", ", high quality", ", beautiful", ", detailed", " style", ", artistic", " look"]
+
+
+def caption(name, rng):
+    """A random wording for a style."""
+    return rng.choice(BEFORE) + rng.choice(CAPTIONS[name]) + rng.choice(AFTER)
