@@ -83,10 +83,10 @@ def soft_levels(v, count, steepness=5.0):
 
 def watercolour(frame):
     """Light washes on white paper with darker rims of the colour areas and a ragged paper border."""
-    s = saturate(smooth(kuwahara(frame, 3), 1, 9, 60, 6), 1.6).astype(np.float32)
-    rim_dark, _, _ = edges(grey(frame), 1.5)
-    s = 255 - (255 - s) * 0.68
-    s = s * (1 + 0.06 * PAPER[..., None]) * (1 - 0.35 * rim_dark[..., None])
+    s = saturate(smooth(kuwahara(frame, 2), 1, 9, 60, 6), 1.9).astype(np.float32)
+    rim_dark, _, _ = edges(grey(frame), 1.3, 16, 160)
+    s = 255 - (255 - s) * 0.62
+    s = s * (1 + 0.035 * PAPER[..., None]) * (1 - 0.35 * rim_dark[..., None])
     border = np.clip(np.minimum.reduce([X, Y, W - 1 - X, H - 1 - Y]) + 3 * PAPER - 1, 0, 8)[..., None] / 8
     return to_u8(s * border + np.array([251, 248, 241]) * (1 - border))
 
@@ -96,26 +96,25 @@ def pencil(frame):
     g = grey(frame).astype(np.float32)
     dodge = np.clip(g * 255 / (256 - cv2.GaussianBlur(255 - g, (0, 0), 5)), 0, 255) / 255
     tone = cv2.GaussianBlur(g, (0, 0), 2) / 255
-    shade = 1 - 0.5 * np.clip((0.5 - tone) * 2.2, 0, 1)
-    line, _, _ = edges(grey(frame), 1.2, 10, 70)
-    out = np.clip(dodge ** 1.5 * shade - 0.75 * line, 0.07, 1)
+    shade = 1 - 0.5 * np.clip((0.55 - tone) * 2.0, 0, 1)
+    line, _, _ = edges(grey(frame), 1.0, 14, 190)
+    out = np.clip(dodge ** 1.3 * shade - 0.6 * line, 0.07, 1)
     return to_u8(out[..., None] * np.array([248, 245, 236]))
 
 
 def neon(frame):
     """Night: deep blue picture with thick glowing contours, pink on the left to cyan on the right."""
-    line, _, _ = edges(grey(smooth(frame, 1)), 1.8, 10, 60)
-    line = cv2.dilate(np.clip(line * 1.5, 0, 1), np.ones((3, 3), np.uint8))
+    line, _, _ = edges(grey(smooth(frame, 1)), 1.3, 20, 150)
     hue = ramp(X / W * 0.75 + Y / H * 0.25, [(255, 40, 150), (200, 60, 255), (40, 190, 255), (60, 255, 210)])
     light = cv2.GaussianBlur(line, (0, 0), 1.0)[..., None] * hue
-    glow = cv2.GaussianBlur(light, (0, 0), 6) * 1.3
-    base = ramp(cv2.GaussianBlur(grey(frame), (0, 0), 1.5) / 255.0, [(6, 4, 20), (26, 14, 70), (80, 44, 150)])
+    glow = cv2.GaussianBlur(light, (0, 0), 5) * 0.7
+    base = ramp(cv2.GaussianBlur(grey(frame), (0, 0), 1.5) / 255.0, [(5, 3, 22), (30, 14, 84), (96, 50, 170)])
     return to_u8(base + glow + light)
 
 
 def autumn(frame):
     """Oil painting in warm autumn colours with dabs."""
-    k = kuwahara(kuwahara(frame, 5), 3)
+    k = kuwahara(kuwahara(frame, 3), 3)
     warm = ramp(grey(k) / 255.0, [(34, 14, 12), (112, 40, 20), (196, 96, 28), (240, 176, 66), (255, 236, 180)])
     out = 0.65 * warm + 0.35 * saturate(k, 1.3)
     return to_u8(out * (1 + 0.09 * DABS[..., None]))
@@ -123,27 +122,27 @@ def autumn(frame):
 
 def anime(frame):
     """Cel shading: three flat, saturated tones and dark outlines."""
-    s = smooth(kuwahara(frame, 3), 1, 7, 50, 5)
+    s = smooth(kuwahara(frame, 2), 1, 7, 50, 5)
     hsv = cv2.cvtColor(s, cv2.COLOR_RGB2HSV).astype(np.float32)
     v = cv2.GaussianBlur(hsv[..., 2], (0, 0), 1.0) / 255
     hsv[..., 2] = np.clip(0.2 + 0.95 * soft_levels(v, 3), 0, 1) * 255
     hsv[..., 1] = np.clip(hsv[..., 1] * 1.75 + 8, 0, 255)
     out = cv2.cvtColor(to_u8(hsv), cv2.COLOR_HSV2RGB).astype(np.float32)
-    line, _, _ = edges(grey(s), 1.3, 22, 50)
-    return to_u8(out * (1 - 0.92 * np.clip(line * 1.5, 0, 1))[..., None])
+    line, _, _ = edges(grey(s), 1.0, 60, 150)
+    return to_u8(out * (1 - 0.9 * line)[..., None])
 
 
 def noir(frame):
     """Film noir: black and white, very high contrast, vignette."""
     g = cv2.GaussianBlur(grey(smooth(frame, 1)), (0, 0), 1.0).astype(np.float32) / 255
-    g = np.clip(0.5 + (g - 0.47) * 2.3, 0, 1)
+    g = np.clip(0.5 + (g - 0.45) * 1.7, 0, 1)
     out = g * g * (3 - 2 * g) * np.clip(VIGNETTE * 1.1, 0, 1)
     return to_u8(ramp(out, [(6, 6, 8), (122, 122, 124), (250, 250, 246)]))
 
 
 def cyberpunk(frame):
     """Duotone of violet shadows, magenta middle and cyan lights."""
-    g = cv2.createCLAHE(2.0, (4, 4)).apply(grey(kuwahara(frame, 3))) / 255.0
+    g = cv2.createCLAHE(2.0, (4, 4)).apply(grey(kuwahara(frame, 2))) / 255.0
     out = ramp(g, [(10, 4, 34), (62, 8, 112), (214, 20, 140), (255, 90, 150), (110, 235, 255), (235, 255, 255)])
     out = out + cv2.GaussianBlur(out, (0, 0), 8) * 0.2
     return to_u8(out * VIGNETTE[..., None])
