@@ -1,0 +1,69 @@
+/**
+ * Metrics of the engine and the transforms. Labels are bounded by construction: states, reasons and
+ * stages, never a room or a participant.
+ */
+import { Counter, Gauge, Histogram, type Registry } from "prom-client";
+
+const DELAY_BUCKETS_MS = [100, 150, 200, 300, 400, 500, 750, 1000, 1500, 2000, 3000, 5000];
+const STAGE_BUCKETS_MS = [1, 2, 5, 10, 20, 50, 100, 150, 200, 300, 500, 1000];
+
+export type EngineMetrics = ReturnType<typeof createEngineMetrics>;
+
+/** Creates them on the server's registry. */
+export function createEngineMetrics(registry: Registry) {
+  const registers = [registry];
+  return {
+    engineUp: new Gauge({
+      name: "driftless_engine_up",
+      help: "1 while the engine process is ready.",
+      registers,
+    }),
+    engineRestarts: new Counter({
+      name: "driftless_engine_restarts_total",
+      help: "Crashes and hangs of the engine process.",
+      registers,
+    }),
+    engineGaveUp: new Counter({
+      name: "driftless_engine_gave_up_total",
+      help: "Times that the engine crashed too often and was left alone for a while.",
+      registers,
+    }),
+    engineDrops: new Counter({
+      name: "driftless_engine_drops_total",
+      help: "Packets, frames and chunks dropped in the engine, by reason.",
+      labelNames: ["reason"] as const,
+      registers,
+    }),
+    engineFrames: new Counter({
+      name: "driftless_engine_frames_total",
+      help: "Frames received from cameras (in) and generated (out).",
+      labelNames: ["direction"] as const,
+      registers,
+    }),
+    stageMs: new Histogram({
+      name: "driftless_engine_stage_ms",
+      help: "Mean time of recent frames in each stage of the engine, sampled with each report.",
+      labelNames: ["stage"] as const,
+      buckets: STAGE_BUCKETS_MS,
+      registers,
+    }),
+    transforms: new Gauge({
+      name: "driftless_transforms",
+      help: "Transforms, by state.",
+      labelNames: ["state"] as const,
+      registers,
+    }),
+    transformStateChanges: new Counter({
+      name: "driftless_transform_state_changes_total",
+      help: "Changes of a transform's state, by new state.",
+      labelNames: ["state"] as const,
+      registers,
+    }),
+    transformDelayMs: new Histogram({
+      name: "driftless_transform_delay_ms",
+      help: "Median time from capture to the generated frame leaving the engine, sampled with each report.",
+      buckets: DELAY_BUCKETS_MS,
+      registers,
+    }),
+  };
+}

@@ -1,0 +1,79 @@
+/**
+ * Life of an engine process: loads the engine when told to, reports a heartbeat, and never outlives
+ * its parent. The loader is a parameter, so that tests can run the same process with another engine.
+ */
+import { systemClock } from "./clock.ts";
+import { EngineHost } from "./host.ts";
+import type { NativeEngine } from "./native.ts";
+import { serverMessageSchema } from "./protocol.ts";
+import type { EngineMessage, EngineOptions } from "./protocol.ts";
+
+export type EngineLoader = (options: EngineOptions) => Promise<NativeEngine>;
+
+const HEARTBEAT_MS = 250;
+/** A close that hangs in native code must not keep the process alive. */
+const EXIT_PATIENCE_MS = 2000;
+
+/** Runs the process; returns at once, events do the rest. Must be a child with an IPC channel. */
+export function runEngineProcess(load: EngineLoader): void {
+  if (process.send === undefined) {
+    process.stderr.write("The engine is started by the server and needs its IPC channel.\n");
+    process.exitCode = 2;
+    return;
+  }
+  let host: EngineHost | null = null;
+  let engine: NativeEngine | null = null;
+  let closing = false;
+
+  const send = (message: EngineMessage): void => {
+    if (process.connected) {
+      // A failed send means that the parent is gone; "disconnect" then ends this process.
+      process.send?.(message, undefined, {}, () => undefined);
+    }
+  };
+
+  const shutdown = async (exitCode: number): Promise<void> => {
+    if (closing) {
+      return;
+    }
+    closing = true;
+    setTimeout(() => process.exit(exitCode), EXIT_PATIENCE_MS).unref();
+    await host?.close();
+    await engine?.close();
+    process.exit(exitCode);
+  };
+  const end = (exitCode: number): void => {
+    shutdown(exitCode).catch(() => process.exit(exitCode));
+  };
+
+  const start = async (options: EngineOptions): Promise<void> => {
+    try {
+      engine = await load(options);
+    } catch (error) {
+      send({ type: "failed", message: (error as Error).message });
+      end(1);
+      return;
+    }
+    host = new EngineHost({ engine, maxSessions: options.maxSessions, clock: systemClock, send });
+    const { model, width, height, fps, framesPerChunk, backend } = engine.info();
+    send({ type: "ready", info: { model, width, height, fps, framesPerChunk, backend } });
+  };
+
+  process.on("message", (raw) => {
+    const parsed = serverMessageSchema.safeParse(raw);
+    if (parsed.success && parsed.data.type === "start") {
+      start(parsed.data.options).catch(() => end(1));
+    } else if (parsed.success && parsed.data.type === "shutdown") {
+      end(0);
+    } else {
+      host?.handle(raw).catch((error: unknown) => {
+        send({ type: "log", level: "error", message: String(error), fields: {} });
+      });
+    }
+  });
+  process.on("disconnect", () => end(0));
+  process.on("SIGTERM", () => end(0));
+  // Ctrl-C reaches the whole group; the server decides when its engine ends.
+  process.on("SIGINT", () => undefined);
+  setInterval(() => send({ type: "heartbeat" }), HEARTBEAT_MS);
+}

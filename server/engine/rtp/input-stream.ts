@@ -1,0 +1,184 @@
+/**
+ * The camera's track on its way in: from RTP packets to decodable frames with capture times, and
+ * the RTCP that goes back (receiver reports, NACK, PLI).
+ */
+import { RtcpRrPacket } from "werift-rtp";
+import type { RtcpReceiverInfo, RtcpSrPacket, RtpPacket } from "werift-rtp";
+import type { Moment } from "../clock.ts";
+import type { VideoCodec } from "../native.ts";
+import { readAbsCaptureTime } from "./abs-capture-time.ts";
+import { CaptureClock, type CaptureSource } from "./capture-clock.ts";
+import { createDepacketizer } from "./depacketize.ts";
+import { FrameAssembler } from "./frame-assembler.ts";
+import { JitterBuffer } from "./jitter-buffer.ts";
+import { KeyFrameRequester } from "./key-frame-requester.ts";
+import { NackGenerator } from "./nack-generator.ts";
+import { ntpToUnixMs } from "./ntp.ts";
+import { ReceptionStatistics } from "./receiver-report.ts";
+import { genericNack, pictureLossIndication } from "./rtcp.ts";
+
+export interface InputFrame {
+  data: Buffer;
+  keyFrame: boolean;
+  /** Unix ms in the SFU's clock; grows from frame to frame. */
+  captureTimeMs: number;
+  captureSource: CaptureSource;
+}
+
+export interface InputStreamOptions {
+  ssrc: number;
+  codec: VideoCodec;
+  absCaptureTimeId: number | null;
+  /** SSRC that our RTCP speaks as. */
+  localSsrc: number;
+  sendRtcp: (packet: Buffer) => void;
+  onFrame: (frame: InputFrame) => void;
+  onDrop: (reason: string) => void;
+}
+
+/** Clocks this close are the same clock seen through network jitter. */
+const SAME_CLOCK_MS = 100;
+/** Sender reports from which the difference of clocks is taken. */
+const CLOCK_SAMPLES = 8;
+
+export class InputStream {
+  readonly #options: InputStreamOptions;
+  readonly #jitterBuffer = new JitterBuffer();
+  readonly #nackGenerator = new NackGenerator();
+  readonly #keyFrames = new KeyFrameRequester();
+  readonly #assembler: FrameAssembler;
+  readonly #captureClock = new CaptureClock();
+  readonly #statistics: ReceptionStatistics;
+  #clockDifferences: number[] = [];
+  #hasPackets = false;
+
+  constructor(options: InputStreamOptions) {
+    this.#options = options;
+    this.#assembler = new FrameAssembler({
+      depacketizer: createDepacketizer(options.codec),
+      onDrop: options.onDrop,
+    });
+    this.#statistics = new ReceptionStatistics(options.ssrc);
+  }
+
+  /** Packets lost on the way in, for progress reports. */
+  get packetsLost(): number {
+    return this.#statistics.lost;
+  }
+
+  /**
+   * How far the SFU's clock is ahead of ours; 0 where they are the same clock. The largest of the
+   * recent differences counts, as it had the least waiting on the way.
+   */
+  get sfuAheadMs(): number {
+    if (this.#clockDifferences.length === 0) {
+      return 0;
+    }
+    const ahead = Math.max(...this.#clockDifferences);
+    return Math.abs(ahead) < SAME_CLOCK_MS ? 0 : ahead;
+  }
+
+  /** A packet of this stream (SSRC and payload type are checked by the caller). */
+  onRtp(packet: RtpPacket, now: Moment): void {
+    const { header } = packet;
+    this.#hasPackets = true;
+    this.#statistics.onPacket(header.sequenceNumber, header.timestamp, now.monoMs);
+    const result = this.#jitterBuffer.insert(
+      {
+        sequence: header.sequenceNumber,
+        timestamp: header.timestamp,
+        marker: header.marker,
+        payload: packet.payload,
+        arrivalMs: now.unixMs + this.sfuAheadMs,
+        captureMs: this.#absCaptureMs(packet),
+      },
+      now.monoMs,
+    );
+    if (result !== "accepted") {
+      this.#options.onDrop(`${result}Packet`);
+    }
+    this.#release(now);
+  }
+
+  onSenderReport(report: RtcpSrPacket, now: Moment): void {
+    const { ntpTimestamp, rtpTimestamp } = report.senderInfo;
+    const ntpMs = ntpToUnixMs(ntpTimestamp);
+    this.#captureClock.onSenderReport(ntpMs, rtpTimestamp);
+    this.#statistics.onSenderReport(ntpTimestamp, now.monoMs);
+    this.#clockDifferences.push(ntpMs - now.unixMs);
+    if (this.#clockDifferences.length > CLOCK_SAMPLES) {
+      this.#clockDifferences.shift();
+    }
+  }
+
+  /** A key frame is wanted, for instance by the decoder. */
+  requestKeyFrame(reason: string): void {
+    this.#keyFrames.request(reason);
+  }
+
+  /** Gives up old gaps, asks for what is missing. Called every few tens of milliseconds. */
+  tick(now: Moment): void {
+    this.#release(now);
+    const { localSsrc, ssrc, sendRtcp } = this.#options;
+    const { sequences, hopeless } = this.#nackGenerator.due(
+      this.#jitterBuffer.missing(),
+      now.monoMs,
+    );
+    if (sequences.length > 0) {
+      sendRtcp(genericNack(localSsrc, ssrc, sequences));
+    }
+    if (hopeless) {
+      this.#keyFrames.request("too many packets are missing");
+    }
+    if (this.#hasPackets && this.#assembler.awaitingKeyFrame) {
+      this.#keyFrames.request("nothing to decode from");
+    }
+    if (this.#keyFrames.due(now.monoMs) !== null) {
+      sendRtcp(pictureLossIndication(localSsrc, ssrc));
+    }
+  }
+
+  /** The block about this stream for the next report; empty before the first packet. */
+  reportBlocks(now: Moment): RtcpReceiverInfo[] {
+    const block = this.#statistics.report(now.monoMs);
+    return block === null ? [] : [block];
+  }
+
+  /** A receiver report of its own, for as long as there is no sender report to carry the block. */
+  receiverReport(now: Moment): Buffer {
+    return new RtcpRrPacket({
+      ssrc: this.#options.localSsrc,
+      reports: this.reportBlocks(now),
+    }).serialize();
+  }
+
+  #absCaptureMs(packet: RtpPacket): number | null {
+    const id = this.#options.absCaptureTimeId;
+    if (id === null) {
+      return null;
+    }
+    const extension = packet.header.extensions.find((candidate) => candidate.id === id);
+    return extension === undefined ? null : readAbsCaptureTime(extension.payload);
+  }
+
+  #release(now: Moment): void {
+    for (const released of this.#jitterBuffer.release(now.monoMs)) {
+      for (const frame of this.#assembler.push(released)) {
+        const { captureTimeMs, source } = this.#captureClock.frame(
+          frame.timestamp,
+          frame.arrivalMs,
+          frame.captureMs,
+        );
+        if (frame.keyFrame) {
+          this.#keyFrames.satisfied();
+        }
+        this.#options.onFrame({
+          data: frame.data,
+          keyFrame: frame.keyFrame,
+          captureTimeMs,
+          captureSource: source,
+        });
+      }
+    }
+  }
+}

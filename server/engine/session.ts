@@ -1,0 +1,364 @@
+/**
+ * One transformed track inside the engine process: a UDP socket to the SFU, the camera's track in,
+ * the native session in the middle, the generated track out, and the state of it all.
+ */
+import { createSocket } from "node:dgram";
+import type { RemoteInfo, Socket } from "node:dgram";
+import { isIPv6 } from "node:net";
+import { RtcpSrPacket, RtpPacket } from "werift-rtp";
+import type { Clock, Moment } from "./clock.ts";
+import { DropCounters, RateMeter, ValueWindow } from "./meters.ts";
+import type { EncodedFrame, NativeEngine, NativeEvent, NativeSession } from "./native.ts";
+import type { EngineMessage, EngineTransform, OpenSession } from "./protocol.ts";
+import { InputStream } from "./rtp/input-stream.ts";
+import { OutputStream } from "./rtp/output-stream.ts";
+import { isRtcpDatagram, parseRtcp } from "./rtp/rtcp.ts";
+import { SessionStateMachine } from "./session-state.ts";
+
+export interface EngineSessionOptions {
+  open: OpenSession;
+  engine: NativeEngine;
+  clock: Clock;
+  send: (message: EngineMessage) => void;
+}
+
+const TICK_MS = 20;
+const PROGRESS_MS = 500;
+const RECEIVER_REPORT_MS = 1000;
+/** Room in the kernel for a burst: a key frame of a large picture while this process is busy. */
+const RECEIVE_BUFFER_BYTES = 1024 * 1024;
+
+export class EngineSession {
+  readonly #options: EngineSessionOptions;
+  readonly #socket: Socket;
+  readonly #input: InputStream;
+  readonly #output: OutputStream;
+  readonly #state: SessionStateMachine;
+  readonly #drops = new DropCounters();
+  readonly #delays = new ValueWindow();
+  readonly #stages = {
+    queued: new ValueWindow(),
+    decode: new ValueWindow(),
+    compute: new ValueWindow(),
+    encode: new ValueWindow(),
+  };
+  readonly #inputRate = new RateMeter();
+  readonly #outputRate = new RateMeter({ windowMs: 3000 });
+  readonly #bits = new RateMeter({ windowMs: 3000 });
+  /** Revisions of the server by the revisions that the native session gave them. */
+  readonly #revisions = new Map<number, number>();
+  #native: NativeSession | null = null;
+  #timer: NodeJS.Timeout | null = null;
+  #closed = false;
+  #framesIn = 0;
+  #framesOut = 0;
+  #keyFramesOut = 0;
+  #lastInputMs: number | null = null;
+  #lastOutputMs: number | null = null;
+  #lastProgressMs = Number.NEGATIVE_INFINITY;
+  #lastReceiverReportMs = Number.NEGATIVE_INFINITY;
+
+  constructor(options: EngineSessionOptions) {
+    this.#options = options;
+    const { open, clock } = options;
+    this.#socket = createSocket({
+      type: isIPv6(open.localIp) ? "udp6" : "udp4",
+      recvBufferSize: RECEIVE_BUFFER_BYTES,
+    });
+    this.#input = new InputStream({
+      ...open.input,
+      localSsrc: open.output.ssrc,
+      sendRtcp: (packet) => this.#sendDatagram(packet),
+      onFrame: (frame) => {
+        this.#framesIn += 1;
+        const { monoMs } = clock.now();
+        this.#lastInputMs = monoMs;
+        this.#inputRate.add(1, monoMs);
+        this.#native?.pushFrame(frame.data, frame.captureTimeMs);
+      },
+      onDrop: (reason) => this.#drops.add(reason),
+    });
+    this.#output = new OutputStream({
+      ...open.output,
+      bitrateBps: open.bitrateBps,
+      send: (packet) => this.#sendDatagram(packet),
+      onKeyFrameRequest: () => this.#native?.requestKeyFrame(),
+      onBitrate: (bps) => this.#native?.setBitrate(bps),
+    });
+    this.#state = new SessionStateMachine(clock.now().monoMs, (state, reason) =>
+      this.#send({ type: "sessionState", sessionId: open.sessionId, state, reason }),
+    );
+  }
+
+  get id(): string {
+    return this.#options.open.sessionId;
+  }
+
+  /**
+   * Opens the native session and the socket.
+   * @returns the local port
+   * @throws Error when the port is taken or the native session refuses the options
+   */
+  async start(): Promise<number> {
+    const { open, engine } = this.#options;
+    try {
+      await this.#bind(open.localIp, open.localPort);
+      this.#native = engine.createSession(
+        {
+          id: open.sessionId,
+          inputCodec: open.input.codec,
+          outputCodec: open.output.codec,
+          bitrateBps: open.bitrateBps,
+          maxFps: open.maxFps,
+          transform: open.transform,
+        },
+        (frame) => this.#onEncodedFrame(frame),
+        (event) => this.#onNativeEvent(event),
+      );
+    } catch (error) {
+      await this.close("it could not be opened");
+      throw error;
+    }
+    this.#timer = setInterval(() => this.#tick(), TICK_MS);
+    return this.#socket.address().port;
+  }
+
+  /** New settings, visible some frames later; an "applied" message tells from which on. */
+  setTransform(transform: EngineTransform, revision: number): void {
+    if (this.#native !== null) {
+      this.#revisions.set(this.#native.setTransform(transform), revision);
+    }
+  }
+
+  setBitrate(bps: number): void {
+    this.#output.setMaxBitrate(bps);
+  }
+
+  /** Asks the encoder for a key frame. */
+  requestKeyFrame(): void {
+    this.#native?.requestKeyFrame();
+  }
+
+  /** Ends the session; safe to call twice. Resolves when the native session let go of everything. */
+  async close(reason: string): Promise<void> {
+    if (this.#closed) {
+      return;
+    }
+    this.#state.stop(reason);
+    this.#closed = true;
+    if (this.#timer !== null) {
+      clearInterval(this.#timer);
+    }
+    this.#socket.close();
+    await this.#native?.close();
+  }
+
+  #bind(address: string, port: number): Promise<void> {
+    return new Promise((resolve, reject) => {
+      this.#socket.once("error", reject);
+      this.#socket.bind({ address, port, exclusive: true }, () => {
+        this.#socket.off("error", reject);
+        // For instance "connection refused" while the SFU's side is not there yet.
+        this.#socket.on("error", () => this.#drops.add("socketError"));
+        this.#socket.on("message", (datagram, from) => this.#onDatagram(datagram, from));
+        resolve();
+      });
+    });
+  }
+
+  #onDatagram(datagram: Buffer, from: RemoteInfo): void {
+    const { transport } = this.#options.open;
+    if (from.port !== transport.port || from.address !== transport.ip) {
+      this.#drops.add("stranger");
+      return;
+    }
+    try {
+      if (isRtcpDatagram(datagram)) {
+        this.#onRtcp(datagram);
+      } else {
+        this.#onRtp(datagram);
+      }
+    } catch {
+      // Whatever the bytes were: they must not reach the other sessions of this process.
+      this.#drops.add("malformedPacket");
+    }
+  }
+
+  #onRtp(datagram: Buffer): void {
+    const packet = RtpPacket.deSerialize(datagram);
+    const { ssrc, payloadType } = this.#options.open.input;
+    if (packet.header.version !== 2 || packet.header.paddingSize > datagram.length) {
+      this.#drops.add("malformedPacket");
+    } else if (packet.header.ssrc !== ssrc) {
+      this.#drops.add("unknownSsrc");
+    } else if (packet.header.payloadType !== payloadType) {
+      this.#drops.add("unknownPayloadType");
+    } else {
+      this.#input.onRtp(packet, this.#options.clock.now());
+    }
+  }
+
+  #onRtcp(datagram: Buffer): void {
+    const now = this.#options.clock.now();
+    for (const packet of parseRtcp(datagram)) {
+      if (packet instanceof RtcpSrPacket && packet.ssrc === this.#options.open.input.ssrc) {
+        this.#input.onSenderReport(packet, now);
+      }
+      this.#output.onRtcp(packet, now);
+    }
+  }
+
+  #onEncodedFrame(frame: EncodedFrame): void {
+    if (this.#closed) {
+      return;
+    }
+    const now = this.#options.clock.now();
+    const ahead = this.#input.sfuAheadMs;
+    const bytes = this.#output.sendFrame(frame, now, ahead);
+    this.#framesOut += 1;
+    this.#keyFramesOut += frame.keyFrame ? 1 : 0;
+    this.#lastOutputMs = now.monoMs;
+    this.#outputRate.add(1, now.monoMs);
+    this.#bits.add(bytes * 8, now.monoMs);
+    this.#delays.add(now.unixMs + ahead - frame.captureTimeMs, now.monoMs);
+    this.#stages.queued.add(frame.timing.queuedMs, now.monoMs);
+    this.#stages.decode.add(frame.timing.decodeMs, now.monoMs);
+    this.#stages.compute.add(frame.timing.computeMs, now.monoMs);
+    this.#stages.encode.add(frame.timing.encodeMs, now.monoMs);
+    if (this.#framesOut === 1) {
+      const { captureTimeMs } = frame;
+      const { revision } = this.#options.open;
+      this.#send({ type: "firstFrame", sessionId: this.id, captureTimeMs });
+      this.#send({ type: "applied", sessionId: this.id, revision, captureTimeMs });
+    }
+    // The first report follows the first frame at once: lip sync waits for it.
+    this.#sendReports(now);
+  }
+
+  #onNativeEvent(event: NativeEvent): void {
+    if (this.#closed) {
+      return;
+    }
+    const sessionId = this.id;
+    switch (event.type) {
+      case "needKeyFrame":
+        this.#input.requestKeyFrame(event.reason);
+        break;
+      case "applied": {
+        const revision = this.#revisions.get(event.revision);
+        if (revision !== undefined) {
+          this.#revisions.delete(event.revision);
+          const { captureTimeMs } = event;
+          this.#send({ type: "applied", sessionId, revision, captureTimeMs });
+        }
+        break;
+      }
+      case "inputSize":
+        this.#send({
+          type: "log",
+          level: "info",
+          message: "the camera's picture has a new size",
+          fields: { sessionId, width: event.width, height: event.height },
+        });
+        break;
+      case "error":
+        this.#send({
+          type: "sessionError",
+          sessionId,
+          message: event.message,
+          fatal: event.fatal,
+        });
+        break;
+    }
+  }
+
+  #tick(): void {
+    const now = this.#options.clock.now();
+    this.#input.tick(now);
+    this.#output.tick(now);
+    this.#sendReports(now);
+    if (now.monoMs - this.#lastProgressMs >= PROGRESS_MS) {
+      this.#lastProgressMs = now.monoMs;
+      this.#updateState(now);
+      this.#sendProgress(now);
+    }
+  }
+
+  #sendReports(now: Moment): void {
+    const blocks = () => this.#input.reportBlocks(now);
+    const report = this.#output.dueReport(now, this.#input.sfuAheadMs, blocks);
+    if (report !== null) {
+      this.#lastReceiverReportMs = now.monoMs;
+      this.#sendDatagram(report);
+    } else if (now.monoMs - this.#lastReceiverReportMs >= RECEIVER_REPORT_MS) {
+      this.#lastReceiverReportMs = now.monoMs;
+      this.#sendDatagram(this.#input.receiverReport(now));
+    }
+  }
+
+  #updateState(now: Moment): void {
+    const info = this.#options.engine.info();
+    const inputFps = this.#inputRate.perSecond(now.monoMs);
+    this.#state.update({
+      nowMs: now.monoMs,
+      lastInputMs: this.#lastInputMs,
+      lastOutputMs: this.#lastOutputMs,
+      inputFps,
+      outputFps: this.#outputRate.perSecond(now.monoMs),
+      expectedFps: Math.min(info.fps, this.#options.open.maxFps, inputFps),
+      framesPerChunk: info.framesPerChunk,
+      delayMs: this.#delays.percentiles(now.monoMs)?.p50 ?? null,
+    });
+  }
+
+  #sendProgress(now: Moment): void {
+    const stages = this.#stages;
+    this.#send({
+      type: "progress",
+      sessionId: this.id,
+      nextSequence: this.#output.nextSequence,
+      nextPictureId: this.#output.nextPictureId,
+      delayMs: this.#delays.percentiles(now.monoMs),
+      fps: this.#outputRate.perSecond(now.monoMs),
+      inputFps: this.#inputRate.perSecond(now.monoMs),
+      bitrateBps: this.#bits.perSecond(now.monoMs),
+      framesIn: this.#framesIn,
+      framesOut: this.#framesOut,
+      keyFramesOut: this.#keyFramesOut,
+      stageMs: {
+        queued: stages.queued.mean(now.monoMs),
+        decode: stages.decode.mean(now.monoMs),
+        compute: stages.compute.mean(now.monoMs),
+        encode: stages.encode.mean(now.monoMs),
+      },
+      drops: this.#allDrops(),
+    });
+  }
+
+  /** Own counters and the native session's: one list of everything that was dropped. */
+  #allDrops(): Record<string, number> {
+    const drops = this.#drops.toRecord();
+    for (const [reason, amount] of Object.entries(this.#native?.stats().drops ?? {})) {
+      drops[reason] = (drops[reason] ?? 0) + amount;
+    }
+    return drops;
+  }
+
+  #sendDatagram(datagram: Buffer): void {
+    if (this.#closed) {
+      return;
+    }
+    const { ip, port } = this.#options.open.transport;
+    this.#socket.send(datagram, port, ip, (error) => {
+      if (error) {
+        this.#drops.add("sendError");
+      }
+    });
+  }
+
+  #send(message: EngineMessage): void {
+    if (!this.#closed) {
+      this.#options.send(message);
+    }
+  }
+}
