@@ -1,0 +1,51 @@
+import { existsSync, readdirSync } from "node:fs";
+import { availableParallelism } from "node:os";
+import { join } from "node:path";
+import { runLogged } from "./command.mjs";
+import { nativeBuildDir, root, setupDir } from "./paths.mjs";
+import { fingerprint } from "./stamps.mjs";
+import { isPackageInstalled } from "./system-packages.mjs";
+
+const nativeDir = join(root, "native");
+
+/** @typedef {"addon" | "programs" | "all"} NativeScope what to build: the Node addon, the command-line programs, or both and the tests */
+
+/**
+ * Configures (with cmake-js, which knows Node's headers) and builds native/. Ninja decides what has
+ * changed, so this costs a fraction of a second when nothing has.
+ * @param {NativeScope} scope
+ * @param {{ env: NodeJS.ProcessEnv, stamps: import("./stamps.mjs").Stamps, working: (what: string) => void }} context
+ * @returns {Promise<string>}
+ */
+export async function buildNative(scope, { env, stamps, working }) {
+  const logFile = join(setupDir, "native.log");
+  const tests = existsSync("/usr/include/gtest/gtest.h") || isPackageInstalled("libgtest-dev");
+  const options = [`--CDDRIFTLESS_BUILD_TESTS=${tests ? "ON" : "OFF"}`];
+  const state = fingerprint([join(root, "package-lock.json")], [nativeDir, ...options]);
+  const configured = existsSync(join(nativeBuildDir, "build.ninja"));
+  if (!configured || !stamps.matches("native", state)) {
+    working("configuring");
+    const where = ["-d", nativeDir, "-O", nativeBuildDir, "-G", "Ninja"];
+    const configure = ["configure", ...where, ...options];
+    await runLogged("cmake-js", configure, { logFile, cwd: root, env });
+    stamps.set("native", state);
+  }
+  const jobs = process.env.DRIFTLESS_BUILD_JOBS ?? String(availableParallelism());
+  const targets = targetsOf(scope).flatMap((target) => ["--target", target]);
+  if (!existsSync(join(nativeBuildDir, "driftless.node"))) working("compiling");
+  const build = ["--build", nativeBuildDir, "--parallel", jobs, ...targets];
+  await runLogged("cmake", build, { logFile, cwd: root, env, append: true });
+  return scope === "all" ? "addon, programs and tests built" : `${scope} built`;
+}
+
+/**
+ * @param {NativeScope} scope
+ * @returns {string[]} build targets; none stands for all
+ */
+function targetsOf(scope) {
+  if (scope === "addon") return ["driftless"];
+  if (scope === "all") return [];
+  return readdirSync(join(nativeDir, "tools"))
+    .filter((name) => existsSync(join(nativeDir, "tools", name, "main.cc")))
+    .map((name) => `driftless-${name}`);
+}

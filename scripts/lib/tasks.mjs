@@ -1,0 +1,88 @@
+import { join } from "node:path";
+import { runCheck } from "./check.mjs";
+import { runForeground } from "./command.mjs";
+import { nativeProgramsDir, root } from "./paths.mjs";
+import { runAllTests, runMocha, runNativeTests } from "./test-run.mjs";
+
+/**
+ * @typedef {object} TaskContext
+ * @property {string} node path of the Node to run programs with
+ * @property {NodeJS.ProcessEnv} env
+ * @property {string[]} args what stood after `--`
+ *
+ * @typedef {object} Task
+ * @property {string} profile what has to be set up before
+ * @property {string} summary one line
+ * @property {string} [usage] arguments that the task takes
+ * @property {(context: TaskContext) => Promise<number>} run resolves to the exit code
+ */
+
+/** @param {string} entry a TypeScript file of this repository @returns {Task["run"]} */
+const program = (entry) => (context) =>
+  runForeground(context.node, [join(root, entry), ...context.args], {
+    cwd: root,
+    env: context.env,
+  });
+
+/** @param {string} name a program of native/tools @returns {Task["run"]} */
+const nativeProgram = (name) => (context) =>
+  runForeground(join(nativeProgramsDir, name), context.args, { cwd: root, env: context.env });
+
+/** @type {Record<string, Task>} */
+export const TASKS = {
+  start: {
+    profile: "start",
+    summary: "Serve rooms; the last line of the start-up output is a room's address.",
+    run: program("server/main.ts"),
+  },
+  test: {
+    profile: "test",
+    summary: "Run all tests: native (GoogleTest), then unit, media and end to end (mocha).",
+    usage: "[mocha options, such as --grep WORD]",
+    run: runAllTests,
+  },
+  "test:unit": {
+    profile: "check",
+    summary: "Run the unit tests.",
+    usage: "[mocha options, such as --grep WORD]",
+    run: (context) => runMocha(["unit"], context),
+  },
+  "test:native": {
+    profile: "test",
+    summary: "Run the native tests.",
+    usage: "[ctest options]",
+    run: runNativeTests,
+  },
+  check: {
+    profile: "check",
+    summary: "Check format, lint and types, and run the unit tests.",
+    usage: "[--fix: also correct what formatters can]",
+    run: runCheck,
+  },
+  e2e: {
+    profile: "test",
+    summary: "Let one real browser publish a webcam clip and another watch it; report what it saw.",
+    usage: "[--json] [--seconds N] and more, see test/e2e/run.ts",
+    run: program("test/e2e/run.ts"),
+  },
+  parity: {
+    profile: "tools",
+    summary: "Compare the engine with recorded golden cases.",
+    usage: "--golden DIR [--backend reference|cpu] [--json]",
+    run: nativeProgram("driftless-parity"),
+  },
+  bench: {
+    profile: "tools",
+    summary: "Measure the engine: one forward pass (dit) or whole streams (stream).",
+    usage:
+      "dit --dim D --ffn F --heads H --layers L --tokens T --kv K --rows R --dtype auto [--json]\n" +
+      "       npm run bench -- stream --model NAME --sessions S --seconds N [--json]",
+    run: nativeProgram("driftless-bench"),
+  },
+  loadtest: {
+    profile: "loadtest",
+    summary: "Simulate publishers and viewers against a server and report delays and loss.",
+    usage: "--publishers P --viewers V --rooms R --seconds N [--json]",
+    run: program("loadtest/main.ts"),
+  },
+};
