@@ -40,7 +40,7 @@ export interface LoadConfigOptions {
 export function loadConfig(options: LoadConfigOptions): Config {
   const defaultFile = options.defaultFile ?? path.join(PROJECT_ROOT, "config/default.yaml");
   const sources = [readYaml(defaultFile)];
-  const overrideFile = options.env["DRIFTLESS_CONFIG"];
+  const overrideFile = options.env.DRIFTLESS_CONFIG;
   if (overrideFile) sources.push(readYaml(path.resolve(PROJECT_ROOT, overrideFile)));
   sources.push(...readEnvironment(options.env));
 

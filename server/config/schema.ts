@@ -57,6 +57,8 @@ const sfu = z
   });
 
 const engine = z.strictObject({
+  /** False: a plain SFU without transforms. */
+  enabled: z.boolean().default(true),
   /** Folder with model.json and weights. */
   modelDir: z.string().min(1).default("models/drift-nano"),
   /** cpu is fast; reference is slow plain loops to compare with. */
@@ -85,6 +87,13 @@ const auth = z
     error: "expected a secret of at least 32 characters because auth.mode is token",
   });
 
+const rooms = z.strictObject({
+  /** True: the first who joins an unknown room creates it. False: POST /api/rooms does. */
+  autoCreate: z.boolean().default(true),
+  /** A room that nobody made by REST is removed after being empty for this time. */
+  emptySeconds: z.number().min(0).max(86_400).default(30),
+});
+
 const limits = z.strictObject({
   maxRooms: z.int().min(1).default(100),
   maxParticipantsPerRoom: z.int().min(1).default(50),
@@ -98,8 +107,6 @@ const limits = z.strictObject({
   connectionsPerMinute: z.int().min(1).default(300),
   /** How long a participant whose connection broke keeps the place. */
   reconnectGraceSeconds: z.number().min(0).max(300).default(15),
-  /** An empty room is removed after this time. */
-  emptyRoomSeconds: z.number().min(0).max(86_400).default(30),
 });
 
 const log = z.strictObject({
@@ -111,6 +118,7 @@ export const configSchema = z.strictObject({
   sfu: sfu.prefault({}),
   engine: engine.prefault({}),
   auth: auth.prefault({}),
+  rooms: rooms.prefault({}),
   limits: limits.prefault({}),
   log: log.prefault({}),
   /** Styles offered in the client. */
@@ -119,4 +127,5 @@ export const configSchema = z.strictObject({
 
 export type Config = z.output<typeof configSchema>;
 export type SfuConfig = Config["sfu"];
+export type IceServer = z.output<typeof iceServer>;
 export type LimitsConfig = Config["limits"];

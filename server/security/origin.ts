@@ -20,7 +20,7 @@ export function isLoopback(address: string | undefined): boolean {
  * passed on does not, wherever the proxy runs.
  */
 export function isLocalRequest(request: IncomingMessage): boolean {
-  const forwarded = request.headers["x-forwarded-for"] ?? request.headers["forwarded"];
+  const forwarded = request.headers["x-forwarded-for"] ?? request.headers.forwarded;
   return forwarded === undefined && isLoopback(request.socket.remoteAddress);
 }
 

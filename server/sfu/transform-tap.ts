@@ -28,9 +28,16 @@ export interface TransformTap {
   /** mediasoup's end: the engine sends to it and accepts packets from it only. */
   readonly local: { ip: string; port: number };
   /** What the engine receives. */
-  readonly input: { ssrc: number; payloadType: number; codec: VideoCodec; cname: string };
+  readonly input: {
+    ssrc: number;
+    payloadType: number;
+    codec: VideoCodec;
+    cname: string;
+    /** Id of the abs-capture-time header extension; null when the camera does not send it. */
+    absCaptureTimeId: number | null;
+  };
   /** What the engine sends; use input.cname in its sender reports. */
-  readonly output: { producerId: string; payloadType: number };
+  readonly output: { producerId: string; payloadType: number; absCaptureTimeId: number | null };
   /** Tells mediasoup where the engine listens. Once per tap. */
   connect(enginePort: number): Promise<void>;
   /** Lets the original flow to the engine; begins with a key frame request. */
@@ -43,7 +50,7 @@ export interface TransformTap {
   close(): void;
   /**
    * "closed" comes once, also when the camera stopped or the worker died.
-   * Exceptions of the listener are logged and go no further.
+   * A listener that comes too late is called at once.
    */
   on(event: "closed", listener: (reason: string) => void): void;
 }

@@ -8,9 +8,20 @@
 import type { types as ms } from "mediasoup";
 import { z } from "zod";
 import type { Preset } from "../config/presets.ts";
+import type { IceServer } from "../config/schema.ts";
 import type { ErrorBody } from "../errors.ts";
-import { type RestyleSettings, transformSettingsSchema } from "../transform/settings.ts";
-import type { ShownVideo, TransformState } from "../transform/types.ts";
+import type {
+  NewConsumer,
+  ParticipantInfo,
+  ParticipantTransform,
+  RestyleSettings,
+  ShownVideo,
+  TrackRole,
+  TransformState,
+  TransformSummary,
+} from "../rooms/types.ts";
+import type { Grants } from "../security/tokens.ts";
+import { transformSettingsSchema } from "../transform/settings.ts";
 import {
   dtlsParametersSchema,
   mediaKindSchema,
@@ -73,52 +84,19 @@ export type ClientMessage<N extends ClientMessageName> = z.input<(typeof clientM
 /** What the server works with (after validation and defaults). */
 export type ParsedMessage<N extends ClientMessageName> = z.output<(typeof clientMessageSchemas)[N]>;
 
-export interface Grants {
-  publish: boolean;
-  view: boolean;
-  transform: boolean;
-  admin: boolean;
-}
-
-export type { Preset, RestyleSettings, ShownVideo, TransformState };
-export type TrackRole = "original" | "generated";
-
-export interface TransformSummary {
-  state: TransformState | "off";
-  /** Why the state is what it is, one sentence; empty when there is nothing to say. */
-  reason: string;
-  settings: RestyleSettings | null;
-  /** Median time from capture to the generated frame leaving the engine. */
-  delayMs: number | null;
-}
-
-export interface TransformStatus extends TransformSummary {
-  participantId: string;
-  /** What viewers of the participant are shown at the moment. */
-  video: ShownVideo;
-  /** Generated frames a second. */
-  fps: number;
-  bitrateBps: number;
-}
-
-export interface ParticipantInfo {
-  participantId: string;
-  identity: string;
-  name: string;
-  joinedAtMs: number;
-  /** A microphone is published and not muted. */
-  audio: boolean;
-  video: ShownVideo;
-  /** null: no transform asked for. */
-  transform: TransformSummary | null;
-  hideOriginal: boolean;
-}
-
-export interface IceServer {
-  urls: string | string[];
-  username?: string;
-  credential?: string;
-}
+export type {
+  Grants,
+  IceServer,
+  NewConsumer,
+  ParticipantInfo,
+  ParticipantTransform as TransformStatus,
+  Preset,
+  RestyleSettings,
+  ShownVideo,
+  TrackRole,
+  TransformState,
+  TransformSummary,
+};
 
 export interface JoinReply {
   participantId: string;
@@ -157,20 +135,7 @@ export interface ClientReplies {
   subscribe: Nothing;
   "consumer:ready": Nothing;
   "transform:set": { revision: number };
-  "transform:get": TransformStatus;
-}
-
-export interface NewConsumer {
-  consumerId: string;
-  producerId: string;
-  participantId: string;
-  kind: "audio" | "video";
-  track: TrackRole;
-  rtpParameters: ms.RtpParameters;
-  /** Equal for all tracks of a participant: the browser syncs lips by it. */
-  streamId: string;
-  /** True: set it up, but it does not flow yet (consumer:resumed will say when). */
-  paused: boolean;
+  "transform:get": ParticipantTransform;
 }
 
 /** Payloads of what the server sends, by event name. */
@@ -182,7 +147,7 @@ export interface ServerEvents {
   "consumer:closed": { consumerId: string };
   "consumer:paused": { consumerId: string };
   "consumer:resumed": { consumerId: string };
-  "transform:state": TransformStatus;
+  "transform:state": ParticipantTransform;
   /** captureTimeMs: Unix time of the first frame that was made with this revision. */
   "transform:applied": { participantId: string; revision: number; captureTimeMs: number };
   /** The room's media died with its worker. Join again; all earlier ids are void. */

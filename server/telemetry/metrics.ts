@@ -1,10 +1,10 @@
 /**
- * All metrics in one place. Labels are bounded by construction: none of them is a
- * room, a participant or anything else that a client chooses.
+ * Metrics of rooms, media and signalling (the engine adds its own to the same
+ * registry). Labels are bounded by construction: none of them is a room, a
+ * participant or anything else that a client chooses.
  */
 import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from "prom-client";
 
-const DELAY_BUCKETS_MS = [50, 100, 150, 200, 300, 400, 500, 750, 1000, 1500, 2000, 3000, 5000];
 const SECONDS_BUCKETS = [0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5];
 
 export type Metrics = ReturnType<typeof createMetrics>;
@@ -83,40 +83,6 @@ export function createMetrics() {
     roomsRebuilt: new Counter({
       name: "driftless_rooms_rebuilt_total",
       help: "Rooms moved to another worker after a death.",
-      registers,
-    }),
-    transforms: new Gauge({
-      name: "driftless_transforms",
-      help: "Transforms, by state.",
-      labelNames: ["state"] as const,
-      registers,
-    }),
-    transformStateChanges: new Counter({
-      name: "driftless_transform_state_changes_total",
-      help: "Transform state changes, by new state.",
-      labelNames: ["state"] as const,
-      registers,
-    }),
-    transformDelayMs: new Histogram({
-      name: "driftless_transform_delay_ms",
-      help: "Capture to generated frame leaving the engine, medians reported once a second.",
-      buckets: DELAY_BUCKETS_MS,
-      registers,
-    }),
-    transformFps: new Gauge({
-      name: "driftless_transform_frames_per_second",
-      help: "Generated frames a second, all transforms together.",
-      registers,
-    }),
-    engineRestarts: new Counter({
-      name: "driftless_engine_restarts_total",
-      help: "Engine processes restarted after a crash.",
-      registers,
-    }),
-    engineDrops: new Counter({
-      name: "driftless_engine_drops_total",
-      help: "Frames, chunks or packets dropped in the engine, by reason.",
-      labelNames: ["reason"] as const,
       registers,
     }),
   };

@@ -1,0 +1,186 @@
+/** The tap over UDP: one PlainTransport, a consumer of the camera and the generated producer. */
+import type { types as ms } from "mediasoup";
+import { toError } from "../errors.ts";
+import { ABS_CAPTURE_TIME, type VideoCodec, videoCodecOf } from "./codecs.ts";
+import type { TrackData } from "./media-room.ts";
+import type { TransformTap } from "./transform-tap.ts";
+
+export interface PlainTapOptions {
+  router: ms.Router;
+  original: ms.Producer<TrackData>;
+  /** SSRC of the generated track. */
+  outputSsrc: number;
+  /** mediasoup's end of the link. */
+  listenIp: string;
+  portRange: { min: number; max: number };
+  /** The engine's end, its port comes with connect(). */
+  engineIp: string;
+  /** Viewers' key frame requests closer together than this reach the engine as one. */
+  keyFrameRequestDelayMs: number;
+  msid: string;
+  appData: TrackData;
+}
+
+/** The engine resends on NACK and answers PLI; it takes no RTX and no transport-cc. */
+const ENGINE_FEEDBACK = [
+  { type: "nack" },
+  { type: "nack", parameter: "pli" },
+  { type: "ccm", parameter: "fir" },
+];
+
+const ENGINE_HEADER_EXTENSIONS = [
+  "urn:ietf:params:rtp-hdrext:sdes:mid",
+  "urn:3gpp:video-orientation",
+  ABS_CAPTURE_TIME,
+];
+
+/** What the engine can receive, in the router's numbering. */
+function engineCapabilities(router: ms.Router): ms.RtpCapabilities {
+  const { codecs = [], headerExtensions = [] } = router.rtpCapabilities as ms.RtpCapabilities;
+  return {
+    codecs: codecs
+      .filter((codec) => codec.kind === "video" && videoCodecOf(codec.mimeType) !== undefined)
+      .map((codec) => ({ ...codec, rtcpFeedback: ENGINE_FEEDBACK })),
+    headerExtensions: headerExtensions.filter(
+      (extension) => extension.kind === "video" && ENGINE_HEADER_EXTENSIONS.includes(extension.uri),
+    ),
+  };
+}
+
+/** The generated track: same codec, payload type and CNAME as what the engine receives. */
+function generatedParameters(consumer: ms.Consumer, options: PlainTapOptions): ms.RtpParameters {
+  const codec = firstCodec(consumer);
+  const id = outputCaptureTimeId(options.router);
+  return {
+    codecs: [
+      {
+        mimeType: codec.mimeType,
+        payloadType: codec.payloadType,
+        clockRate: codec.clockRate,
+        parameters: codec.parameters ?? {},
+        rtcpFeedback: ENGINE_FEEDBACK,
+      },
+    ],
+    headerExtensions: id === null ? [] : [{ uri: ABS_CAPTURE_TIME, id }],
+    encodings: [{ ssrc: options.outputSsrc }],
+    rtcp: { cname: consumer.rtpParameters.rtcp?.cname ?? "", reducedSize: true },
+    msid: options.msid,
+  };
+}
+
+function outputCaptureTimeId(router: ms.Router): number | null {
+  const { headerExtensions = [] } = router.rtpCapabilities as ms.RtpCapabilities;
+  return headerExtensions.find(({ uri }) => uri === ABS_CAPTURE_TIME)?.preferredId ?? null;
+}
+
+function firstCodec(consumer: ms.Consumer): ms.RtpCodecParameters {
+  const codec = consumer.rtpParameters.codecs[0];
+  if (codec === undefined) throw new Error("The engine's consumer has no codec.");
+  return codec;
+}
+
+export class PlainTransformTap implements TransformTap {
+  readonly local: TransformTap["local"];
+  readonly input: TransformTap["input"];
+  readonly output: TransformTap["output"];
+  readonly #engineIp: string;
+  readonly #transport: ms.PlainTransport;
+  readonly #consumer: ms.Consumer;
+  readonly #listeners: ((reason: string) => void)[] = [];
+  #closedReason: string | undefined;
+
+  private constructor(
+    options: PlainTapOptions,
+    transport: ms.PlainTransport,
+    consumer: ms.Consumer,
+    generated: ms.Producer,
+  ) {
+    this.#engineIp = options.engineIp;
+    this.#transport = transport;
+    this.#consumer = consumer;
+    const codec = firstCodec(consumer);
+    this.local = { ip: transport.tuple.localAddress, port: transport.tuple.localPort };
+    this.input = {
+      ssrc: consumer.rtpParameters.encodings?.[0]?.ssrc ?? 0,
+      payloadType: codec.payloadType,
+      codec: videoCodecOf(codec.mimeType) as VideoCodec,
+      cname: consumer.rtpParameters.rtcp?.cname ?? "",
+      absCaptureTimeId:
+        consumer.rtpParameters.headerExtensions?.find(({ uri }) => uri === ABS_CAPTURE_TIME)?.id ??
+        null,
+    };
+    this.output = {
+      producerId: generated.id,
+      payloadType: codec.payloadType,
+      absCaptureTimeId: outputCaptureTimeId(options.router),
+    };
+    consumer.on("producerclose", () => this.#close("the camera was stopped"));
+    transport.on("routerclose", () => this.#close("the room's media ended"));
+  }
+
+  static async create(
+    options: PlainTapOptions,
+  ): Promise<{ tap: PlainTransformTap; generated: ms.Producer<TrackData> }> {
+    const { router, original } = options;
+    const transport = await router.createPlainTransport({
+      listenInfo: { protocol: "udp", ip: options.listenIp, portRange: options.portRange },
+      rtcpMux: true,
+      comedia: false,
+    });
+    try {
+      const consumer = await transport.consume({
+        producerId: original.id,
+        rtpCapabilities: engineCapabilities(router),
+        paused: true,
+      });
+      const generated = await transport.produce<TrackData>({
+        kind: "video",
+        rtpParameters: generatedParameters(consumer, options),
+        keyFrameRequestDelay: options.keyFrameRequestDelayMs,
+        appData: options.appData,
+      });
+      return {
+        tap: new PlainTransformTap(options, transport, consumer, generated),
+        generated,
+      };
+    } catch (error) {
+      transport.close();
+      throw new Error(`The engine cannot be linked to the camera: ${toError(error).message}`, {
+        cause: error,
+      });
+    }
+  }
+
+  async connect(enginePort: number): Promise<void> {
+    await this.#transport.connect({ ip: this.#engineIp, port: enginePort });
+  }
+
+  async start(): Promise<void> {
+    if (this.#consumer.paused) await this.#consumer.resume();
+    else await this.#consumer.requestKeyFrame();
+  }
+
+  async pause(): Promise<void> {
+    await this.#consumer.pause();
+  }
+
+  async requestKeyFrame(): Promise<void> {
+    await this.#consumer.requestKeyFrame();
+  }
+
+  close(): void {
+    this.#close("the transform was stopped");
+  }
+
+  on(_event: "closed", listener: (reason: string) => void): void {
+    if (this.#closedReason === undefined) this.#listeners.push(listener);
+    else listener(this.#closedReason);
+  }
+
+  #close(reason: string): void {
+    if (this.#closedReason !== undefined) return;
+    this.#closedReason = reason;
+    this.#transport.close();
+    for (const listener of this.#listeners) listener(reason);
+  }
+}

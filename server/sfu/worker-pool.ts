@@ -1,0 +1,169 @@
+/**
+ * The mediasoup worker processes. Each has one WebRtcServer, so that all browsers
+ * of a worker share one UDP and one TCP port. A worker that dies is replaced.
+ */
+import { availableParallelism } from "node:os";
+import { setTimeout as sleep } from "node:timers/promises";
+import { createWorker, type types as ms } from "mediasoup";
+import type { SfuConfig } from "../config/schema.ts";
+import { DriftlessError, toError } from "../errors.ts";
+import { SafeEmitter } from "../telemetry/events.ts";
+import type { Logger } from "../telemetry/logger.ts";
+import type { Metrics } from "../telemetry/metrics.ts";
+
+const RESPAWN_FIRST_MS = 100;
+const RESPAWN_MAX_MS = 5000;
+
+/** One worker process and its place in the pool. */
+export interface WorkerSlot {
+  readonly index: number;
+  readonly worker: ms.Worker;
+  readonly webRtcServer: ms.WebRtcServer;
+  /** Routers on it; the pool gives new rooms to the slot with the fewest. */
+  routers: number;
+}
+
+interface WorkerPoolEvents {
+  /** The slot is gone with everything on it. A replacement follows. */
+  workerDied: [slot: WorkerSlot];
+}
+
+/** Half of the cores by default: the other half belongs to the engine. */
+export function workerCount(config: SfuConfig, cores = availableParallelism()): number {
+  return config.workers > 0 ? config.workers : Math.max(1, Math.floor(cores / 2));
+}
+
+export class WorkerPool extends SafeEmitter<WorkerPoolEvents> {
+  readonly #config: SfuConfig;
+  readonly #logger: Logger;
+  readonly #metrics: Metrics;
+  readonly #slots: (WorkerSlot | undefined)[];
+  #waiting: (() => void)[] = [];
+  #closed = false;
+
+  private constructor(config: SfuConfig, logger: Logger, metrics: Metrics) {
+    super(logger, metrics);
+    this.#config = config;
+    this.#logger = logger;
+    this.#metrics = metrics;
+    this.#slots = new Array<WorkerSlot | undefined>(workerCount(config)).fill(undefined);
+  }
+
+  /** @throws Error that names the port or the program when a worker cannot start. */
+  static async create(config: SfuConfig, logger: Logger, metrics: Metrics): Promise<WorkerPool> {
+    const pool = new WorkerPool(config, logger, metrics);
+    try {
+      for (let index = 0; index < pool.#slots.length; index++) await pool.#spawn(index);
+    } catch (error) {
+      pool.close();
+      throw error;
+    }
+    return pool;
+  }
+
+  /** Process ids of the living workers. */
+  get pids(): number[] {
+    return this.#live().map((slot) => slot.worker.pid);
+  }
+
+  get ready(): boolean {
+    return !this.#closed && this.#live().length > 0;
+  }
+
+  /** The port range that is left for the links to the engine. */
+  get plainPortRange(): { min: number; max: number } {
+    return { min: this.#config.rtcMinPort + this.#slots.length, max: this.#config.rtcMaxPort };
+  }
+
+  /** The least used living worker; waits for a replacement while there is none. */
+  async acquire(): Promise<WorkerSlot> {
+    for (;;) {
+      if (this.#closed) throw new DriftlessError("SHUTTING_DOWN", "The server is closing.");
+      const [first, ...rest] = this.#live();
+      if (first !== undefined) {
+        return rest.reduce((best, slot) => (slot.routers < best.routers ? slot : best), first);
+      }
+      await new Promise<void>((resolve) => this.#waiting.push(resolve));
+    }
+  }
+
+  /** Ends all workers. Safe to call twice. */
+  close(): void {
+    this.#closed = true;
+    for (const slot of this.#live()) slot.worker.close();
+    this.#wake();
+  }
+
+  #live(): WorkerSlot[] {
+    return this.#slots.filter((slot) => slot !== undefined);
+  }
+
+  #wake(): void {
+    for (const resolve of this.#waiting.splice(0)) resolve();
+  }
+
+  async #spawn(index: number): Promise<void> {
+    const worker = await createWorker({
+      logLevel: this.#config.logLevel,
+      // Without "srtp": probe packets make it warn in bursts, media is untouched.
+      logTags: ["info", "ice", "dtls", "rtp", "rtcp"],
+      appData: { index },
+    });
+    let slot: WorkerSlot;
+    try {
+      const webRtcServer = await this.#listen(worker, this.#config.rtcMinPort + index);
+      slot = { index, worker, webRtcServer, routers: 0 };
+    } catch (error) {
+      worker.close();
+      throw error;
+    }
+    if (this.#closed) {
+      worker.close();
+      return;
+    }
+    this.#slots[index] = slot;
+    worker.on("died", (error) => void this.#replace(slot, error));
+    this.#logger.info({ index, pid: worker.pid }, "media worker started");
+    this.#wake();
+  }
+
+  async #listen(worker: ms.Worker, port: number): Promise<ms.WebRtcServer> {
+    const { listenIp: ip, announcedAddress } = this.#config;
+    const announced = announcedAddress === undefined ? {} : { announcedAddress };
+    try {
+      return await worker.createWebRtcServer({
+        listenInfos: [
+          { protocol: "udp", ip, port, ...announced },
+          { protocol: "tcp", ip, port, ...announced },
+        ],
+      });
+    } catch (error) {
+      throw new Error(
+        `Cannot listen for media on UDP and TCP ${ip}:${port}: ${toError(error).message}. ` +
+          "Free the port or set sfu.rtcMinPort (DRIFTLESS__SFU__RTCMINPORT) to another one.",
+        { cause: error },
+      );
+    }
+  }
+
+  async #replace(slot: WorkerSlot, error: Error): Promise<void> {
+    if (this.#closed) return;
+    this.#metrics.workerDeaths.inc();
+    this.#logger.error({ err: error, index: slot.index }, "media worker died");
+    this.#slots[slot.index] = undefined;
+    this.emit("workerDied", slot);
+    for (
+      let waitMs = RESPAWN_FIRST_MS;
+      !this.#closed;
+      waitMs = Math.min(waitMs * 2, RESPAWN_MAX_MS)
+    ) {
+      try {
+        await this.#spawn(slot.index);
+        return;
+      } catch (err) {
+        this.#logger.error({ err, index: slot.index, waitMs }, "media worker cannot be replaced");
+        await sleep(waitMs);
+      }
+    }
+  }
+}
