@@ -55,9 +55,8 @@ def rope_angles(head_dim, positions, height, width):
 
 def rotate(x, angles):
     """RoPE on adjacent pairs. x [B, L, heads, head_dim], angles [L, head_dim/2]."""
-    cos, sin = angles.cos()[:, None], angles.sin()[:, None]
-    a, b = x[..., 0::2], x[..., 1::2]
-    return torch.stack([a * cos - b * sin, a * sin + b * cos], -1).flatten(-2)
+    turns = torch.polar(torch.ones_like(angles), angles)[:, None]
+    return torch.view_as_real(torch.view_as_complex(x.unflatten(-1, (-1, 2))) * turns).flatten(-2)
 
 
 def attend(q, k, v):

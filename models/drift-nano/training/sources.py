@@ -3,29 +3,29 @@
 python sources.py WORKDIR   ->   WORKDIR/photos.pkl (RGB uint8 images), WORKDIR/street.npy (frames)
 The licences of every package are listed in the model card (../README.md).
 """
+import fnmatch
 import glob
 import os
 import pickle
 import re
 import subprocess
 import sys
+import zlib
 
 import cv2
 import numpy as np
 
-PACKAGES = [
-    "python3-skimage", "python-matplotlib-data", "gcompris-qt-data", "libjxl-testdata", "mate-backgrounds",
-    "lomiri-wallpapers", "plasma-workspace-wallpapers", "lxqt-themes", "opencv-doc",
-]
+PACKAGES = ["python3-skimage", "python-matplotlib-data", "gcompris-qt-data", "libjxl-testdata", "lomiri-wallpapers-16.04", "lomiri-wallpapers-20.04", "python3-sklearn", "lxqt-themes", "opencv-doc"]
 PATTERNS = [
-    "python3-skimage/usr/lib/python3/dist-packages/skimage/data/*",
-    "libjxl-testdata/usr/share/libjxl-testdata/jxl/flower/*",
-    "libjxl-testdata/usr/share/libjxl-testdata/external/wesaturate/500px/*",
-    "mate-backgrounds/usr/share/backgrounds/mate/nature/*",
-    "lomiri-wallpapers/usr/share/backgrounds/*",
-    "plasma-workspace-wallpapers/usr/share/wallpapers/*/contents/images/*",
-    "lxqt-themes/usr/share/lxqt/wallpapers/*",
+    *(f"python3-skimage/usr/lib/python3/dist-packages/skimage/data/{name}.*" for name in ("camera", "chelsea", "coffee", "rocket")),
+    "libjxl-testdata/usr/share/libjxl-testdata/jxl/flower/flower.png",
+    "libjxl-testdata/usr/share/libjxl-testdata/external/wesaturate/500px/*_srgb8.png",
+    "lomiri-wallpapers-*/usr/share/backgrounds/**/*.jpg",
+    "python3-sklearn/**/datasets/images/*.jpg",
+    *(f"lxqt-themes/usr/share/lxqt/wallpapers/{name}.*" for name in (
+        "beam", "flowers", "butterfly", "fog", "this-is-not-windows", "appleflower", "after-the-rain", "drop")),
 ]
+FREE = ("public-domain", "CC0", "CC-BY")  # licences accepted file by file in gcompris-qt-data
 PORTRAITS = ["python-matplotlib-data/**/grace_hopper.jpg"]
 HELD_OUT = ("astronaut",)  # used by evaluate.py only
 MIN_SIDE, MIN_CONTRAST, WORK_SIZE = 150, 18, (520, 300)
@@ -43,12 +43,47 @@ def fetch(package, folder):
     os.remove(deb)
 
 
-def pictures_in_rcc(path):
-    """WebP pictures stored uncompressed inside a Qt resource file."""
-    data = open(path, "rb").read()
-    for match in re.finditer(rb"RIFF....WEBP", data, re.S):
-        size = int.from_bytes(data[match.start() + 4:match.start() + 8], "little") + 8
-        yield np.frombuffer(data[match.start():match.start() + size], np.uint8)
+def files_in_rcc(data):
+    """(path, bytes) of every file of a Qt resource file."""
+    number = lambda at, size=4: int.from_bytes(data[at:at + size], "big")
+    version, tree, content, names = (number(4 * i) for i in (1, 2, 3, 4))
+    node_size = 14 if version == 1 else 22
+
+    def walk(index, folder):
+        node = tree + node_size * index
+        name_at = names + number(node)
+        name = data[name_at + 6:name_at + 6 + 2 * number(name_at, 2)].decode("utf-16-be")
+        path, flags = f"{folder}/{name}".strip("/"), number(node + 4, 2)
+        if flags & 2:
+            for child in range(number(node + 10), number(node + 10) + number(node + 6)):
+                yield from walk(child, path)
+            return
+        start = content + number(node + 10)
+        raw = data[start + 4:start + 4 + number(start)]
+        yield path, zlib.decompress(raw[4:]) if flags & 1 else raw
+
+    yield from walk(0, "")
+
+
+def free_patterns(copyright_file):
+    """Path patterns (without file extension) that a Debian copyright file puts under one of the FREE licences."""
+    patterns = []
+    for paragraph in open(copyright_file).read().split("\n\n"):
+        match = re.match(r"Files:(.*?)\nCopyright:.*?\nLicense: *([^\n]*)", paragraph, re.S)
+        if match and match.group(2).startswith(FREE):
+            patterns += [os.path.splitext(name)[0] for name in match.group(1).split()]
+    return patterns
+
+
+def free_gcompris_pictures(packages):
+    """Photographs of the educational game GCompris whose own licence is free (CC0, CC-BY, CC-BY-SA, public domain)."""
+    root = os.path.join(packages, "gcompris-qt-data/usr/share")
+    patterns = free_patterns(os.path.join(root, "doc/gcompris-qt-data/copyright"))
+    for rcc in sorted(glob.glob(os.path.join(root, "gcompris-qt/rcc/*.rcc"))):
+        for path, data in files_in_rcc(open(rcc, "rb").read()):
+            stem = os.path.splitext(path[path.find("src/"):])[0]
+            if path.endswith((".webp", ".jpg", ".png")) and "/lang/" not in path and any(fnmatch.fnmatchcase(stem, pattern) for pattern in patterns):
+                yield path, cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR)
 
 
 def prepare(image):
@@ -75,9 +110,7 @@ def main(work):
         fetch(package, packages)
     portraits = read_all(packages, PORTRAITS)
     photos = read_all(packages, PATTERNS)
-    for path in sorted(glob.glob(os.path.join(packages, "gcompris-qt-data/**/*.rcc"), recursive=True)):
-        photos += [prepare(cv2.imdecode(data, cv2.IMREAD_COLOR)) for data in pictures_in_rcc(path)]
-    photos = [photo for photo in photos if photo is not None]
+    photos += [photo for _, image in free_gcompris_pictures(packages) if (photo := prepare(image)) is not None]
     with open(os.path.join(work, "photos.pkl"), "wb") as file:
         pickle.dump({"photos": photos, "portraits": portraits}, file)
     (video,) = glob.glob(os.path.join(packages, "opencv-doc/**/vtest.avi"), recursive=True)
