@@ -21,6 +21,9 @@ export async function buildNative(scope, { env, stamps, working }) {
   const logFile = join(setupDir, "native.log");
   const tests = existsSync("/usr/include/gtest/gtest.h") || isPackageInstalled("libgtest-dev");
   const options = [`--CDDRIFTLESS_BUILD_TESTS=${tests ? "ON" : "OFF"}`];
+  // An image that is built here and run elsewhere names the processor that it is for.
+  const arch = process.env.DRIFTLESS_ARCH;
+  if (arch) options.push(`--CDDRIFTLESS_ARCH=${arch}`);
   const state = fingerprint([join(root, "package-lock.json")], [nativeDir, ...options]);
   const configured = existsSync(join(nativeBuildDir, "build.ninja"));
   if (!configured || !stamps.matches("native", state)) {

@@ -12,18 +12,21 @@ import { CHROMIUM_NAMES, ensureSystemPackages } from "./system-packages.mjs";
 import { buildWorker, findWorker } from "./worker.mjs";
 
 /**
- * What each kind of command needs. `packages` are groups of system-packages.json.
+ * What a kind of command needs. `packages` are groups of system-packages.json.
  * @typedef {object} Profile
  * @property {string[]} packages
+ * @property {boolean} npm
  * @property {boolean} worker
  * @property {import("./native.mjs").NativeScope | null} native
  * @property {boolean} client
  * @property {boolean} clips
- * @type {Record<string, Profile>}
  */
+
+/** @type {Record<string, Profile>} */
 export const PROFILES = {
   start: {
     packages: ["build", "native"],
+    npm: true,
     worker: true,
     native: "addon",
     client: true,
@@ -31,6 +34,7 @@ export const PROFILES = {
   },
   test: {
     packages: ["build", "native", "nativeTest", "browser", "media"],
+    npm: true,
     worker: true,
     native: "all",
     client: true,
@@ -38,6 +42,7 @@ export const PROFILES = {
   },
   loadtest: {
     packages: ["build", "native", "media"],
+    npm: true,
     worker: true,
     native: "addon",
     client: false,
@@ -45,6 +50,7 @@ export const PROFILES = {
   },
   check: {
     packages: ["build", "native", "format"],
+    npm: true,
     worker: true,
     native: "addon",
     client: false,
@@ -52,8 +58,18 @@ export const PROFILES = {
   },
   tools: {
     packages: ["build", "native"],
+    npm: true,
     worker: false,
     native: "programs",
+    client: false,
+    clips: false,
+  },
+  // The second stage of the Dockerfile, which gets everything else from the first.
+  runtime: {
+    packages: ["runtime"],
+    npm: false,
+    worker: false,
+    native: null,
     client: false,
     clips: false,
   },
@@ -108,9 +124,11 @@ async function runSteps(profile, steps) {
     const runtime = await ensureNode(working);
     return { value: runtime, detail: runtime.version };
   });
-  await steps.step("npm packages", async (working) => {
-    return { value: null, detail: await ensureNpmPackages({ env, stamps, working }) };
-  });
+  if (profile.npm) {
+    await steps.step("npm packages", async (working) => {
+      return { value: null, detail: await ensureNpmPackages({ env, stamps, working }) };
+    });
+  }
   let worker = null;
   if (profile.worker) {
     worker = await steps.step("mediasoup worker", async (working) => {
