@@ -4,8 +4,8 @@
  */
 import type { Clock } from "./clock.ts";
 import type { NativeEngine } from "./native.ts";
-import { serverMessageSchema } from "./protocol.ts";
 import type { EngineMessage, OpenSession, ServerMessage } from "./protocol.ts";
+import { serverMessageSchema } from "./protocol.ts";
 import { EngineSession } from "./session.ts";
 
 export interface EngineHostOptions {

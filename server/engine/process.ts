@@ -5,8 +5,8 @@
 import { systemClock } from "./clock.ts";
 import { EngineHost } from "./host.ts";
 import type { NativeEngine } from "./native.ts";
-import { serverMessageSchema } from "./protocol.ts";
 import type { EngineMessage, EngineOptions } from "./protocol.ts";
+import { serverMessageSchema } from "./protocol.ts";
 
 export type EngineLoader = (options: EngineOptions) => Promise<NativeEngine>;
 

@@ -84,6 +84,9 @@ export const serverMessageSchema = z.discriminatedUnion("type", [
 
 export const sessionStateSchema = z.enum(["starting", "live", "degraded", "fallback", "stopped"]);
 
+/** Who is to blame for a state: it decides what viewers are shown meanwhile. */
+export const stateCauseSchema = z.enum(["none", "camera", "engine"]);
+
 export const engineInfoSchema = z.object({
   model: z.string(),
   width: z.number(),
@@ -129,6 +132,8 @@ export const engineMessageSchema = z.discriminatedUnion("type", [
     type: z.literal("sessionState"),
     sessionId,
     state: sessionStateSchema,
+    cause: stateCauseSchema,
+    /** For people; empty when live. */
     reason: z.string(),
   }),
   z.strictObject({ type: z.literal("firstFrame"), sessionId, captureTimeMs: z.number() }),
@@ -153,6 +158,7 @@ export type EngineOptions = z.infer<typeof engineOptionsSchema>;
 export type EngineInfo = z.infer<typeof engineInfoSchema>;
 export type OpenSession = z.infer<typeof openSessionSchema>;
 export type SessionState = z.infer<typeof sessionStateSchema>;
+export type StateCause = z.infer<typeof stateCauseSchema>;
 export type SessionProgress = z.infer<typeof sessionProgressSchema>;
 export type ServerMessage = z.infer<typeof serverMessageSchema>;
 export type EngineMessage = z.infer<typeof engineMessageSchema>;

@@ -8,11 +8,13 @@ import type {
   OpenSession,
   ServerMessage,
   SessionProgress,
-  SessionState,
 } from "./protocol.ts";
+import type { Standing } from "./session-state.ts";
 
 export interface RemoteSessionListener {
-  onState(state: SessionState, reason: string): void;
+  onState(standing: Standing): void;
+  /** The engine process died; either onResumed or onLost follows. */
+  onSuspended(reason: string): void;
   /** The first frame since the session was opened, or since a restart. */
   onFirstFrame(): void;
   onApplied(revision: number, captureTimeMs: number): void;
@@ -95,7 +97,7 @@ export class RemoteSession {
         this.#opened = null;
         break;
       case "sessionState":
-        this.listener.onState(message.state, message.reason);
+        this.listener.onState(message);
         break;
       case "firstFrame":
         this.listener.onFirstFrame();
@@ -121,7 +123,7 @@ export class RemoteSession {
     this.#opened = null;
     opened?.reject(new Error(reason));
     if (this.#everOpened) {
-      this.listener.onState("fallback", reason);
+      this.listener.onSuspended(reason);
     }
   }
 

@@ -3,7 +3,7 @@
  * stopped. Pure and with hysteresis: a verdict must hold for a while before it becomes the state,
  * so that one late chunk alarms nobody.
  */
-import type { SessionState } from "./protocol.ts";
+import type { SessionState, StateCause } from "./protocol.ts";
 
 export interface SessionSample {
   /** Monotonic. */
@@ -21,9 +21,14 @@ export interface SessionSample {
   delayMs: number | null;
 }
 
-interface Verdict {
+/** A state with who is to blame and a reason for people. */
+export interface Standing {
   state: SessionState;
+  cause: StateCause;
   reason: string;
+}
+
+interface Verdict extends Standing {
   /** How long it must hold before it becomes the state. */
   holdMs: number;
 }
@@ -46,32 +51,52 @@ const DEGRADE_HOLD_MS = 2000;
 const RECOVER_HOLD_MS = 3000;
 const RESUME_HOLD_MS = 500;
 
+const NO_INPUT: Verdict = {
+  state: "fallback",
+  cause: "camera",
+  reason: "no video arrives from the camera",
+  holdMs: 0,
+};
+const NO_OUTPUT: Verdict = {
+  state: "fallback",
+  cause: "engine",
+  reason: "the engine gives no frames",
+  holdMs: 0,
+};
+const TOO_SLOW: Verdict = {
+  state: "degraded",
+  cause: "engine",
+  reason: "the engine is slower than real time",
+  holdMs: DEGRADE_HOLD_MS,
+};
+const TOO_LATE: Verdict = {
+  state: "degraded",
+  cause: "engine",
+  reason: "the delay is high",
+  holdMs: DEGRADE_HOLD_MS,
+};
+
 export class SessionStateMachine {
-  readonly #onChange: (state: SessionState, reason: string) => void;
+  readonly #onChange: (standing: Standing) => void;
   readonly #startedAtMs: number;
-  #state: SessionState = "starting";
-  #reason = "";
+  #standing: Standing = { state: "starting", cause: "none", reason: "" };
   #pending: { verdict: Verdict; sinceMs: number } | null = null;
 
-  constructor(startedAtMs: number, onChange: (state: SessionState, reason: string) => void) {
+  constructor(startedAtMs: number, onChange: (standing: Standing) => void) {
     this.#startedAtMs = startedAtMs;
     this.#onChange = onChange;
   }
 
   get state(): SessionState {
-    return this.#state;
-  }
-
-  get reason(): string {
-    return this.#reason;
+    return this.#standing.state;
   }
 
   update(sample: SessionSample): void {
-    if (this.#state === "stopped") {
+    if (this.state === "stopped") {
       return;
     }
     const verdict = this.#judge(sample);
-    if (verdict.state === this.#state) {
+    if (verdict.state === this.state) {
       this.#pending = null;
       this.#enter(verdict);
       return;
@@ -87,14 +112,13 @@ export class SessionStateMachine {
 
   /** The session is over; nothing changes the state any more. */
   stop(reason: string): void {
-    this.#enter({ state: "stopped", reason, holdMs: 0 });
+    this.#enter({ state: "stopped", cause: "none", reason });
   }
 
-  #enter({ state, reason }: Verdict): void {
-    if (state !== this.#state || reason !== this.#reason) {
-      this.#state = state;
-      this.#reason = reason;
-      this.#onChange(state, reason);
+  #enter({ state, cause, reason }: Standing): void {
+    if (state !== this.#standing.state || reason !== this.#standing.reason) {
+      this.#standing = { state, cause, reason };
+      this.#onChange(this.#standing);
     }
   }
 
@@ -105,12 +129,12 @@ export class SessionStateMachine {
       return this.#judgeStart(nowMs - this.#startedAtMs, inputAgeMs);
     }
     if (inputAgeMs === null || inputAgeMs >= NO_INPUT_MS) {
-      return { state: "fallback", reason: "no video arrives from the camera", holdMs: 0 };
+      return NO_INPUT;
     }
     // A slow camera needs long for a chunk: that alone is no failure.
     const chunkMs = (sample.framesPerChunk * 1000) / Math.max(0.1, sample.inputFps);
     if (nowMs - lastOutputMs >= Math.max(NO_OUTPUT_MS, 2.5 * chunkMs)) {
-      return { state: "fallback", reason: "the engine gives no frames", holdMs: 0 };
+      return NO_OUTPUT;
     }
     return this.#judgeFlow(sample);
   }
@@ -118,25 +142,24 @@ export class SessionStateMachine {
   #judgeStart(ageMs: number, inputAgeMs: number | null): Verdict {
     const noInput = inputAgeMs === null || inputAgeMs >= NO_INPUT_MS;
     if (noInput && ageMs >= START_INPUT_PATIENCE_MS) {
-      return { state: "fallback", reason: "no video arrives from the camera", holdMs: 0 };
+      return NO_INPUT;
     }
     if (ageMs >= START_PATIENCE_MS) {
-      return { state: "fallback", reason: "the engine gives no frames", holdMs: 0 };
+      return NO_OUTPUT;
     }
-    return { state: "starting", reason: "waiting for the first frames", holdMs: 0 };
+    return { state: "starting", cause: "none", reason: "waiting for the first frames", holdMs: 0 };
   }
 
   #judgeFlow(sample: SessionSample): Verdict {
-    const degraded = this.#state === "degraded";
+    const degraded = this.state === "degraded";
     const share = sample.expectedFps > 0 ? sample.outputFps / sample.expectedFps : 1;
     if (share < (degraded ? RECOVERED_SHARE : SLOW_SHARE)) {
-      const reason = "the engine is slower than real time";
-      return { state: "degraded", reason, holdMs: DEGRADE_HOLD_MS };
+      return TOO_SLOW;
     }
     if (sample.delayMs !== null && sample.delayMs > (degraded ? DELAY_LOW_MS : DELAY_HIGH_MS)) {
-      return { state: "degraded", reason: "the delay is high", holdMs: DEGRADE_HOLD_MS };
+      return TOO_LATE;
     }
-    const holdMs = degraded ? RECOVER_HOLD_MS : this.#state === "fallback" ? RESUME_HOLD_MS : 0;
-    return { state: "live", reason: "", holdMs };
+    const holdMs = degraded ? RECOVER_HOLD_MS : this.state === "fallback" ? RESUME_HOLD_MS : 0;
+    return { state: "live", cause: "none", reason: "", holdMs };
   }
 }

@@ -2,8 +2,9 @@
  * One transformed track inside the engine process: a UDP socket to the SFU, the camera's track in,
  * the native session in the middle, the generated track out, and the state of it all.
  */
-import { createSocket } from "node:dgram";
+
 import type { RemoteInfo, Socket } from "node:dgram";
+import { createSocket } from "node:dgram";
 import { isIPv6 } from "node:net";
 import { RtcpSrPacket, RtpPacket } from "werift-rtp";
 import type { Clock, Moment } from "./clock.ts";
@@ -85,8 +86,8 @@ export class EngineSession {
       onKeyFrameRequest: () => this.#native?.requestKeyFrame(),
       onBitrate: (bps) => this.#native?.setBitrate(bps),
     });
-    this.#state = new SessionStateMachine(clock.now().monoMs, (state, reason) =>
-      this.#send({ type: "sessionState", sessionId: open.sessionId, state, reason }),
+    this.#state = new SessionStateMachine(clock.now().monoMs, (standing) =>
+      this.#send({ type: "sessionState", sessionId: open.sessionId, ...standing }),
     );
   }
 

@@ -7,10 +7,10 @@ import { DriftlessError, toError } from "../errors.ts";
 import type { Logger } from "../telemetry/logger.ts";
 import { EngineChild } from "./engine-child.ts";
 import type { EngineMetrics } from "./metrics.ts";
-import type { EngineInfo, EngineMessage, EngineOptions, ServerMessage } from "./protocol.ts";
 import { ProgressTotals } from "./progress-totals.ts";
-import { RemoteSession } from "./remote-session.ts";
+import type { EngineInfo, EngineMessage, EngineOptions, ServerMessage } from "./protocol.ts";
 import type { RemoteSessionListener, SessionSpec } from "./remote-session.ts";
+import { RemoteSession } from "./remote-session.ts";
 import { RestartPolicy, type RestartPolicyOptions } from "./restart-policy.ts";
 
 export type SupervisorState = "stopped" | "starting" | "ready" | "restarting" | "coolingDown";
@@ -118,9 +118,13 @@ export class EngineSupervisor {
     } catch (error) {
       this.#sessions.delete(session.id);
       this.#send({ type: "closeSession", sessionId: session.id });
-      throw new DriftlessError("ENGINE_UNAVAILABLE", `The engine refused: ${toError(error).message}.`, {
-        cause: error,
-      });
+      throw new DriftlessError(
+        "ENGINE_UNAVAILABLE",
+        `The engine refused: ${toError(error).message}.`,
+        {
+          cause: error,
+        },
+      );
     }
   }
 

@@ -5,8 +5,7 @@
  */
 import { ntpToUnixMs, unixMsToNtp } from "./ntp.ts";
 
-export const ABS_CAPTURE_TIME_URI =
-  "http://www.webrtc.org/experiments/rtp-hdrext/abs-capture-time";
+export const ABS_CAPTURE_TIME_URI = "http://www.webrtc.org/experiments/rtp-hdrext/abs-capture-time";
 
 const TWO_POW_32 = 2 ** 32;
 

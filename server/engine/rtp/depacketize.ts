@@ -24,18 +24,25 @@ export function createDepacketizer(codec: VideoCodec): Depacketizer {
 
 /** The payload behind the VP8 descriptor, or null when the descriptor is cut off. */
 function parseVp8(payload: Buffer): { data: Buffer; startsFrame: boolean } | null {
-  if (payload.length < 2) {
+  const parsed = tryVp8(payload);
+  if (parsed === null) {
     return null;
   }
-  const parsed = Vp8RtpPayload.deSerialize(payload);
   let data = parsed.payload;
   // werift skips the TID/KEYIDX byte only with L or K; RFC 7741 has it with T or K.
   if (parsed.tBit && !parsed.lBit && !parsed.kBit) {
     data = data.subarray(1);
   }
-  return data.length === 0
-    ? null
-    : { data, startsFrame: parsed.sBit === 1 && parsed.pid === 0 };
+  return data.length === 0 ? null : { data, startsFrame: parsed.sBit === 1 && parsed.pid === 0 };
+}
+
+function tryVp8(payload: Buffer): Vp8RtpPayload | null {
+  try {
+    return Vp8RtpPayload.deSerialize(payload);
+  } catch {
+    // werift reads past the end of a descriptor that is cut off.
+    return null;
+  }
 }
 
 const vp8Depacketizer: Depacketizer = {

@@ -16,7 +16,11 @@ export interface AssembledFrame {
   captureMs: number | null;
 }
 
-export type FrameDropReason = "incompleteFrame" | "malformedFrame" | "awaitingKeyFrame" | "tooLarge";
+export type FrameDropReason =
+  | "incompleteFrame"
+  | "malformedFrame"
+  | "awaitingKeyFrame"
+  | "tooLarge";
 
 export interface FrameAssemblerOptions {
   depacketizer: Depacketizer;

@@ -2,8 +2,9 @@
  * The camera's track on its way in: from RTP packets to decodable frames with capture times, and
  * the RTCP that goes back (receiver reports, NACK, PLI).
  */
-import { RtcpRrPacket } from "werift-rtp";
+
 import type { RtcpReceiverInfo, RtcpSrPacket, RtpPacket } from "werift-rtp";
+import { RtcpRrPacket } from "werift-rtp";
 import type { Moment } from "../clock.ts";
 import type { VideoCodec } from "../native.ts";
 import { readAbsCaptureTime } from "./abs-capture-time.ts";
@@ -36,10 +37,11 @@ export interface InputStreamOptions {
   onDrop: (reason: string) => void;
 }
 
-/** Clocks this close are the same clock seen through network jitter. */
-const SAME_CLOCK_MS = 100;
-/** Sender reports from which the difference of clocks is taken. */
-const CLOCK_SAMPLES = 8;
+/** Clocks this close are the same clock seen through network jitter and a busy machine. */
+const SAME_CLOCK_MS = 250;
+/** Sender reports from which the difference of clocks is taken, at least and at most. */
+const CLOCK_SAMPLES_MIN = 4;
+const CLOCK_SAMPLES_MAX = 8;
 
 export class InputStream {
   readonly #options: InputStreamOptions;
@@ -71,7 +73,7 @@ export class InputStream {
    * recent differences counts, as it had the least waiting on the way.
    */
   get sfuAheadMs(): number {
-    if (this.#clockDifferences.length === 0) {
+    if (this.#clockDifferences.length < CLOCK_SAMPLES_MIN) {
       return 0;
     }
     const ahead = Math.max(...this.#clockDifferences);
@@ -106,7 +108,7 @@ export class InputStream {
     this.#captureClock.onSenderReport(ntpMs, rtpTimestamp);
     this.#statistics.onSenderReport(ntpTimestamp, now.monoMs);
     this.#clockDifferences.push(ntpMs - now.unixMs);
-    if (this.#clockDifferences.length > CLOCK_SAMPLES) {
+    if (this.#clockDifferences.length > CLOCK_SAMPLES_MAX) {
       this.#clockDifferences.shift();
     }
   }

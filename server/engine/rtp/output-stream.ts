@@ -2,6 +2,8 @@
  * The generated track on its way out: from encoded frames to RTP packets on the capture timeline,
  * with truthful sender reports, and answers to the RTCP that comes back for it.
  */
+
+import type { RtcpPacket, RtcpReceiverInfo } from "werift-rtp";
 import {
   GenericNack,
   PictureLossIndication,
@@ -13,7 +15,6 @@ import {
   RtpHeader,
   RtpPacket,
 } from "werift-rtp";
-import type { RtcpPacket, RtcpReceiverInfo } from "werift-rtp";
 import type { Moment } from "../clock.ts";
 import type { VideoCodec } from "../native.ts";
 import { writeAbsCaptureTime } from "./abs-capture-time.ts";

@@ -67,7 +67,9 @@ export class ReceptionStatistics {
     return new RtcpReceiverInfo({
       ssrc: this.#ssrc,
       fractionLost:
-        expectedNow > 0 && lostNow > 0 ? Math.min(255, Math.floor((lostNow * 256) / expectedNow)) : 0,
+        expectedNow > 0 && lostNow > 0
+          ? Math.min(255, Math.floor((lostNow * 256) / expectedNow))
+          : 0,
       packetsLost: Math.min(MOST_LOST, this.lost),
       highestSequence: this.#highest % 2 ** 32,
       jitter: Math.min(0xffffffff, Math.round(this.#jitter)),

@@ -1,4 +1,6 @@
 /** Reading and writing RTCP with werift-rtp, safe against what strangers send. */
+
+import type { RtcpPacket } from "werift-rtp";
 import {
   GenericNack,
   PictureLossIndication,
@@ -9,7 +11,6 @@ import {
   SourceDescriptionChunk,
   SourceDescriptionItem,
 } from "werift-rtp";
-import type { RtcpPacket } from "werift-rtp";
 
 const HEADER_BYTES = 4;
 const CNAME_ITEM = 1;

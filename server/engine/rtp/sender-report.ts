@@ -3,8 +3,9 @@
  * timeline, to the wall clock. A receiver needs them to keep the original voice in sync, and needs
  * several early (mediasoup estimates from the third on), hence the quick start.
  */
-import { RtcpSenderInfo, RtcpSrPacket } from "werift-rtp";
+
 import type { RtcpReceiverInfo } from "werift-rtp";
+import { RtcpSenderInfo, RtcpSrPacket } from "werift-rtp";
 import { TICKS_PER_MS } from "./capture-clock.ts";
 import { unixMsToNtp } from "./ntp.ts";
 import { modulo } from "./sequence.ts";

@@ -1,0 +1,201 @@
+import path from "node:path";
+import { expect } from "chai";
+import { Registry } from "prom-client";
+import { createEngineMetrics } from "../../../server/engine/metrics.ts";
+import type { OpenSession, SessionProgress } from "../../../server/engine/protocol.ts";
+import type { RemoteSessionListener } from "../../../server/engine/remote-session.ts";
+import type { EngineSupervisorOptions } from "../../../server/engine/supervisor.ts";
+import { EngineSupervisor } from "../../../server/engine/supervisor.ts";
+import { createLogger } from "../../../server/telemetry/logger.ts";
+import { SfuPeer, until } from "./support/sfu-peer.ts";
+
+const ENTRY = path.join(import.meta.dirname, "support/echo-child.ts");
+
+function createSupervisor(over: Partial<EngineSupervisorOptions> = {}, modelDir = "echo") {
+  const metrics = createEngineMetrics(new Registry());
+  const supervisor = new EngineSupervisor({
+    engine: { modelDir, backend: "cpu", computeThreads: 1, maxSessions: 3 },
+    logger: createLogger("silent"),
+    metrics,
+    entry: ENTRY,
+    ...over,
+  });
+  return { metrics, supervisor };
+}
+
+function createListener() {
+  const heard: string[] = [];
+  let progress: SessionProgress | null = null;
+  const listener: RemoteSessionListener = {
+    onState: ({ state }) => heard.push(state),
+    onFirstFrame: () => heard.push("firstFrame"),
+    onApplied: (revision) => heard.push(`applied ${revision}`),
+    onProgress: (message) => {
+      progress = message;
+    },
+    onSuspended: () => heard.push("suspended"),
+    onResumed: () => heard.push("resumed"),
+    onLost: () => heard.push("lost"),
+  };
+  return { heard, listener, latest: () => progress };
+}
+
+function specOf(peer: SfuPeer, sessionId: string) {
+  const {
+    type: _type,
+    localPort: _port,
+    revision: _revision,
+    ...spec
+  }: OpenSession = peer.openMessage(sessionId);
+  return spec;
+}
+
+/** Whether a process exists (signal 0 only asks). */
+function isAlive(pid: number): boolean {
+  try {
+    process.kill(pid, 0);
+    return true;
+  } catch {
+    return false;
+  }
+}
+
+describe("EngineSupervisor", function () {
+  this.timeout(60_000);
+
+  it("starts an engine, and leaves no process behind", async () => {
+    const { metrics, supervisor } = createSupervisor();
+    await supervisor.start();
+    const pid = supervisor.pid ?? 0;
+    expect(supervisor.info?.model).to.equal("echo");
+    expect((await metrics.engineUp.get()).values[0]?.value).to.equal(1);
+    await supervisor.close();
+    expect(isAlive(pid)).to.equal(false);
+  });
+
+  it("passes on why an engine cannot start, and does not retry then", async () => {
+    for (const [modelDir, words, startLimitMs] of [
+      ["missing", "expected a model in the folder missing", 20_000],
+      ["crash", "exited with code 3", 20_000],
+      ["never", "not ready after 500 ms", 500],
+    ] as const) {
+      const { supervisor } = createSupervisor({ startLimitMs }, modelDir);
+      const problem = await supervisor.start().then(
+        () => "none",
+        (error: Error) => error.message,
+      );
+      expect(problem).to.contain(words);
+      expect(supervisor.state).to.equal("stopped");
+    }
+  });
+
+  it("resumes a session after kill -9: same port, same SSRC, numbers going on", async () => {
+    const { metrics, supervisor } = createSupervisor();
+    await supervisor.start();
+    const peer = await SfuPeer.create();
+    const { heard, latest, listener } = createListener();
+    const { session, localPort } = await supervisor.open(specOf(peer, "one"), 1, listener);
+    peer.connect(localPort);
+    const stop = peer.startCamera();
+    await until("frames", () => heard.includes("live") && (latest()?.framesOut ?? 0) > 5);
+    session.setTransform({ ...specOf(peer, "x").transform, prompt: "another" }, 2);
+    await until("the change", () => heard.includes("applied 2"));
+    stop();
+
+    const before = peer.rtp.length;
+    const pid = supervisor.pid ?? 0;
+    process.kill(pid, "SIGKILL");
+    await until("the notice", () => heard.includes("suspended"));
+    await until("the restart", () => heard.includes("resumed"));
+    expect(supervisor.pid).not.to.equal(pid);
+    const stopAgain = peer.startCamera();
+    await until("frames again", () => peer.rtp.length > before + 3);
+    stopAgain();
+
+    const last = peer.rtp[before - 1]?.header;
+    const next = peer.rtp[before]?.header;
+    expect(next?.ssrc).to.equal(last?.ssrc);
+    const step = ((next?.sequenceNumber ?? 0) - (last?.sequenceNumber ?? 0)) & 0xffff;
+    expect(step).to.be.within(1, 1000);
+    const ticks = ((next?.timestamp ?? 0) - (last?.timestamp ?? 0)) >>> 0;
+    expect(ticks / 90).to.be.within(1, 30_000);
+    // The settings of before: the new process reports the revision that it was opened with.
+    await until("settings applied anew", () => heard.filter((h) => h === "applied 2").length === 2);
+    expect((await metrics.engineRestarts.get()).values[0]?.value).to.equal(1);
+    peer.close();
+    await supervisor.close();
+  });
+
+  it("notices an engine that hangs", async () => {
+    const { supervisor } = createSupervisor({ heartbeatLimitMs: 1000 });
+    await supervisor.start();
+    const pid = supervisor.pid ?? 0;
+    process.kill(pid, "SIGSTOP");
+    await until("another process", () => supervisor.restarts === 1 && supervisor.state === "ready");
+    expect(isAlive(pid)).to.equal(false);
+    await supervisor.close();
+  });
+
+  it("gives up after three crashes, says so, and tries again after the rest", async () => {
+    const { metrics, supervisor } = createSupervisor({
+      restart: { firstDelayMs: 10, coolDownMs: 700 },
+    });
+    await supervisor.start();
+    const peer = await SfuPeer.create();
+    const { heard, listener } = createListener();
+    const { localPort } = await supervisor.open(specOf(peer, "one"), 1, listener);
+    peer.connect(localPort);
+    for (let crash = 1; crash <= 3; crash += 1) {
+      const pid = await until("a process", () => supervisor.state === "ready" && supervisor.pid);
+      process.kill(pid, "SIGKILL");
+      await until("the notice", () => supervisor.restarts === crash);
+    }
+    expect(supervisor.state).to.equal("coolingDown");
+    expect((await metrics.engineGaveUp.get()).values[0]?.value).to.equal(1);
+    const refusal = await supervisor.open(specOf(peer, "two"), 1, listener).then(
+      () => "none",
+      (error: Error) => error.message,
+    );
+    expect(refusal).to.contain("crashed several times");
+    await until("the session again", () => heard.at(-1) === "resumed");
+    peer.close();
+    await supervisor.close();
+  });
+
+  it("ends with its parent", async () => {
+    const { supervisor } = createSupervisor();
+    await supervisor.start();
+    const pid = supervisor.pid ?? 0;
+    process.kill(pid, "SIGTERM");
+    await until("the end", () => !isAlive(pid));
+    await supervisor.close();
+  });
+
+  it("refuses sessions while there is no engine", async () => {
+    const { supervisor } = createSupervisor();
+    const peer = await SfuPeer.create();
+    const { listener } = createListener();
+    const refusal = await supervisor.open(specOf(peer, "one"), 1, listener).then(
+      () => "none",
+      (error: Error) => error.message,
+    );
+    expect(refusal).to.contain("engine");
+    peer.close();
+  });
+
+  it("passes the engine's refusal of a session on", async () => {
+    const { supervisor } = createSupervisor();
+    await supervisor.start();
+    const peer = await SfuPeer.create();
+    const { listener } = createListener();
+    const spec = specOf(peer, "one");
+    const refused = { ...spec, transform: { ...spec.transform, prompt: "refuse" } };
+    const refusal = await supervisor.open(refused, 1, listener).then(
+      () => "none",
+      (error: Error) => error.message,
+    );
+    expect(refusal).to.contain("expected another prompt");
+    peer.close();
+    await supervisor.close();
+  });
+});

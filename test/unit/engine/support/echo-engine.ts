@@ -1,0 +1,118 @@
+/**
+ * An engine without codecs or model: what comes in goes out after a moment. It lets the RTP, session
+ * and process code be tested by itself; the real addon is tested in test/media.
+ */
+import type {
+  EncodedFrame,
+  NativeEngine,
+  NativeEvent,
+  NativeSession,
+  NativeSessionOptions,
+  NativeTransform,
+} from "../../../../server/engine/native.ts";
+
+const ECHO_MS = 5;
+
+export interface EchoSession extends NativeSession {
+  readonly options: NativeSessionOptions;
+  /** Captured by tests. */
+  readonly keyFrameRequests: number;
+  readonly bitrates: number[];
+  readonly closed: boolean;
+  emit(event: NativeEvent): void;
+}
+
+export function createEchoEngine(): NativeEngine & { sessions: EchoSession[] } {
+  const sessions: EchoSession[] = [];
+  return {
+    sessions,
+    info: () => ({
+      model: "echo",
+      width: 256,
+      height: 144,
+      fps: 16,
+      framesPerChunk: 4,
+      backend: "reference",
+    }),
+    createSession(options, onFrame, onEvent) {
+      if (options.transform.prompt === "refuse") {
+        throw new Error("expected another prompt than refuse");
+      }
+      const session = createEchoSession(options, onFrame, onEvent);
+      sessions.push(session);
+      return session;
+    },
+    close: async () => undefined,
+  };
+}
+
+function createEchoSession(
+  options: NativeSessionOptions,
+  onFrame: (frame: EncodedFrame) => void,
+  onEvent: (event: NativeEvent) => void,
+): EchoSession {
+  let revision = 0;
+  let pendingRevision = 0;
+  let keyFrameRequests = 0;
+  let closed = false;
+  let framesIn = 0;
+  const bitrates: number[] = [];
+  return {
+    options,
+    bitrates,
+    get keyFrameRequests() {
+      return keyFrameRequests;
+    },
+    get closed() {
+      return closed;
+    },
+    emit: onEvent,
+    pushFrame(data, captureTimeMs) {
+      framesIn += 1;
+      setTimeout(() => {
+        if (closed) {
+          return;
+        }
+        onFrame({
+          data: Buffer.from(data),
+          captureTimeMs,
+          keyFrame: ((data[0] ?? 1) & 1) === 0,
+          width: 256,
+          height: 144,
+          timing: { queuedMs: 1, decodeMs: 1, computeMs: ECHO_MS, encodeMs: 1 },
+        });
+        if (pendingRevision > revision) {
+          revision = pendingRevision;
+          onEvent({ type: "applied", revision, captureTimeMs });
+        }
+      }, ECHO_MS);
+    },
+    setTransform(transform: NativeTransform) {
+      if (transform.prompt === "crash") {
+        process.abort();
+      }
+      pendingRevision += 1;
+      return pendingRevision;
+    },
+    setBitrate: (bps) => {
+      bitrates.push(bps);
+    },
+    requestKeyFrame: () => {
+      keyFrameRequests += 1;
+    },
+    stats: () => ({
+      framesIn,
+      framesDecoded: framesIn,
+      framesOut: framesIn,
+      chunks: 0,
+      bytesOut: 0,
+      drops: { echoDrop: 2 },
+      lastComputeMs: ECHO_MS,
+      decodeErrors: 0,
+      queueDepths: {},
+    }),
+    close: async () => {
+      closed = true;
+    },
+  };
+}

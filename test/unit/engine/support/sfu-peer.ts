@@ -1,0 +1,158 @@
+/** The SFU's end of a session as a plain UDP socket: sends a camera's packets, keeps what comes. */
+
+import type { Socket } from "node:dgram";
+import { createSocket } from "node:dgram";
+import { once } from "node:events";
+import type { RtcpPacket } from "werift-rtp";
+import { RtcpSenderInfo, RtcpSrPacket, RtpHeader, RtpPacket } from "werift-rtp";
+import type { OpenSession } from "../../../../server/engine/protocol.ts";
+import { unixMsToNtp } from "../../../../server/engine/rtp/ntp.ts";
+import { isRtcpDatagram, parseRtcp } from "../../../../server/engine/rtp/rtcp.ts";
+import { packetizeVp8 } from "../../../../server/engine/rtp/vp8-packetizer.ts";
+import { vp8Frame } from "./packets.ts";
+
+export const CAMERA_SSRC = 1111;
+export const OUTPUT_SSRC = 2222;
+export const PAYLOAD_TYPE = 101;
+
+export class SfuPeer {
+  readonly rtp: RtpPacket[] = [];
+  readonly rtcp: RtcpPacket[] = [];
+  readonly #socket: Socket;
+  #enginePort = 0;
+  #sequence = 65_530;
+  #pictureId = 0;
+
+  private constructor(socket: Socket) {
+    this.#socket = socket;
+    socket.on("message", (datagram) => {
+      if (isRtcpDatagram(datagram)) {
+        this.rtcp.push(...parseRtcp(datagram));
+      } else {
+        this.rtp.push(RtpPacket.deSerialize(datagram));
+      }
+    });
+  }
+
+  static async create(): Promise<SfuPeer> {
+    const socket = createSocket("udp4");
+    socket.bind(0, "127.0.0.1");
+    await once(socket, "listening");
+    return new SfuPeer(socket);
+  }
+
+  get port(): number {
+    return this.#socket.address().port;
+  }
+
+  /** Where the engine listens. */
+  connect(enginePort: number): void {
+    this.#enginePort = enginePort;
+  }
+
+  openMessage(sessionId: string, over: Partial<OpenSession> = {}): OpenSession {
+    return {
+      type: "openSession",
+      sessionId,
+      transport: { ip: "127.0.0.1", port: this.port },
+      localIp: "127.0.0.1",
+      localPort: 0,
+      input: {
+        ssrc: CAMERA_SSRC,
+        payloadType: PAYLOAD_TYPE,
+        codec: "vp8",
+        absCaptureTimeId: 10,
+      },
+      output: {
+        ssrc: OUTPUT_SSRC,
+        payloadType: PAYLOAD_TYPE,
+        codec: "vp8",
+        cname: "camera",
+        sequenceStart: 65_535,
+        pictureIdStart: 0x7fff,
+        timestampOffset: 12_345,
+        absCaptureTimeId: 10,
+      },
+      bitrateBps: 500_000,
+      maxFps: 30,
+      revision: 1,
+      transform: { mode: "restyle", prompt: "echo", strength: 0.8, steps: 1, seed: 0 },
+      ...over,
+    };
+  }
+
+  send(datagram: Buffer): void {
+    this.#socket.send(datagram, this.#enginePort, "127.0.0.1");
+  }
+
+  sendSenderReport(unixMs: number, rtpTimestamp: number): void {
+    const senderInfo = new RtcpSenderInfo({
+      ntpTimestamp: unixMsToNtp(unixMs),
+      rtpTimestamp,
+      packetCount: 1,
+      octetCount: 1,
+    });
+    this.send(new RtcpSrPacket({ ssrc: CAMERA_SSRC, senderInfo, reports: [] }).serialize());
+  }
+
+  /** Sends a VP8-like frame. `skip` leaves out the packets with these indices. */
+  sendFrame(
+    timestamp: number,
+    {
+      bytes = 2500,
+      keyFrame = false,
+      ssrc = CAMERA_SSRC,
+      payloadType = PAYLOAD_TYPE,
+      skip = [] as number[],
+    } = {},
+  ): void {
+    const payloads = packetizeVp8(vp8Frame(bytes, keyFrame), this.#pictureId);
+    this.#pictureId = (this.#pictureId + 1) & 0x7fff;
+    payloads.forEach((payload, index) => {
+      const header = new RtpHeader({
+        payloadType,
+        ssrc,
+        timestamp,
+        sequenceNumber: this.#sequence,
+        marker: index === payloads.length - 1,
+      });
+      this.#sequence = (this.#sequence + 1) & 0xffff;
+      if (!skip.includes(index)) {
+        this.send(new RtpPacket(header, payload).serialize());
+      }
+    });
+  }
+
+  /** Sends frames of 25 a second until told to stop; the first one is a key frame. */
+  startCamera(): () => void {
+    let first = true;
+    const timer = setInterval(() => {
+      this.sendFrame((Math.round(Date.now() * 90) & 0x7fffffff) >>> 0, { keyFrame: first });
+      first = false;
+    }, 40);
+    return () => clearInterval(timer);
+  }
+
+  close(): void {
+    this.#socket.close();
+  }
+}
+
+/** Waits until `condition` gives something; fails after `limitMs` with `what`. */
+export async function until<T>(
+  what: string,
+  condition: () => T | null | undefined | false,
+  limitMs = 20_000,
+): Promise<T> {
+  const endMs = performance.now() + limitMs;
+  for (;;) {
+    const value = condition();
+    if (value !== null && value !== undefined && value !== false) {
+      return value;
+    }
+    if (performance.now() > endMs) {
+      throw new Error(`waited ${limitMs} ms in vain for ${what}`);
+    }
+    await new Promise((resolve) => setTimeout(resolve, 10));
+  }
+}
