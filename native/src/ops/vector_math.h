@@ -1,0 +1,81 @@
+#pragma once
+
+#include <cstdint>
+#include <cstring>
+
+namespace driftless {
+
+/// The widest float vector of the target (GCC vector extension, so one source serves SSE, AVX2
+/// and AVX-512).
+#if defined(__AVX512F__)
+constexpr int kLanes = 16;
+#elif defined(__AVX__)
+constexpr int kLanes = 8;
+#else
+constexpr int kLanes = 4;
+#endif
+typedef float Vec __attribute__((vector_size(kLanes * sizeof(float))));
+typedef int32_t IntVec __attribute__((vector_size(kLanes * sizeof(int32_t))));
+
+inline Vec load_vec(const float* from) {
+  Vec v;
+  std::memcpy(&v, from, sizeof v);
+  return v;
+}
+inline void store_vec(float* to, Vec v) { std::memcpy(to, &v, sizeof v); }
+/// All lanes equal. Written with a subtraction because `Vec{} + x` costs an addition (-0.0).
+inline Vec splat(float x) { return x - Vec{}; }
+
+inline float sum_lanes(Vec v) {
+  float total = 0.0f;
+  for (int lane = 0; lane < kLanes; ++lane) total += v[lane];
+  return total;
+}
+
+/// exp(x), relative error below 2e-7; x below -87 gives about 1e-38, above 88 about 1e38.
+inline Vec exp_vec(Vec x) {
+  const Vec low = splat(-87.0f), high = splat(88.0f);
+  x = x < low ? low : x;
+  x = x > high ? high : x;
+  // x = n ln 2 + r. Adding 1.5 * 2^23 rounds to the nearest integer n.
+  const Vec shifted = x * 1.44269504f + 12582912.0f;
+  const Vec n = shifted - 12582912.0f;
+  const Vec r = (x - n * 0.693359375f) + n * 2.12194440e-4f;
+  Vec p = r * 1.9875691500e-4f + 1.3981999507e-3f;
+  p = p * r + 8.3334519073e-3f;
+  p = p * r + 4.1665795894e-2f;
+  p = p * r + 1.6666665459e-1f;
+  p = p * r + 5.0000001201e-1f;
+  p = p * (r * r) + r + 1.0f;
+  IntVec bits;
+  std::memcpy(&bits, &shifted, sizeof bits);
+  bits = ((bits - 0x4B400000) + 127) << 23;
+  Vec power;
+  std::memcpy(&power, &bits, sizeof power);
+  return p * power;
+}
+
+inline Vec sigmoid_vec(Vec x) { return 1.0f / (1.0f + exp_vec(-x)); }
+inline Vec silu_vec(Vec x) { return x * sigmoid_vec(x); }
+/// 0.5 x (1 + tanh(u)) = x sigmoid(2u), which has no cancellation.
+inline Vec gelu_tanh_vec(Vec x) {
+  return x * sigmoid_vec(x * (1.5957691216f + 0.0713548162726f * (x * x)));
+}
+inline Vec relu_vec(Vec x) { return x > 0.0f ? x : Vec{}; }
+
+/// Applies `function(Vec) -> Vec` to count floats; the last partial vector goes through a padded
+/// copy, so nothing outside is touched.
+template <typename Function>
+inline void map_vec(const float* in, float* out, int64_t count, Function function) {
+  int64_t i = 0;
+  for (; i + kLanes <= count; i += kLanes) store_vec(out + i, function(load_vec(in + i)));
+  if (i < count) {
+    const size_t bytes = static_cast<size_t>(count - i) * sizeof(float);
+    Vec v = {};
+    std::memcpy(&v, in + i, bytes);
+    v = function(v);
+    std::memcpy(out + i, &v, bytes);
+  }
+}
+
+}  // namespace driftless
