@@ -1,0 +1,252 @@
+/**
+ * Typed door to the native addon (native/src/addon): one engine with its model, and one session for
+ * each transformed track. Frames go in encoded, with their capture times, and come out encoded, with
+ * the capture times of the frames they were made from.
+ */
+import { existsSync } from "node:fs";
+import { createRequire } from "node:module";
+import path from "node:path";
+
+export interface NativeEngineOptions {
+  /**
+   * Folder with model.json and its weights. Empty: an engine without a model, whose sessions can
+   * only pass frames through at 256x144 and 16 frames a second.
+   */
+  modelDir: string;
+  backend: "cpu" | "reference";
+  /** Threads of the model's arithmetic, 1 to 64. One core each; codecs want some of their own. */
+  computeThreads: number;
+  /** createSession throws beyond it. */
+  maxSessions: number;
+}
+
+export type VideoCodec = "vp8" | "h264";
+
+export interface NativeTransform {
+  /** passthrough decodes, scales to the model's size and encodes, but leaves out the model. */
+  mode: "restyle" | "passthrough";
+  /** At most 500 characters. */
+  prompt: string;
+  /** 0 (the original) to 1 (the full effect). */
+  strength: number;
+  /** Denoising steps, 1 to 4. */
+  steps: number;
+  /** 0 to 2^32-1. */
+  seed: number;
+}
+
+export interface NativeSessionOptions {
+  id: string;
+  inputCodec: VideoCodec;
+  outputCodec: VideoCodec;
+  bitrateBps: number;
+  /** Frames a second that go to the model. 0, or above the model's own rate: the model's rate. */
+  maxFps: number;
+  transform: NativeTransform;
+}
+
+export interface EncodedFrame {
+  /** A VP8 frame, or an H.264 access unit in Annex B form. */
+  data: Buffer;
+  /** Of the camera frame that this one was made from: Unix epoch, milliseconds. */
+  captureTimeMs: number;
+  keyFrame: boolean;
+  width: number;
+  height: number;
+  /** Milliseconds; the sum is the frame's time inside the engine. queuedMs is all waiting. */
+  timing: { queuedMs: number; decodeMs: number; computeMs: number; encodeMs: number };
+}
+
+export type NativeEvent =
+  /** The decoder cannot go on without a key frame. Repeated at most every 500 ms. */
+  | { type: "needKeyFrame"; reason: string }
+  /** The frame with this capture time is the first that shows these settings (0: the first ones). */
+  | { type: "applied"; revision: number; captureTimeMs: number }
+  /** The camera's picture has this size from now on. */
+  | { type: "inputSize"; width: number; height: number }
+  /** fatal: the session makes no more frames and should be closed. */
+  | { type: "error"; message: string; fatal: boolean };
+
+export interface StageTiming {
+  lastMs: number;
+  /** Moving mean over about the last 20. */
+  meanMs: number;
+}
+
+export interface NativeSessionStats {
+  framesIn: number;
+  bytesIn: number;
+  framesDecoded: number;
+  /** Decoded frames that went towards the model. */
+  framesSampled: number;
+  /** Chunks given to the model. */
+  chunks: number;
+  framesOut: number;
+  keyFramesOut: number;
+  bytesOut: number;
+  decodeErrors: number;
+  computeErrors: number;
+  encodeErrors: number;
+  lastComputeMs: number;
+  /** Input frames that did not come out, by reason (events for `events`). */
+  drops: {
+    inputFull: number;
+    noKeyFrame: number;
+    badSize: number;
+    /** Not a loss: the camera is faster than the model. */
+    aboveRate: number;
+    chunkReplaced: number;
+    streamBatch: number;
+    computeError: number;
+    generatedFull: number;
+    encodeError: number;
+    callbackFull: number;
+    awaitKeyFrame: number;
+    events: number;
+  };
+  queueDepths: {
+    input: number;
+    compute: number;
+    generated: number;
+    callbacks: number;
+    events: number;
+  };
+  timings: {
+    decode: StageTiming;
+    queued: StageTiming;
+    compute: StageTiming;
+    encode: StageTiming;
+    total: StageTiming;
+  };
+}
+
+export interface NativeSession {
+  /** Copies the frame. After close() it does nothing. */
+  pushFrame(data: Uint8Array, captureTimeMs: number): void;
+  /** Takes effect with the next chunk. @returns the revision that `applied` will name, from 1 */
+  setTransform(transform: NativeTransform): number;
+  setBitrate(bps: number): void;
+  /** The next frame out becomes a key frame. */
+  requestKeyFrame(): void;
+  /** After close(): the last numbers. */
+  stats(): NativeSessionStats;
+  /** Resolves when the session's threads have ended; no callback comes afterwards. */
+  close(): Promise<void>;
+}
+
+export interface NativeEngineInfo {
+  model: string;
+  width: number;
+  height: number;
+  fps: number;
+  framesPerChunk: number;
+  backend: string;
+}
+
+export interface NativeEngine {
+  info(): NativeEngineInfo;
+  /** @throws TypeError or RangeError for bad options, Error when there is no room */
+  createSession(
+    options: NativeSessionOptions,
+    onFrame: (frame: EncodedFrame) => void,
+    onEvent: (event: NativeEvent) => void,
+  ): NativeSession;
+  /** Closes the sessions that are open, then the engine. */
+  close(): Promise<void>;
+}
+
+interface Addon {
+  createEngine(options: NativeEngineOptions): NativeEngine;
+}
+
+const repository = path.resolve(import.meta.dirname, "../..");
+
+/** Where the addon may be, first choice first. */
+function addonPaths(): string[] {
+  const override = process.env.DRIFTLESS_ADDON;
+  if (override) return [path.resolve(override)];
+  return ["build/native/driftless.node", "build/native/Release/driftless.node"].map((file) =>
+    path.join(repository, file),
+  );
+}
+
+function loadAddon(): Addon {
+  const require = createRequire(import.meta.url);
+  const tried: string[] = [];
+  for (const file of addonPaths()) {
+    if (!existsSync(file)) {
+      tried.push(`${file}: not there`);
+      continue;
+    }
+    try {
+      return require(file) as Addon;
+    } catch (error) {
+      tried.push(`${file}: ${error instanceof Error ? error.message : String(error)}`);
+    }
+  }
+  throw new Error(
+    [
+      `The native engine could not be loaded on Node ${process.version} (${process.platform}-${process.arch}).`,
+      ...tried.map((line) => `  tried ${line}`),
+      "Missing: the addon built for this machine, or a library it needs (FFmpeg, oneDNN).",
+      "Run: npm run setup",
+    ].join("\n"),
+  );
+}
+
+function checkModel(modelDir: string): void {
+  if (modelDir === "" || existsSync(path.join(modelDir, "model.json"))) return;
+  throw new Error(
+    [
+      `The model could not be loaded: expected ${path.join(modelDir, "model.json")}, but there is no such file.`,
+      "Set engine.modelDir to a folder with a model; the default one is models/drift-nano in the repository.",
+      "If files of the checkout are missing, run: git checkout -- models && npm run setup",
+    ].join("\n"),
+  );
+}
+
+/** The addon's engine, which also closes what it opened. */
+class OpenedEngine implements NativeEngine {
+  readonly #engine: NativeEngine;
+  readonly #sessions = new Set<NativeSession>();
+
+  constructor(engine: NativeEngine) {
+    this.#engine = engine;
+  }
+
+  info(): NativeEngineInfo {
+    return this.#engine.info();
+  }
+
+  createSession(
+    options: NativeSessionOptions,
+    onFrame: (frame: EncodedFrame) => void,
+    onEvent: (event: NativeEvent) => void,
+  ): NativeSession {
+    const session = this.#engine.createSession(options, onFrame, onEvent);
+    this.#sessions.add(session);
+    const closeNative = session.close.bind(session);
+    session.close = async () => {
+      await closeNative();
+      this.#sessions.delete(session);
+    };
+    return session;
+  }
+
+  async close(): Promise<void> {
+    await Promise.all([...this.#sessions].map((session) => session.close()));
+    await this.#engine.close();
+  }
+}
+
+/**
+ * Loads the addon and the model.
+ *
+ * @throws Error with one message that says what was tried, what is missing and the command that
+ *   brings it
+ */
+export function loadNativeEngine(options: NativeEngineOptions): NativeEngine {
+  const addon = loadAddon();
+  checkModel(options.modelDir);
+  return new OpenedEngine(addon.createEngine(options));
+}
