@@ -4,8 +4,8 @@ export interface RoomLink {
   token: string | null;
 }
 
-/** Room names that the server accepts: letters, digits, dot, dash, underscore; 1 to 64. */
-const ROOM_ID = /^[A-Za-z0-9_.-]{1,64}$/;
+/** Room names that the server accepts: letters, digits, dash, underscore; 1 to 64. */
+const ROOM_ID = /^[A-Za-z0-9_-]{1,64}$/;
 
 /**
  * Reads `/r/:roomId`, with the token in `?token=` or, so that it stays out of server logs, in

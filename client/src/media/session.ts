@@ -88,6 +88,14 @@ export class MediaSession {
     this.#producers.set(source, producer);
   }
 
+  /** Ends a source: viewers see that there is none. The server keeps the wanted look for the next. */
+  async unpublish(source: Source): Promise<void> {
+    const producer = this.#producers.get(source);
+    if (producer === undefined || producer.closed) return;
+    producer.close();
+    await this.#signaling.request("producer:close", { producerId: producer.id });
+  }
+
   /** Holds a source back or lets it flow again, here and for everyone. */
   async setPaused(source: Source, paused: boolean): Promise<void> {
     const producer = this.#producers.get(source);

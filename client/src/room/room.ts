@@ -8,9 +8,13 @@ import { followServer, syncLips } from "./events.ts";
 import type { LocalDevices } from "./local-devices.ts";
 import { withInfo, withTrack } from "./people.ts";
 
-/** How often a lost stay is taken up again before the person is asked. */
-const REJOIN_ATTEMPTS = 10;
+/** A lost stay is taken up again so often before the person is asked. */
 const REJOIN_DELAY_MS = 700;
+/**
+ * Together 17 s: the server may need 13 s to notice that the old connection is dead, and until
+ * then the identity counts as taken.
+ */
+const REJOIN_ATTEMPTS = 25;
 
 /** One stay in a room: from joining to leaving, across lost connections and rebuilt rooms. */
 export class Room {
@@ -109,6 +113,13 @@ export class Room {
     return this.#joining;
   }
 
+  /** The media connection is beyond repair while signalling works: leave and join again. */
+  async #startOver(): Promise<void> {
+    // Refused where the server has let go of us already, which is as good.
+    await this.#signaling.request("leave", {}).catch(() => undefined);
+    if (!this.#left) await this.#rejoin();
+  }
+
   async #joinWithPatience(): Promise<void> {
     const first = this.#reply === null;
     for (let attempt = 1; !this.#left; attempt += 1) {
@@ -151,7 +162,7 @@ export class Room {
         this.#store.update((state) => withTrack(state, participantId, slot, entry));
         if (slot === "audio") syncLips(this.#store, this.#media, participantId);
       },
-      lost: () => void this.#rejoin(),
+      lost: () => void this.#startOver(),
       trackFailed: (error) => this.#notice("track", "error", describeError(error)),
     });
     this.#media = media;
@@ -203,8 +214,14 @@ export class Room {
     const media = this.#media;
     if (media === null) return;
     try {
-      if (track !== null) await media.publish(source, track);
-      await media.setPaused(source, track === null);
+      if (track !== null) {
+        await media.publish(source, track);
+        await media.setPaused(source, false);
+      } else if (source === "camera") {
+        await media.unpublish(source);
+      } else {
+        await media.setPaused(source, true);
+      }
     } catch (error) {
       this.#notice(source, "error", describeError(error));
     }

@@ -1,0 +1,149 @@
+/**
+ * `npm run e2e`: one real Chromium publishes a webcam clip, a second one watches; the transform is
+ * switched on through the page. Prints what the viewer saw; with --json the last line is
+ * {joinMs, firstGeneratedMs, generatedFps, delayP50Ms, delayP95Ms, avOffsetMs, changedByPrompt}
+ * and `delaySource`, which says how the delay was measured.
+ */
+import path from "node:path";
+import type { Page } from "playwright-core";
+import { launchChromium } from "./support/browser.ts";
+import { webcamMedia } from "./support/clips.ts";
+import { percentile, watchGenerated } from "./support/delay.ts";
+import { GENERATED, meanDifference, meanFrame, takeFrames } from "./support/frames.ts";
+import { artifactsDir } from "./support/paths.ts";
+import { startServer } from "./support/server.ts";
+import { Visitor } from "./support/visitor.ts";
+
+interface Report {
+  /** Viewer: click on "Join" to the first picture of the publisher on screen. */
+  joinMs: number;
+  /** Publisher's click on a style to the first generated frame on the viewer's screen. */
+  firstGeneratedMs: number;
+  /** Generated frames on the viewer's screen in a second. */
+  generatedFps: number;
+  delayP50Ms: number | null;
+  delayP95Ms: number | null;
+  delaySource: string;
+  /** How far the picture is behind the voice; negative: ahead. Null: the browser cannot say. */
+  avOffsetMs: number | null;
+  /** The picture looks clearly different after another style was chosen. */
+  changedByPrompt: boolean;
+}
+
+const ROOM = "e2e";
+const FIRST_STYLE = "Watercolour";
+const SECOND_STYLE = "Cyberpunk";
+const WATCH_SECONDS = 10;
+/** From the choice of a style to frames that all have it. */
+const SETTLE_MS = 5_000;
+
+const json = process.argv.includes("--json");
+const say = (line: string): void => console.log(line);
+
+const media = webcamMedia();
+const server = await startServer();
+const browsers = await Promise.all([launchChromium(media), launchChromium(media)]);
+try {
+  const report = await measure(server.origin);
+  printReport(report);
+  if (json) console.log(JSON.stringify(report));
+} catch (error) {
+  console.error(error);
+  console.error(`The server's last words:\n${server.log().slice(-4_000)}`);
+  process.exitCode = 1;
+} finally {
+  await Promise.all(browsers.map((browser) => browser.close()));
+  await server.stop();
+}
+
+async function measure(origin: string): Promise<Report> {
+  const [publishing, watching] = browsers;
+  const publisher = await Visitor.join(publishing, origin, { name: "Publisher", roomId: ROOM });
+  say("publisher: in the room, camera on");
+  const viewer = await Visitor.join(watching, origin, {
+    name: "Viewer",
+    roomId: ROOM,
+    devices: false,
+  });
+  const joinMs =
+    (await firstFrameAt(viewer.page, "video[data-track=original]")) - viewer.joinedAtMs;
+  say(`viewer: sees the publisher ${joinMs} ms after joining`);
+
+  const firstFrame = firstFrameAt(viewer.page, GENERATED);
+  const chosenAtMs = Date.now();
+  await publisher.chooseStyle(FIRST_STYLE);
+  const firstGeneratedMs = (await firstFrame) - chosenAtMs;
+  await viewer.waitForGenerated();
+  say(`viewer: first generated frame ${firstGeneratedMs} ms after the click on ${FIRST_STYLE}`);
+
+  await viewer.page.waitForTimeout(SETTLE_MS);
+  const watched = await watchGenerated(viewer.page, WATCH_SECONDS);
+  await screenshot(publisher, "publisher.png");
+  await screenshot(viewer, "viewer.png");
+
+  const changedByPrompt = await changesLook(publisher, viewer);
+  await screenshot(viewer, "viewer-second-style.png");
+  const known = watched.delaysMs.length > 0;
+  return {
+    joinMs,
+    firstGeneratedMs,
+    generatedFps: round(watched.frames / watched.seconds),
+    delayP50Ms: known ? round(percentile(watched.delaysMs, 0.5)) : null,
+    delayP95Ms: known ? round(percentile(watched.delaysMs, 0.95)) : null,
+    delaySource: watched.delaySource,
+    avOffsetMs: watched.avOffsetMs === null ? null : round(watched.avOffsetMs),
+    changedByPrompt,
+  };
+}
+
+/** Unix ms at which the first matching video shows its next frame. */
+function firstFrameAt(page: Page, selector: string): Promise<number> {
+  return page.evaluate(async (wanted) => {
+    const videos = [...document.querySelectorAll<HTMLVideoElement>(wanted)];
+    if (videos.length === 0) throw new Error(`expected a video for ${wanted}`);
+    return Promise.race(
+      videos.map(
+        (video) =>
+          new Promise<number>((resolve) => {
+            video.requestVideoFrameCallback(() => resolve(Date.now()));
+          }),
+      ),
+    );
+  }, selector);
+}
+
+/**
+ * Chooses another style. True when the mean picture moves further than it moves by itself under
+ * one style: twice as far, and visibly (6 of 255).
+ */
+async function changesLook(publisher: Visitor, viewer: Visitor): Promise<boolean> {
+  const before = meanFrame(await takeFrames(viewer.page, GENERATED, 10, 200));
+  const still = meanFrame(await takeFrames(viewer.page, GENERATED, 10, 200));
+  await publisher.chooseStyle(SECOND_STYLE);
+  await viewer.page.waitForTimeout(SETTLE_MS);
+  const after = meanFrame(await takeFrames(viewer.page, GENERATED, 10, 200));
+  const byItself = meanDifference(before, still);
+  const byPrompt = meanDifference(still, after);
+  say(`mean picture moved by ${round(byItself)} of itself, by ${round(byPrompt)} with the style`);
+  return byPrompt > 2 * byItself && byPrompt > 6;
+}
+
+async function screenshot(visitor: Visitor, name: string): Promise<void> {
+  await visitor.page.screenshot({ path: path.join(artifactsDir(), name) });
+}
+
+function printReport(report: Report): void {
+  const ms = (value: number | null): string => (value === null ? "unknown" : `${value} ms`);
+  say("");
+  say(`time to join             ${ms(report.joinMs)}`);
+  say(`first generated frame    ${ms(report.firstGeneratedMs)}`);
+  say(`generated frames         ${report.generatedFps} a second`);
+  say(`delay (${report.delaySource})  p50 ${ms(report.delayP50Ms)}, p95 ${ms(report.delayP95Ms)}`);
+  say(`picture behind the voice ${ms(report.avOffsetMs)}`);
+  say(`style follows the choice ${report.changedByPrompt ? "yes" : "no"}`);
+  say(`screenshots              ${artifactsDir()}`);
+}
+
+function round(value: number): number {
+  return Math.round(value * 10) / 10;
+}
