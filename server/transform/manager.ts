@@ -37,6 +37,8 @@ export class TransformManager extends SafeEmitter<TransformEvents> {
   /** Tail of each participant's queue of calls. */
   readonly #queues = new Map<string, Promise<unknown>>();
   readonly #lostCounts = new Map<string, number>();
+  /** One counter for all: a participant's revisions then grow across "off" as well. */
+  #lastRevision = 0;
   #closed = false;
 
   constructor(options: TransformManagerOptions) {
@@ -68,11 +70,13 @@ export class TransformManager extends SafeEmitter<TransformEvents> {
         this.#remove(target.id, "switched off");
         return { revision: current?.revision ?? 0 };
       }
+      this.#lastRevision += 1;
+      const revision = this.#lastRevision;
       if (current !== undefined && current.target.videoProducerId === target.videoProducerId) {
-        return { revision: current.update(target, settings) };
+        current.update(target, settings, revision);
+        return { revision };
       }
       this.#remove(target.id, "the camera was replaced");
-      const revision = (current?.revision ?? 0) + 1;
       await this.#open(new Transform(this.#deps, target, settings, revision));
       return { revision };
     });

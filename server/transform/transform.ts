@@ -138,14 +138,13 @@ export class Transform {
     }
   }
 
-  /** Changes the settings without a cut. @returns the new revision */
-  update(target: TransformTarget, settings: RestyleSettings): number {
+  /** Changes the settings without a cut. */
+  update(target: TransformTarget, settings: RestyleSettings, revision: number): void {
     this.#target = target;
     this.#settings = settings;
-    this.#revision += 1;
-    this.#session?.setTransform(this.#deps.toEngine(settings), this.#revision);
+    this.#revision = revision;
+    this.#session?.setTransform(this.#deps.toEngine(settings), revision);
     this.#deps.emit("state", this.status);
-    return this.#revision;
   }
 
   /** Ends everything and says so; safe to call twice. */

@@ -133,7 +133,7 @@ describe("EngineSession", () => {
     );
     expect((nack.feedback as GenericNack).lost).to.deep.equal([65_534]);
     peer.sendFrame(7200);
-    await until("the gap given up", () => (drops()["incompleteFrame"] ?? 0) > 0);
+    await until("the gap given up", () => (drops().incompleteFrame ?? 0) > 0);
     const before = peer.rtp.length;
     peer.sendFrame(10_800, { keyFrame: true });
     await until("the next key frame", () => peer.rtp.length >= before + 3);
@@ -160,7 +160,7 @@ describe("EngineSession", () => {
     expect(peer.rtp.length).to.equal(0);
     peer.sendFrame(0, { keyFrame: true });
     await until("frames go on", () => peer.rtp.length > 0);
-    expect(drops()["echoDrop"]).to.equal(2);
+    expect(drops().echoDrop).to.equal(2);
   });
 
   it("passes key frame requests on, coalesced", async () => {

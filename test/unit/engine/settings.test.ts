@@ -1,0 +1,46 @@
+import { expect } from "chai";
+import { transformSettingsSchema } from "../../../server/transform/settings.ts";
+
+const problemOf = (input: unknown): string =>
+  transformSettingsSchema.safeParse(input).error?.issues[0]?.message ?? "none";
+
+describe("transform settings", () => {
+  it("fills in defaults and trims the prompt", () => {
+    expect(transformSettingsSchema.parse({ mode: "restyle", prompt: "  oil  " })).to.deep.equal({
+      mode: "restyle",
+      prompt: "oil",
+      strength: 0.8,
+      steps: 1,
+      seed: 0,
+    });
+    expect(transformSettingsSchema.parse({ mode: "off" })).to.deep.equal({ mode: "off" });
+  });
+
+  it("refuses what is out of range, with the reason", () => {
+    const base = { mode: "restyle", prompt: "oil" };
+    expect(problemOf({ ...base, prompt: "   " })).to.contain("1 to 500 characters");
+    expect(problemOf({ ...base, prompt: "x".repeat(501) })).to.contain("at most 500");
+    expect(problemOf({ ...base, prompt: "a\u0007b" })).to.contain("without control characters");
+    expect(problemOf({ ...base, prompt: "a\nb" })).to.contain("without control characters");
+    for (const wrong of [
+      { strength: -0.1 },
+      { strength: 1.1 },
+      { strength: Number.NaN },
+      { steps: 0 },
+      { steps: 5 },
+      { steps: 1.5 },
+      { seed: -1 },
+      { seed: 2 ** 32 },
+      { colour: "red" },
+      { mode: "background" },
+    ]) {
+      expect(problemOf({ ...base, ...wrong }), JSON.stringify(wrong)).not.to.equal("none");
+    }
+  });
+
+  it("takes a whole form with mode off, even with its prompt empty", () => {
+    expect(problemOf({ mode: "off", prompt: "", strength: 0.5, steps: 1, seed: 0 })).to.equal(
+      "none",
+    );
+  });
+});
