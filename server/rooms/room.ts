@@ -145,10 +145,7 @@ export class Room extends SafeEmitter<RoomEvents> {
       this.#changed(participant),
     );
     this.#changed(participant);
-    const wanted = participant.wantedTransform;
-    if (source === "camera" && wanted !== undefined) {
-      await this.setTransform(participant, wanted);
-    }
+    if (source === "camera") this.#resumeTransform(participant);
     return producer.id;
   }
 
@@ -194,8 +191,8 @@ export class Room extends SafeEmitter<RoomEvents> {
     if (camera === undefined) {
       throw new DriftlessError("NO_VIDEO", "There is no camera to repaint. Turn it on first.");
     }
-    participant.wantedTransform = settings;
     const result = await this.#transforms.set(this.#targetOf(participant, camera.id), settings);
+    participant.wantedTransform = settings;
     // Who left while the engine got ready must not leave a session behind.
     if (participant.closed) this.#stopTransform(participant.id);
     return result;
@@ -271,6 +268,15 @@ export class Room extends SafeEmitter<RoomEvents> {
     for (const viewer of this.participants) {
       viewer.subscriber?.update(publications.flatMap((tracks) => planTracks(tracks, viewer.id)));
     }
+  }
+
+  /** A new camera is repainted as the one before it. */
+  #resumeTransform(participant: Participant): void {
+    const { wantedTransform } = participant;
+    if (wantedTransform === undefined) return;
+    this.setTransform(participant, wantedTransform).catch((err: unknown) =>
+      this.#logger.warn({ err, participantId: participant.id }, "a transform did not resume"),
+    );
   }
 
   #stopTransform(participantId: string): void {

@@ -1,0 +1,254 @@
+import { expect } from "chai";
+import { TokenAuthority } from "../../../server/security/tokens.ts";
+import type { RunningServer } from "../../../server/start.ts";
+import { eventually, SECRET, startTestServer, TestClient } from "./support.ts";
+
+describe("signalling", () => {
+  let server: RunningServer;
+  const clients: TestClient[] = [];
+
+  before(async () => {
+    server = await startTestServer({
+      limits: { maxParticipantsPerRoom: 3, maxMessageBytes: 8192 },
+    });
+  });
+  afterEach(() => {
+    for (const client of clients.splice(0)) client.close();
+  });
+  after(() => server.close());
+
+  function connect(): TestClient {
+    const client = new TestClient(server.url);
+    clients.push(client);
+    return client;
+  }
+
+  async function codeOf(client: TestClient, name: string, ...args: unknown[]): Promise<string> {
+    const answer = await client.raw(name, ...args);
+    return answer.ok ? "none" : answer.error.code;
+  }
+
+  it("joins, tells the others, and says who is there", async () => {
+    const [ada, ben] = [connect(), connect()];
+    const first = await ada.join("talk", "ada");
+    expect(first.participants).to.deep.equal([]);
+    expect(first.routerRtpCapabilities.codecs?.map((codec) => codec.mimeType)).to.include.members([
+      "audio/opus",
+      "video/VP8",
+      "video/H264",
+      "video/rtx",
+    ]);
+    expect(first.presets).to.have.length.above(3);
+    expect(first.openMode).to.equal(true);
+
+    const second = await ben.join("talk", "ben");
+    expect(second.participants.map(({ identity }) => identity)).to.deep.equal(["ada"]);
+    expect(await ada.event("participant:joined")).to.include({ identity: "ben", video: "none" });
+
+    await ben.request("leave", {});
+    const left = await ada.event("participant:left");
+    expect(left).to.deep.equal({ participantId: second.participantId, reason: "left" });
+    await ben.join("talk", "ben");
+  });
+
+  it("refuses a second join with the same identity and leaves the first alone", async () => {
+    const [ada, thief] = [connect(), connect()];
+    await ada.join("identity", "ada");
+    expect(
+      await codeOf(thief, "join", { roomId: "identity", identity: "ada", name: "x" }),
+    ).to.equal("IDENTITY_IN_USE");
+    await thief.join("elsewhere", "ada");
+    expect((await ada.request("transform:get", {})).state).to.equal("off");
+  });
+
+  it("gives a guest an identity", async () => {
+    const reply = await connect().request("join", { roomId: "guests", name: "somebody" });
+    expect(reply.identity).to.match(/^guest-[0-9a-f]{8}$/);
+  });
+
+  it("refuses whom the room cannot hold", async () => {
+    for (const identity of ["a", "b", "c"]) await connect().join("full", identity);
+    const answer = await connect().raw("join", { roomId: "full", identity: "d", name: "d" });
+    expect(answer).to.have.nested.property("error.code", "ROOM_FULL");
+  });
+
+  it("answers malformed messages with INVALID_MESSAGE and goes on working", async () => {
+    const client = connect();
+    const bad: unknown[][] = [
+      ["join", { roomId: "a b", identity: "x", name: "x" }],
+      ["join", { roomId: "ok", name: "x", unknownKey: 1 }],
+      ["join", { roomId: "ok", name: "line\u0000break" }],
+      ["join", { roomId: "ok", identity: "../../etc", name: "x" }],
+      ["join", null],
+      ["join", "text"],
+      ["join", 1, 2],
+      ["join"],
+      ["no-such-message", {}],
+      ["__proto__", {}],
+      ["transport:create", { direction: "sideways" }],
+      ["produce", { transportId: "x", kind: "video", source: "camera", rtpParameters: {} }],
+    ];
+    for (const [name, ...args] of bad) {
+      expect(await codeOf(client, String(name), ...args), JSON.stringify(args)).to.equal(
+        "INVALID_MESSAGE",
+      );
+    }
+    const answer = await client.raw("join", { roomId: "ok", name: "x", unknownKey: 1 });
+    expect(answer).to.have.nested.property("error.message").that.includes("unknownKey");
+    await client.join("malformed", "x");
+  });
+
+  it("ignores messages without an acknowledgement", async () => {
+    const client = connect();
+    client.socket.emit("join", { roomId: "silent", identity: "x", name: "x" });
+    await client.join("malformed", "x");
+    expect(server.rooms.has("silent")).to.equal(false);
+  });
+
+  it("refuses a message that is too large, cuts one that is absurd, disturbs nobody", async () => {
+    const [big, other] = [connect(), connect()];
+    await other.join("sizes", "other");
+    const message = { roomId: "sizes", name: "x".repeat(9000) };
+    expect(await codeOf(big, "join", message)).to.equal("MESSAGE_TOO_LARGE");
+    await big.join("sizes", "big");
+
+    const absurd = connect();
+    await absurd.join("sizes", "absurd");
+    absurd.socket.io.reconnection(false);
+    const gone = new Promise((resolve) => absurd.socket.once("disconnect", resolve));
+    absurd.socket.emit("join", { roomId: "sizes", name: "x".repeat(100_000) });
+    await gone;
+    expect((await other.request("transform:get", {})).state).to.equal("off");
+  });
+
+  it("bounds the messages that wait for an answer", async () => {
+    const client = connect();
+    await client.join("flood", "x");
+    const answers = await Promise.all(
+      Array.from({ length: 100 }, () => client.raw("transport:create", { direction: "recv" })),
+    );
+    const refused = answers.filter((answer) => !answer.ok);
+    expect(refused).to.have.length.within(20, 60);
+    for (const answer of refused) {
+      const code = answer.ok ? "none" : answer.error.code;
+      expect(code).to.be.oneOf(["TOO_MANY_PENDING", "RATE_LIMITED"]);
+    }
+  });
+
+  it("needs a room for everything but joining", async () => {
+    const client = connect();
+    expect(await codeOf(client, "transport:create", { direction: "send" })).to.equal("NOT_JOINED");
+    expect(await codeOf(client, "leave", {})).to.equal("NOT_JOINED");
+    await client.join("once", "x");
+    expect(await codeOf(client, "join", { roomId: "twice", name: "x" })).to.equal("ALREADY_JOINED");
+  });
+
+  it("takes camera and microphone once each, and refuses codecs it does not know", async () => {
+    const client = connect();
+    await client.join("codecs", "x");
+    const { id } = await client.request("transport:create", { direction: "send" });
+    for (const mimeType of ["video/VP9", "video/AV1", "video/nonsense"]) {
+      const refused = await client.publishOn(id, "camera", mimeType).catch(String);
+      expect(refused).to.include("UNSUPPORTED_CODEC");
+    }
+    await client.publishOn(id, "camera", "video/H264");
+    await client.publishOn(id, "microphone");
+    expect(await client.publishOn(id, "camera").catch(String)).to.include("ALREADY_PRODUCING");
+    const swapped = await client.publishOn(id, "microphone", "video/VP8").catch(String);
+    expect(swapped).to.include("Error:");
+  });
+
+  it("refuses the transports, tracks and consumers of others", async () => {
+    const [ada, eve] = [connect(), connect()];
+    const { routerRtpCapabilities } = await ada.join("mine", "ada");
+    await eve.join("mine", "eve");
+    const { id: transportId } = await ada.request("transport:create", { direction: "send" });
+    const producerId = await ada.publishOn(transportId, "microphone");
+    await eve.subscribe(routerRtpCapabilities);
+    const { consumerId } = await eve.event("consumer:new");
+
+    expect(await eve.publishOn(transportId, "camera").catch(String)).to.include("NOT_FOUND");
+    expect(await codeOf(eve, "producer:close", { producerId })).to.equal("NOT_FOUND");
+    expect(await codeOf(eve, "transport:restart-ice", { transportId })).to.equal("NOT_FOUND");
+    await ada.subscribe(routerRtpCapabilities);
+    expect(await codeOf(ada, "consumer:ready", { consumerId })).to.equal("NOT_FOUND");
+    await eve.request("consumer:ready", { consumerId });
+  });
+
+  it("tells a client that has a view-only token what it may not do", async () => {
+    const secured = await startTestServer({ auth: { mode: "token", secret: SECRET } });
+    try {
+      const grants = { publish: false, view: true, transform: false, admin: false };
+      const token = await new TokenAuthority(SECRET).sign({
+        room: "cinema",
+        identity: "viewer",
+        grants,
+        ttlSeconds: 60,
+      });
+      const viewer = new TestClient(secured.url, token);
+      clients.push(viewer);
+      expect(await codeOf(viewer, "join", { roomId: "other", name: "x" })).to.equal(
+        "TOKEN_WRONG_ROOM",
+      );
+      expect(
+        await codeOf(viewer, "join", { roomId: "cinema", identity: "boss", name: "x" }),
+      ).to.equal("IDENTITY_MISMATCH");
+      const reply = await viewer.request("join", { roomId: "cinema", name: "x" });
+      expect(reply).to.deep.include({ identity: "viewer", grants, openMode: false });
+      expect(await codeOf(viewer, "transport:create", { direction: "send" })).to.equal("FORBIDDEN");
+      const settings = { mode: "restyle", prompt: "ink" };
+      expect(await codeOf(viewer, "transform:set", settings)).to.equal("FORBIDDEN");
+
+      for (const wrong of [undefined, "forged"]) {
+        const stranger = new TestClient(secured.url, wrong);
+        clients.push(stranger);
+        const refused = await new Promise<Error & { data?: { code: string } }>((resolve) =>
+          stranger.socket.once("connect_error", resolve),
+        );
+        expect(refused.data?.code).to.equal(
+          wrong === undefined ? "TOKEN_MISSING" : "TOKEN_INVALID",
+        );
+      }
+    } finally {
+      await secured.close();
+    }
+  });
+
+  it("refuses pages of other origins", async () => {
+    const answer = await fetch(`${server.url}/socket.io/?EIO=4&transport=polling`, {
+      headers: { origin: "https://evil.example" },
+    });
+    expect(answer.status).to.equal(403);
+  });
+
+  it("keeps the place of a broken connection and gives it to the same identity", async () => {
+    const [ada, watcher] = [connect(), connect()];
+    const { participantId } = await ada.join("broken", "ada");
+    await watcher.join("broken", "watcher");
+    ada.socket.io.engine.close();
+    await eventually("the server to notice", () =>
+      server.rooms.get("broken").participants.find(({ connected }) => !connected),
+    );
+    const back = connect();
+    const reply = await back.join("broken", "ada");
+    expect(reply.participantId).not.to.equal(participantId);
+    expect((await watcher.event("participant:left")).participantId).to.equal(participantId);
+    expect(server.rooms.get("broken").participants).to.have.length(2);
+  });
+
+  it("resumes a connection that comes back, with what it missed", async () => {
+    const [ada, ben] = [connect(), connect()];
+    await ada.join("recover", "ada");
+    await ben.join("recover", "ben");
+    await ada.event("participant:joined");
+    ada.socket.io.engine.close();
+    await eventually("the server to notice", () =>
+      server.rooms.get("recover").participants.find(({ connected }) => !connected),
+    );
+    await ben.request("leave", {});
+    await ada.event("participant:left");
+    expect(ada.socket.recovered).to.equal(true);
+    expect((await ada.request("transform:get", {})).state).to.equal("off");
+    expect(server.rooms.get("recover").participants.map((p) => p.connected)).to.deep.equal([true]);
+  });
+});
