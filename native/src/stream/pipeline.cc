@@ -1,0 +1,216 @@
+#include "stream/pipeline.h"
+
+#include <algorithm>
+#include <cmath>
+#include <vector>
+
+#include "core/error.h"
+#include "core/philox.h"
+#include "models/model.h"
+#include "stream/flow_schedule.h"
+#include "stream/session.h"
+
+namespace driftless {
+
+namespace {
+
+// The longest prompt in bytes. The encoder reads only the first words; this bounds what it is fed.
+constexpr size_t kMaxPromptBytes = 4096;
+
+// How far the picture moves from the original to the repainted one. The root makes the upper third
+// of the scale look fully repainted, as people expect, while 0 is still exactly the original.
+float blend_of(float strength) { return std::sqrt(strength); }
+
+class ModelPipeline : public Pipeline {
+ public:
+  explicit ModelPipeline(const ModelOptions& options)
+      : model_(Model::load(options.dir, options.backend, options.threads)),
+        config_(model_->config()) {
+    info_.name = config_.name;
+    info_.width = config_.width;
+    info_.height = config_.height;
+    info_.frames_per_chunk = config_.frames_per_chunk;
+    info_.fps = config_.fps;
+    latent_shape_ = Shape{1, config_.latent_height(), config_.latent_width(),
+                          config_.autoencoder.latent_channels};
+    latent_size_ = static_cast<size_t>(latent_shape_.count());
+  }
+
+  const ModelInfo& info() const override { return info_; }
+
+  std::unique_ptr<StreamSession> open(const TransformSettings& settings) override {
+    return std::make_unique<Session>(config_, this, activate(settings, nullptr));
+  }
+
+  uint64_t update(StreamSession& session, const TransformSettings& settings) override {
+    Session& own = own_session(&session);
+    own.set_settings(activate(settings, &own.settings()));
+    return own.settings().revision;
+  }
+
+  void run(Job* jobs, size_t count) override;
+
+ private:
+  // One (session, step) entry of the coming forward.
+  struct Row {
+    Job* job;
+    Session* session;
+    size_t step;
+  };
+
+  Session& own_session(StreamSession* session) const;
+  std::shared_ptr<const ActiveSettings> activate(const TransformSettings& settings,
+                                                 const ActiveSettings* before);
+  void begin(Job& job);
+  void denoise();
+  void finish(const Row& row, const float* output);
+  Shape picture_shape() const {
+    return Shape{config_.frames_per_chunk, config_.height, config_.width, 3};
+  }
+
+  std::unique_ptr<Model> model_;
+  const ModelConfig& config_;
+  ModelInfo info_;
+  Shape latent_shape_;
+  size_t latent_size_ = 0;
+  // Reused from call to call.
+  std::vector<Row> rows_;
+  std::vector<DitRow> dit_rows_;
+  std::vector<float> input_, output_, x0_, noise_;
+};
+
+Session& ModelPipeline::own_session(StreamSession* session) const {
+  auto* own = dynamic_cast<Session*>(session);
+  if (own == nullptr || own->owner() != this) {
+    throw Error("session", "one that this pipeline opened", session == nullptr ? "none" : "another");
+  }
+  return *own;
+}
+
+std::shared_ptr<const ActiveSettings> ModelPipeline::activate(const TransformSettings& settings,
+                                                              const ActiveSettings* before) {
+  if (!(settings.strength >= 0.0f && settings.strength <= 1.0f)) {
+    throw Error("strength", "0 to 1", settings.strength);
+  }
+  step_list(config_.schedule.steps, settings.steps);
+  if (settings.prompt.size() > kMaxPromptBytes) {
+    throw Error("prompt", "at most " + std::to_string(kMaxPromptBytes) + " bytes",
+                settings.prompt.size());
+  }
+  auto active = std::make_shared<ActiveSettings>();
+  active->asked = settings;
+  active->revision = before == nullptr ? 1 : before->revision + 1;
+  const bool same_prompt = before != nullptr && before->asked.prompt == settings.prompt;
+  active->prompt = same_prompt ? before->prompt : model_->encode_prompt(settings.prompt);
+  if (before != nullptr && before->asked.seed == settings.seed) {
+    active->noise = before->noise;
+  } else {
+    auto noise = std::make_shared<std::vector<float>>(latent_size_);
+    fill_normal(settings.seed, 0, 0, noise->data(), latent_size_);
+    active->noise = std::move(noise);
+  }
+  return active;
+}
+
+// Encodes a job's pixels, noises them into row 0 and lists the session's rows.
+void ModelPipeline::begin(Job& job) {
+  Session& session = own_session(job.session);
+  ChunkInFlight& chunk = session.begin(job.rgb_in);
+  job.result = ChunkResult();
+  job.result.noise_scale = chunk.noise_scale;
+  const Tensor rgb(DType::u8, picture_shape(), const_cast<uint8_t*>(job.rgb_in));
+  model_->autoencoder().encode(rgb, session.encoder_state, Tensor(latent_shape_, chunk.clean.data()));
+  const float scale = static_cast<float>(config_.schedule.latent_scale);
+  const float* eps = session.noise_for(chunk, 0, noise_);
+  for (size_t i = 0; i < latent_size_; ++i) {
+    chunk.noisy[i] = (1.0f - chunk.noise_scale) * scale * chunk.clean[i] + chunk.noise_scale * eps[i];
+  }
+  for (size_t k = 0; k < session.rows(); ++k) {
+    if (session.row(k).present) rows_.push_back(Row{&job, &session, k});
+  }
+}
+
+// One forward over the rows of all sessions.
+void ModelPipeline::denoise() {
+  const size_t channels = static_cast<size_t>(config_.autoencoder.latent_channels);
+  const size_t in_channels = static_cast<size_t>(config_.dit.in_channels);
+  const size_t pixels = latent_size_ / channels;
+  input_.resize(rows_.size() * pixels * in_channels);
+  output_.resize(rows_.size() * latent_size_);
+  dit_rows_.clear();
+  for (size_t r = 0; r < rows_.size(); ++r) {
+    ChunkInFlight& chunk = rows_[r].session->row(rows_[r].step);
+    float* in = input_.data() + r * pixels * in_channels;
+    for (size_t p = 0; p < pixels; ++p, in += in_channels) {
+      std::copy_n(chunk.noisy.data() + p * channels, channels, in);
+      if (config_.clean_conditioning) {
+        std::copy_n(chunk.clean.data() + p * channels, channels, in + channels);
+      }
+    }
+    dit_rows_.push_back(DitRow{1, &chunk.timestep, &rows_[r].session->cache(rows_[r].step),
+                               chunk.settings->prompt.get()});
+  }
+  const auto n = static_cast<int64_t>(rows_.size());
+  const int64_t h = latent_shape_[1], w = latent_shape_[2];
+  model_->dit().forward(dit_rows_.data(), n,
+                        Tensor({n, h, w, config_.dit.in_channels}, input_.data()),
+                        Tensor({n, h, w, config_.dit.out_channels}, output_.data()));
+}
+
+// Takes one row's output a step on: noised again for the next row, or decoded.
+void ModelPipeline::finish(const Row& row, const float* output) {
+  ChunkInFlight& chunk = row.session->row(row.step);
+  const float scale = static_cast<float>(config_.schedule.latent_scale);
+  x0_.assign(output, output + latent_size_);
+  if (config_.prediction == Prediction::flow) {
+    // The level that the network was told, which an offset may set below the true one.
+    const float sigma = static_cast<float>(chunk.timestep / 1000.0);
+    x0_from_flow(chunk.noisy.data(), output, sigma, latent_size_, x0_.data());
+    for (float& value : x0_) value /= scale;
+  }
+  row.session->cache(row.step).finish();
+  if (row.step + 1 < row.session->rows()) {
+    const float sigma = static_cast<float>(config_.schedule.steps[row.step + 1]) / 1000.0f;
+    const float* eps = row.session->noise_for(chunk, row.step + 1, noise_);
+    for (size_t i = 0; i < latent_size_; ++i) {
+      chunk.noisy[i] = (1.0f - sigma) * scale * x0_[i] + sigma * eps[i];
+    }
+    return;
+  }
+  const float blend = blend_of(chunk.settings->asked.strength);
+  for (size_t i = 0; i < latent_size_; ++i) {
+    x0_[i] = chunk.clean[i] + blend * (x0_[i] - chunk.clean[i]);
+  }
+  const Tensor rgb(DType::u8, picture_shape(), row.job->rgb_out);
+  model_->autoencoder().decode(Tensor(latent_shape_, x0_.data()), row.session->decoder_state, rgb);
+  chunk.present = false;
+  row.job->result.has_frames = true;
+  row.job->result.chunk_index_out = chunk.index;
+  row.job->result.settings_revision = chunk.settings->revision;
+}
+
+void ModelPipeline::run(Job* jobs, size_t count) {
+  for (size_t i = 0; i < count; ++i) {
+    own_session(jobs[i].session);
+    if (jobs[i].rgb_in == nullptr || jobs[i].rgb_out == nullptr) {
+      throw Error("job", "pixels in and out", "a null pointer");
+    }
+    for (size_t j = 0; j < i; ++j) {
+      if (jobs[j].session == jobs[i].session) throw Error("jobs", "each session once", "one twice");
+    }
+  }
+  rows_.clear();
+  for (size_t i = 0; i < count; ++i) begin(jobs[i]);
+  if (rows_.empty()) return;
+  denoise();
+  for (size_t r = 0; r < rows_.size(); ++r) finish(rows_[r], output_.data() + r * latent_size_);
+}
+
+}  // namespace
+
+std::unique_ptr<Pipeline> Pipeline::load(const ModelOptions& options) {
+  if (options.threads < 1) throw Error("threads", "at least 1", options.threads);
+  return std::make_unique<ModelPipeline>(options);
+}
+
+}  // namespace driftless
