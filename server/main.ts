@@ -3,6 +3,7 @@ import { ConfigError, loadConfig } from "./config/load.ts";
 import type { Config } from "./config/schema.ts";
 import { toError } from "./errors.ts";
 import { type RunningServer, startServer } from "./start.ts";
+import { createEngine } from "./start-engine.ts";
 import { createLogger } from "./telemetry/logger.ts";
 
 /** A clean end takes well under a second; what hangs longer is cut off. */
@@ -53,7 +54,7 @@ process.on("uncaughtException", (err) => {
 });
 
 try {
-  server = await startServer(config, logger, undefined);
+  server = await startServer(config, logger, createEngine);
   process.stdout.write(`Driftless is ready: ${server.roomUrl}\n`);
 } catch (error) {
   fail(toError(error).message);
