@@ -54,6 +54,10 @@ const sfu = z
   .refine((s) => s.rtcMaxPort - s.rtcMinPort >= 20, {
     path: ["rtcMaxPort"],
     error: "expected at least 20 ports above sfu.rtcMinPort",
+  })
+  .refine((s) => !["0.0.0.0", "::"].includes(s.listenIp) || s.announcedAddress !== undefined, {
+    path: ["announcedAddress"],
+    error: "expected the address that browsers reach, because sfu.listenIp is a wildcard",
   });
 
 const engine = z.strictObject({

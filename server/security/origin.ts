@@ -25,6 +25,20 @@ export function isLocalRequest(request: IncomingMessage): boolean {
 }
 
 /**
+ * The address that asks. Each trusted proxy appends the address it was asked by
+ * to X-Forwarded-For; what stands before those entries may be invented.
+ */
+export function clientAddress(request: IncomingMessage, trustedProxies: number): string {
+  const header = request.headers["x-forwarded-for"];
+  const hops = (Array.isArray(header) ? header.join(",") : (header ?? ""))
+    .split(",")
+    .map((hop) => hop.trim())
+    .filter((hop) => hop !== "");
+  const trusted = trustedProxies > 0 ? hops.slice(-trustedProxies)[0] : undefined;
+  return trusted ?? request.socket.remoteAddress ?? "unknown";
+}
+
+/**
  * Browsers do not keep foreign pages from opening WebSockets, so the server
  * compares the page's origin with its own. Programs send no Origin and pass.
  */

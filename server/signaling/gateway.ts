@@ -5,7 +5,7 @@ import type { Config } from "../config/schema.ts";
 import { DriftlessError, toErrorBody } from "../errors.ts";
 import type { Participant } from "../rooms/participant.ts";
 import type { Room } from "../rooms/room.ts";
-import { isAllowedOrigin } from "../security/origin.ts";
+import { clientAddress, isAllowedOrigin } from "../security/origin.ts";
 import { RateLimit } from "../security/rate-limit.ts";
 import type { Logger } from "../telemetry/logger.ts";
 import { createHandlers, type HandlerDeps } from "./handlers.ts";
@@ -82,8 +82,8 @@ export class SignalingGateway {
   }
 
   async #authorize(socket: Socket): Promise<void> {
-    await this.#connectionRate.take(socket.handshake.address);
-    const { access } = this.#deps;
+    const { access, config } = this.#deps;
+    await this.#connectionRate.take(clientAddress(socket.request, config.http.trustedProxies));
     if (access.openMode) return;
     // Only whether it is one of ours: the room is checked on joining.
     await access.forRest(tokenOf(socket), false);

@@ -1,4 +1,4 @@
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import path from "node:path";
 import { expect } from "chai";
@@ -49,6 +49,22 @@ describe("configuration", () => {
     expect(config.http).to.include({ port: 5000, host: "0.0.0.0" });
     expect(config.http.allowedOrigins).to.deep.equal(["https://example.org"]);
     expect(config.limits.maxRooms).to.equal(7);
+  });
+
+  it("reads the examples", () => {
+    const folderOfExamples = path.join(PROJECT_ROOT, "config/examples");
+    for (const name of readdirSync(folderOfExamples)) {
+      const env = {
+        DRIFTLESS_CONFIG: path.join(folderOfExamples, name),
+        DRIFTLESS__AUTH__SECRET: "x".repeat(32),
+      };
+      expect(loadConfig({ env }).sfu.announcedAddress, name).to.be.a("string");
+    }
+  });
+
+  it("asks for the address that browsers reach when it listens everywhere", () => {
+    const problem = problemOf({ DRIFTLESS__SFU__LISTENIP: "0.0.0.0" });
+    expect(problem).to.include("sfu.announcedAddress: expected the address that browsers reach");
   });
 
   it("keeps a secret of digits as text", () => {

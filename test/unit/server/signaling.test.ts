@@ -175,6 +175,26 @@ describe("signalling", () => {
     await eve.request("consumer:ready", { consumerId });
   });
 
+  it("restarts ICE of one's transport", async () => {
+    const client = connect();
+    await client.join("ice", "x");
+    const { id, iceParameters } = await client.request("transport:create", { direction: "recv" });
+    const restarted = await client.request("transport:restart-ice", { transportId: id });
+    expect(restarted.iceParameters.usernameFragment).not.to.equal(iceParameters.usernameFragment);
+  });
+
+  it("tells everybody when a microphone is muted", async () => {
+    const [ada, ben] = [connect(), connect()];
+    const { participantId } = await ada.join("mute", "ada");
+    await ben.join("mute", "ben");
+    const producerId = await ada.publish("microphone");
+    await ben.event("participant:updated", (p) => p.participantId === participantId && p.audio);
+    await ada.request("producer:pause", { producerId });
+    await ben.event("participant:updated", (p) => p.participantId === participantId && !p.audio);
+    await ada.request("producer:resume", { producerId });
+    expect(server.rooms.get("mute").participant(participantId).info.audio).to.equal(true);
+  });
+
   it("tells a client that has a view-only token what it may not do", async () => {
     const secured = await startTestServer({ auth: { mode: "token", secret: SECRET } });
     try {
