@@ -25,7 +25,8 @@ export const engineTransformSchema = z.strictObject({
 
 /** First message to a new engine process: everything it needs to load. */
 export const engineOptionsSchema = z.strictObject({
-  modelDir: z.string().min(1),
+  /** Empty: no model, sessions can only pass frames through. */
+  modelDir: z.string(),
   backend: z.enum(["cpu", "reference"]),
   /** Threads that compute; 0 lets the engine choose. */
   computeThreads: z.int().min(0).max(256),

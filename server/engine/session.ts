@@ -62,6 +62,8 @@ export class EngineSession {
   constructor(options: EngineSessionOptions) {
     this.#options = options;
     const { open, clock } = options;
+    // The native session calls the settings that it was opened with 0.
+    this.#revisions.set(0, open.revision);
     this.#socket = createSocket({
       type: isIPv6(open.localIp) ? "udp6" : "udp4",
       recvBufferSize: RECEIVE_BUFFER_BYTES,
@@ -228,9 +230,7 @@ export class EngineSession {
     this.#stages.encode.add(frame.timing.encodeMs, now.monoMs);
     if (this.#framesOut === 1) {
       const { captureTimeMs } = frame;
-      const { revision } = this.#options.open;
       this.#send({ type: "firstFrame", sessionId: this.id, captureTimeMs });
-      this.#send({ type: "applied", sessionId: this.id, revision, captureTimeMs });
     }
     // The first report follows the first frame at once: lip sync waits for it.
     this.#sendReports(now);
@@ -339,7 +339,12 @@ export class EngineSession {
   /** Own counters and the native session's: one list of everything that was dropped. */
   #allDrops(): Record<string, number> {
     const drops = this.#drops.toRecord();
-    for (const [reason, amount] of Object.entries(this.#native?.stats().drops ?? {})) {
+    if (this.#native === null) {
+      return drops;
+    }
+    // What the model does not take by design is no loss.
+    const { aboveRate: _above, streamBatch: _batch, ...losses } = this.#native.stats().drops;
+    for (const [reason, amount] of Object.entries(losses)) {
       drops[reason] = (drops[reason] ?? 0) + amount;
     }
     return drops;

@@ -88,6 +88,8 @@ export class EngineSupervisor {
   /** Ends the process. Sessions are told that they stopped. */
   async close(): Promise<void> {
     this.#state = "stopped";
+    this.#starting?.reject(new Error("The engine was closed before it had started."));
+    this.#starting = null;
     if (this.#restartTimer !== null) {
       clearTimeout(this.#restartTimer);
     }

@@ -41,8 +41,6 @@ export interface TransformDependencies {
   onLost: (transform: Transform, reason: string) => void;
 }
 
-/** Header extension id of abs-capture-time on mediasoup's plain legs: the router's own. */
-const ABS_CAPTURE_TIME_ID = 10;
 const FALLBACK_GRACE_MS = 3000;
 const STATS_INTERVAL_MS = 1000;
 
@@ -171,23 +169,23 @@ export class Transform {
 
   #sessionSpec(tap: TransformTap, outputSsrc: number) {
     const { config, random, toEngine } = this.#deps;
-    const { ssrc, payloadType, codec, cname } = tap.input;
+    const { cname, ...input } = tap.input;
     return {
       sessionId: uuid(),
       transport: tap.local,
       localIp: config.engineIp,
-      input: { ssrc, payloadType, codec, absCaptureTimeId: ABS_CAPTURE_TIME_ID },
+      input,
       output: {
         ssrc: outputSsrc,
         payloadType: tap.output.payloadType,
-        codec,
+        codec: input.codec,
         // One CNAME with the original voice: receivers may then keep both in sync.
         cname,
         // Low, so that the first wrap is far away and early losses cannot be mistaken for it.
         sequenceStart: random.below(0, 2 ** 15),
         pictureIdStart: random.below(0, 2 ** 14),
         timestampOffset: random.below(0, 2 ** 32),
-        absCaptureTimeId: ABS_CAPTURE_TIME_ID,
+        absCaptureTimeId: tap.output.absCaptureTimeId,
       },
       bitrateBps: config.bitrateBps,
       maxFps: config.maxFps,

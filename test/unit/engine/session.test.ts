@@ -160,7 +160,8 @@ describe("EngineSession", () => {
     expect(peer.rtp.length).to.equal(0);
     peer.sendFrame(0, { keyFrame: true });
     await until("frames go on", () => peer.rtp.length > 0);
-    expect(drops().echoDrop).to.equal(2);
+    expect(drops().inputFull).to.equal(2);
+    expect(drops()).not.to.have.property("aboveRate");
   });
 
   it("passes key frame requests on, coalesced", async () => {

@@ -22,8 +22,9 @@ class SocketTap implements TransformTap {
     payloadType: PAYLOAD_TYPE,
     codec: "vp8",
     cname: "c",
+    absCaptureTimeId: null,
   } as const;
-  readonly output: { producerId: string; payloadType: number };
+  readonly output: TransformTap["output"];
   readonly #peer: SfuPeer;
   #stopCamera: (() => void) | null = null;
   #listener: ((reason: string) => void) | null = null;
@@ -32,7 +33,11 @@ class SocketTap implements TransformTap {
     SocketTap.#count += 1;
     this.#peer = peer;
     this.local = { ip: "127.0.0.1", port: peer.port };
-    this.output = { producerId: `generated-${SocketTap.#count}`, payloadType: PAYLOAD_TYPE };
+    this.output = {
+      producerId: `generated-${SocketTap.#count}`,
+      payloadType: PAYLOAD_TYPE,
+      absCaptureTimeId: 10,
+    };
   }
 
   async connect(enginePort: number): Promise<void> {

@@ -12,6 +12,7 @@ import type {
 } from "../../../../server/engine/native.ts";
 
 const ECHO_MS = 5;
+const NO_TIME = { lastMs: 0, meanMs: 0 };
 
 export interface EchoSession extends NativeSession {
   readonly options: NativeSessionOptions;
@@ -51,7 +52,7 @@ function createEchoSession(
   onFrame: (frame: EncodedFrame) => void,
   onEvent: (event: NativeEvent) => void,
 ): EchoSession {
-  let revision = 0;
+  let revision = -1;
   let pendingRevision = 0;
   let keyFrameRequests = 0;
   let closed = false;
@@ -81,7 +82,7 @@ function createEchoSession(
           height: 144,
           timing: { queuedMs: 1, decodeMs: 1, computeMs: ECHO_MS, encodeMs: 1 },
         });
-        if (pendingRevision > revision) {
+        if (pendingRevision !== revision) {
           revision = pendingRevision;
           onEvent({ type: "applied", revision, captureTimeMs });
         }
@@ -102,14 +103,39 @@ function createEchoSession(
     },
     stats: () => ({
       framesIn,
+      bytesIn: 0,
       framesDecoded: framesIn,
-      framesOut: framesIn,
+      framesSampled: framesIn,
       chunks: 0,
+      framesOut: framesIn,
+      keyFramesOut: 0,
       bytesOut: 0,
-      drops: { echoDrop: 2 },
-      lastComputeMs: ECHO_MS,
       decodeErrors: 0,
-      queueDepths: {},
+      computeErrors: 0,
+      encodeErrors: 0,
+      lastComputeMs: ECHO_MS,
+      drops: {
+        inputFull: 2,
+        noKeyFrame: 0,
+        badSize: 0,
+        aboveRate: 9,
+        chunkReplaced: 0,
+        streamBatch: 0,
+        computeError: 0,
+        generatedFull: 0,
+        encodeError: 0,
+        callbackFull: 0,
+        awaitKeyFrame: 0,
+        events: 0,
+      },
+      queueDepths: { input: 0, compute: 0, generated: 0, callbacks: 0, events: 0 },
+      timings: {
+        decode: NO_TIME,
+        queued: NO_TIME,
+        compute: NO_TIME,
+        encode: NO_TIME,
+        total: NO_TIME,
+      },
     }),
     close: async () => {
       closed = true;
