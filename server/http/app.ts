@@ -6,6 +6,7 @@ import { DriftlessError, toErrorBody } from "../errors.ts";
 import type { RoomManager } from "../rooms/room-manager.ts";
 import type { AccessPolicy } from "../security/access.ts";
 import { securityHeaders } from "../security/headers.ts";
+import { isAllowedOrigin } from "../security/origin.ts";
 import { RateLimit } from "../security/rate-limit.ts";
 import type { Logger } from "../telemetry/logger.ts";
 import type { Metrics } from "../telemetry/metrics.ts";
@@ -46,6 +47,12 @@ export function createHttpApp(deps: HttpDeps): Express {
   const rate = new RateLimit("requests", config.limits.httpRequestsPerMinute, 60);
   app.use(async (request, _response, next) => {
     await rate.take(request.ip ?? "unknown");
+    next();
+  });
+  app.use("/api", (request, _response, next) => {
+    if (!isAllowedOrigin(request, config.http.allowedOrigins)) {
+      throw new DriftlessError("FORBIDDEN", "This page's origin is not allowed.");
+    }
     next();
   });
   app.use("/api", express.json({ limit: MAX_BODY_BYTES, strict: true }));

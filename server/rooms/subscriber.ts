@@ -35,7 +35,9 @@ export class Subscriber {
   readonly #unplayable = new Set<string>();
   #plan: PlannedTrack[] = [];
   #dirty = false;
-  #running: Promise<void> | undefined;
+  #busy = false;
+  #closed = false;
+  #running: Promise<void> = Promise.resolve();
 
   constructor(options: {
     media: MediaRoom;
@@ -55,9 +57,10 @@ export class Subscriber {
   update(plan: PlannedTrack[]): void {
     this.#plan = plan;
     this.#dirty = true;
-    this.#running ??= this.#reconcile().finally(() => {
-      this.#running = undefined;
-    });
+    // A flag of its own: the promise is still unsettled when the last round has looked at #dirty.
+    if (this.#busy) return;
+    this.#busy = true;
+    this.#running = this.#reconcile();
   }
 
   /** Resolves when the consumers agree with the last plan. */
@@ -77,15 +80,21 @@ export class Subscriber {
 
   /** Closes the consumers; their transport stays. */
   close(): void {
-    this.#plan = [];
-    for (const { consumer } of this.#entries.values()) consumer.close();
-    this.#entries.clear();
+    this.#closed = true;
+    for (const [producerId, { consumer }] of this.#entries) {
+      consumer.close();
+      this.#forget(producerId, consumer.id);
+    }
   }
 
   async #reconcile(): Promise<void> {
-    while (this.#dirty && !this.transport.closed) {
-      this.#dirty = false;
-      await this.#reconcileOnce(this.#plan);
+    try {
+      while (this.#dirty && !this.#closed && !this.transport.closed) {
+        this.#dirty = false;
+        await this.#reconcileOnce(this.#plan);
+      }
+    } finally {
+      this.#busy = false;
     }
   }
 
@@ -126,16 +135,20 @@ export class Subscriber {
 
   async #open(track: PlannedTrack): Promise<void> {
     const { producer, flowing } = track;
-    if (producer.closed || this.#unplayable.has(producer.id)) return;
+    if (this.#closed || producer.closed || this.#unplayable.has(producer.id)) return;
     const consumer = await this.#media.consume(this.transport, producer, this.#rtpCapabilities);
     if (consumer === undefined) {
       this.#unplayable.add(producer.id);
       this.#logger.warn({ producerId: producer.id }, "a viewer cannot play this codec");
       return;
     }
+    if (this.#closed) {
+      consumer.close();
+      return;
+    }
     this.#entries.set(producer.id, { consumer, ready: false, flowing });
     consumer.on("producerclose", () => this.#forget(producer.id, consumer.id));
-    consumer.on("transportclose", () => this.#entries.delete(producer.id));
+    consumer.on("transportclose", () => this.#forget(producer.id, consumer.id));
     this.#events.opened({
       consumerId: consumer.id,
       producerId: producer.id,

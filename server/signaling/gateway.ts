@@ -128,11 +128,11 @@ export class SignalingGateway {
 
   #onDisconnect(session: ClientSession, reason: string): void {
     this.#deps.metrics.connections.dec();
-    if (FINAL_REASONS.has(reason) || session.member === undefined) {
+    if (FINAL_REASONS.has(reason)) {
       this.#end(session, "left");
       return;
     }
-    session.member.participant.connected = false;
+    if (session.member !== undefined) session.member.participant.connected = false;
     const timer = setTimeout(
       () => this.#end(session, "lost the connection"),
       this.#deps.config.limits.reconnectGraceSeconds * 1000,

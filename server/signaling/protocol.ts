@@ -150,7 +150,10 @@ export interface ServerEvents {
   "transform:state": ParticipantTransform;
   /** captureTimeMs: Unix time of the first frame that was made with this revision. */
   "transform:applied": { participantId: string; revision: number; captureTimeMs: number };
-  /** The room's media died with its worker. Join again; all earlier ids are void. */
+  /**
+   * The room's media died with its worker, or (roomId empty) the connection was away for too
+   * long. Join again; all earlier ids are void.
+   */
   "room:rebuilt": { roomId: string; reason: string };
   "server:closing": Nothing;
 }

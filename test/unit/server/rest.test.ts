@@ -139,6 +139,14 @@ describe("REST in open mode", () => {
     expect(answer.body.error?.code).to.equal("FORBIDDEN");
   });
 
+  it("does nothing for pages of other origins", async () => {
+    const before = server.rooms.rooms.length;
+    const headers = { origin: "https://evil.example", "content-type": "text/plain" };
+    const answer = await call(`${server.url}/api/rooms`, "POST", { body: "x", headers });
+    expect(answer.body.error?.code).to.equal("FORBIDDEN");
+    expect(server.rooms.rooms).to.have.length(before);
+  });
+
   it("sends headers that keep the page to itself", async () => {
     const { headers } = await fetch(`${server.url}/healthz`);
     expect(headers.get("content-security-policy")).to.include("default-src 'self'");

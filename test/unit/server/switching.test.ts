@@ -235,6 +235,19 @@ describe("switching between original and generated video", () => {
     expect(consumers.map((consumer) => consumer.paused)).to.deep.equal([false]);
   });
 
+  it("closes the consumers of an earlier subscription when the viewer subscribes again", async () => {
+    const ada = await member("again", "ada");
+    const ben = await member("again", "ben");
+    await ada.client.publish("microphone");
+    await ben.client.subscribe(ben.capabilities);
+    const first = await ben.client.event("consumer:new");
+    await ben.client.subscribe(ben.capabilities);
+    await ben.client.event("consumer:new", (c) => c.consumerId !== first.consumerId);
+    await seen(ben.client, ada.id, ["original audio"]);
+    const metrics = await server.metrics.registry.metrics();
+    expect(metrics).to.match(/^driftless_consumers\{kind="audio",track="original"\} 1$/m);
+  });
+
   it("repaints a new camera as the one before it", async () => {
     const ada = await member("camera", "ada");
     const { id: transportId } = await ada.client.request("transport:create", { direction: "send" });
