@@ -1,0 +1,244 @@
+/**
+ * The whole way of the picture without browsers: a camera at a real mediasoup worker, the tap, a
+ * real engine process with the real addon, and viewers of what comes back.
+ */
+import { createSocket } from "node:dgram";
+import { once } from "node:events";
+import { expect } from "chai";
+import { Registry } from "prom-client";
+import { createEngineMetrics } from "../../server/engine/metrics.ts";
+import type { VideoCodec } from "../../server/engine/native.ts";
+import { EngineSupervisor } from "../../server/engine/supervisor.ts";
+import { createLogger } from "../../server/telemetry/logger.ts";
+import { createMetrics } from "../../server/telemetry/metrics.ts";
+import { TransformManager } from "../../server/transform/manager.ts";
+import type { RestyleSettings } from "../../server/transform/settings.ts";
+import { decodeToGrey, type EncodedClipFrame, makeClip } from "./support/clip.ts";
+import { type Publisher, TestSfu, type Viewer } from "./support/sfu.ts";
+import { until } from "./support/wait.ts";
+
+const SETTINGS: RestyleSettings = {
+  mode: "restyle",
+  prompt: "pass-through",
+  strength: 0,
+  steps: 1,
+  seed: 0,
+};
+const GREY = { width: 32, height: 18 };
+
+async function setUp() {
+  const logger = createLogger(process.env.DRIFTLESS_TEST_LOG ?? "silent");
+  const engineMetrics = createEngineMetrics(new Registry());
+  const engine = new EngineSupervisor({
+    engine: { modelDir: "", backend: "cpu", computeThreads: 1, maxSessions: 3 },
+    logger,
+    metrics: engineMetrics,
+    restart: { firstDelayMs: 50 },
+    // Tests share their machine with builds: what counts here is not how soon a hang is noticed.
+    heartbeatLimitMs: 5000,
+  });
+  await engine.start();
+  const manager = new TransformManager({
+    engine,
+    logger,
+    metrics: createMetrics(),
+    engineMetrics,
+    config: { engineIp: "127.0.0.1", bitrateBps: 500_000, maxFps: 30 },
+    toEngine: (settings) => ({ ...settings, mode: "passthrough" }),
+  });
+  const sfu = await TestSfu.create();
+  const close = async () => {
+    await manager.close();
+    await engine.close();
+    sfu.close();
+  };
+  /** Puts a camera's transform on and watches it. */
+  const transform = async (publisher: Publisher): Promise<Viewer> => {
+    await manager.set(sfu.target(publisher), SETTINGS);
+    const producerId = manager.status(publisher.producer.id)?.producerId ?? "";
+    return sfu.view(producerId);
+  };
+  return { close, engine, engineMetrics, manager, sfu, transform };
+}
+
+type SetUp = Awaited<ReturnType<typeof setUp>>;
+
+/** Mean absolute difference of two grey pictures, 0 to 255. */
+function difference(a: Buffer, b: Buffer): number {
+  return a.reduce((sum, value, index) => sum + Math.abs(value - (b[index] ?? 0)), 0) / a.length;
+}
+
+describe("media loop through mediasoup and the engine", function () {
+  this.timeout(120_000);
+  const clips = {} as Record<VideoCodec, EncodedClipFrame[]>;
+  let context: SetUp;
+
+  before(async () => {
+    clips.vp8 = await makeClip({ codec: "vp8", size: "320x180" });
+    clips.h264 = await makeClip({ codec: "h264", size: "320x180" });
+  });
+
+  beforeEach(async () => {
+    context = await setUp();
+  });
+
+  afterEach(() => context.close());
+
+  for (const codec of ["vp8", "h264"] as const) {
+    it(`carries ${codec} through: it decodes, looks the same and keeps its capture times`, async () => {
+      const { sfu, transform } = context;
+      const publisher = await sfu.publish(codec, clips[codec]);
+      const viewer = await transform(publisher);
+      await until("frames and reports", () => viewer.frames.length >= 80 && viewer.reports >= 4);
+
+      // A viewer that came early may have missed the very first packets.
+      const frames = viewer.frames.slice(viewer.frames.findIndex((frame) => frame.keyFrame));
+      expect(frames.length).to.be.at.least(40);
+      const coded = frames.map((frame) => frame.data);
+      const pictures = await decodeToGrey(codec, coded, GREY.width, GREY.height);
+      expect(pictures.length).to.equal(coded.length);
+      const originals = await decodeToGrey(
+        codec,
+        clips[codec].map((frame) => frame.data),
+        GREY.width,
+        GREY.height,
+      );
+      for (const picture of pictures.slice(-10)) {
+        const nearest = Math.min(...originals.map((original) => difference(picture, original)));
+        expect(nearest).to.be.below(8);
+      }
+
+      // Every frame shown was captured when its RTP timestamp says, by the report's clock.
+      const captured = frames.slice(-20).map((frame) => viewer.captureTimeOf(frame));
+      for (const time of captured) {
+        const nearest = Math.min(...publisher.captureTimes.map((t) => Math.abs(t - time)));
+        expect(nearest).to.be.below(20);
+      }
+      expect(captured).to.deep.equal([...captured].sort((a, b) => a - b));
+    });
+  }
+
+  it("answers a viewer's key frame request", async () => {
+    const { sfu, transform } = context;
+    const publisher = await sfu.publish("vp8", clips.vp8);
+    const viewer = await transform(publisher);
+    await until("frames", () => viewer.frames.length >= 20);
+    const keyFramesAfter = (index: number) =>
+      viewer.frames.slice(index).filter((frame) => frame.keyFrame).length;
+    let asked = viewer.frames.length;
+    viewer.sendPli();
+    await until("a key frame for a PLI", () => keyFramesAfter(asked) > 0);
+    await until("frames after it", () => viewer.frames.length > asked + 20);
+    asked = viewer.frames.length;
+    await viewer.requestKeyFrame();
+    await until("a key frame for the SFU's request", () => keyFramesAfter(asked) > 0);
+  });
+
+  it("gives frames again on the same track after kill -9", async () => {
+    const { engine, manager, sfu, transform } = context;
+    const publisher = await sfu.publish("h264", clips.h264);
+    const viewer = await transform(publisher);
+    const { id } = publisher.producer;
+    await until("frames", () => viewer.frames.length >= 20);
+    const producerId = manager.status(id)?.producerId;
+    process.kill(engine.pid ?? 0, "SIGKILL");
+    await until("the notice", () => manager.status(id)?.state === "fallback");
+    expect(manager.status(id)?.video).to.equal("generated");
+    const before = viewer.frames.length;
+    await until("frames again", () => viewer.frames.length >= before + 20);
+    expect(manager.status(id)?.producerId).to.equal(producerId);
+    expect(viewer.frames[before]?.keyFrame).to.equal(true);
+    const last = viewer.frames[before - 1];
+    const next = viewer.frames[before];
+    expect(((next?.timestamp ?? 0) - (last?.timestamp ?? 0)) >>> 0).to.be.within(1, 90 * 60_000);
+    const coded = viewer.frames.slice(before).map((frame) => frame.data);
+    const pictures = await decodeToGrey("h264", coded, GREY.width, GREY.height);
+    expect(pictures.length).to.equal(coded.length);
+    await until("live again", () => manager.status(id)?.state === "live");
+  });
+
+  it("ignores strangers", async () => {
+    const { engineMetrics, manager, sfu, transform } = context;
+    const publisher = await sfu.publish("vp8", clips.vp8);
+    let enginePort = 0;
+    const { createTap, ...target } = sfu.target(publisher);
+    await manager.set(
+      {
+        ...target,
+        createTap: async (request) => {
+          const tap = await createTap(request);
+          const connect = tap.connect.bind(tap);
+          tap.connect = async (port) => {
+            enginePort = port;
+            await connect(port);
+          };
+          return tap;
+        },
+      },
+      SETTINGS,
+    );
+    const viewer = await transform(publisher);
+    await until("frames", () => viewer.frames.length >= 10);
+    const stranger = createSocket("udp4");
+    stranger.bind(0, "127.0.0.1");
+    await once(stranger, "listening");
+    for (let sequence = 0; sequence < 50; sequence += 1) {
+      stranger.send(
+        Buffer.from([0x80, 96, 0, sequence, 1, 2, 3, 4, 5, 6, 7, 8]),
+        enginePort,
+        "127.0.0.1",
+      );
+    }
+    const counted = async () =>
+      (await engineMetrics.engineDrops.get()).values.find((v) => v.labels.reason === "stranger");
+    let strangers = 0;
+    const timer = setInterval(async () => {
+      strangers = (await counted())?.value ?? 0;
+    }, 100);
+    await until("the count", () => strangers === 50);
+    clearInterval(timer);
+    stranger.close();
+    const before = viewer.frames.length;
+    await until("frames going on", () => viewer.frames.length > before + 10);
+  });
+
+  it("lets no garbage disturb others, and recovers from it", async () => {
+    const { manager, sfu, transform } = context;
+    const good = await sfu.publish("vp8", clips.vp8);
+    const bad = await sfu.publish("vp8", clips.vp8);
+    const goodViewer = await transform(good);
+    const badViewer = await transform(bad);
+    await until("both", () => goodViewer.frames.length > 10 && badViewer.frames.length > 10);
+    const noise = clips.vp8.map(({ data, keyFrame }) => ({
+      keyFrame,
+      data: Buffer.from(data.map((byte, index) => (index < 10 ? byte : (byte * 31 + index) & 255))),
+    }));
+    const tiny = await makeClip({ codec: "vp8", size: "8x8" });
+    const cut = clips.vp8.map(({ data, keyFrame }) => ({ keyFrame, data: data.subarray(0, 12) }));
+    for (const clip of [noise, cut, tiny]) {
+      bad.play(clip);
+      const before = goodViewer.frames.length;
+      await until("the good one going on", () => goodViewer.frames.length > before + 20);
+    }
+    expect(manager.status(good.producer.id)?.state).not.to.equal("fallback");
+    const before = badViewer.frames.length;
+    bad.play(clips.vp8);
+    await until("the bad one coming back", () => badViewer.frames.length > before + 20);
+  });
+
+  it("follows a change of size and names a camera that stopped", async () => {
+    const { manager, sfu, transform } = context;
+    const publisher = await sfu.publish("h264", clips.h264);
+    const viewer = await transform(publisher);
+    const { id } = publisher.producer;
+    await until("frames", () => viewer.frames.length > 10);
+    publisher.play(await makeClip({ codec: "h264", size: "640x480" }));
+    const before = viewer.frames.length;
+    await until("frames of another size", () => viewer.frames.length > before + 20);
+    publisher.pause();
+    await until("fallback", () => manager.status(id)?.state === "fallback");
+    expect(manager.status(id)?.reason).to.equal("no video arrives from the camera");
+    publisher.play(clips.h264);
+    await until("live again", () => manager.status(id)?.state === "live");
+  });
+});
