@@ -1,4 +1,5 @@
-// driftless-parity: runs every golden case of a folder through the engine and compares.
+// driftless-parity: runs every golden case of a folder through the engine and
+// compares.
 
 #include <cstdio>
 #include <functional>
@@ -16,14 +17,20 @@ using driftless::Json;
 const char kHelp[] =
     "driftless-parity --golden DIR [--backend reference|cpu] [--json]\n"
     "\n"
-    "Compares the engine with recorded vectors of the public implementation: integers must be\n"
-    "equal, floats within 2e-4 of the tensor's rms. Sizes come from DIR's manifest and tensors.\n"
+    "Compares the engine with recorded vectors of the public implementation: "
+    "integers must be\n"
+    "equal, floats within 2e-4 of the tensor's rms. Sizes come from DIR's "
+    "manifest and tensors.\n"
     "\n"
-    "  --golden DIR       folder with manifest.json, *.safetensors, schedule.json\n"
-    "  --backend NAME     reference (plain loops) or cpu (oneDNN); default cpu\n"
-    "  --json             last line: {\"cases\": [{name, maxRelErr, ok}], \"failed\", \"unsupported\"}\n"
+    "  --golden DIR       folder with manifest.json, *.safetensors, "
+    "schedule.json\n"
+    "  --backend NAME     reference (plain loops) or cpu (oneDNN); default "
+    "cpu\n"
+    "  --json             last line: {\"cases\": [{name, maxRelErr, ok}], "
+    "\"failed\", \"unsupported\"}\n"
     "\n"
-    "Exit code: 0 all cases passed, 1 a case failed, 2 the set or the arguments cannot be used.\n";
+    "Exit code: 0 all cases passed, 1 a case failed, 2 the set or the "
+    "arguments cannot be used.\n";
 
 struct Options {
   std::string golden;
@@ -31,12 +38,13 @@ struct Options {
   bool json = false;
 };
 
-Options parse(int argc, char** argv) {
+Options parse(int argc, char **argv) {
   Options options;
   for (int i = 1; i < argc; ++i) {
     const std::string arg = argv[i];
     const auto value = [&]() -> std::string {
-      if (i + 1 >= argc) throw driftless::Error(arg, "a value", "nothing");
+      if (i + 1 >= argc)
+        throw driftless::Error(arg, "a value", "nothing");
       return argv[++i];
     };
     if (arg == "--golden") {
@@ -46,27 +54,31 @@ Options parse(int argc, char** argv) {
     } else if (arg == "--json") {
       options.json = true;
     } else {
-      throw driftless::Error("argument", "--golden, --backend, --json or --help", arg);
+      throw driftless::Error("argument",
+                             "--golden, --backend, --json or --help", arg);
     }
   }
-  if (options.golden.empty()) throw driftless::Error("--golden", "a folder", "nothing");
+  if (options.golden.empty())
+    throw driftless::Error("--golden", "a folder", "nothing");
   return options;
 }
 
-bool starts_with(const std::string& text, const std::string& prefix) {
+bool starts_with(const std::string &text, const std::string &prefix) {
   return text.rfind(prefix, 0) == 0;
 }
 
-void print(const Comparison& result) {
+void print(const Comparison &result) {
   std::printf("%-4s %-22s max error %.2e of rms", result.ok() ? "ok" : "FAIL",
               result.name().c_str(), result.max_rel_err());
-  if (!result.worst().empty()) std::printf(" (%s)", result.worst().c_str());
+  if (!result.worst().empty())
+    std::printf(" (%s)", result.worst().c_str());
   std::printf(", %zu values\n", result.values());
-  for (const std::string& failure : result.failures()) std::printf("       %s\n", failure.c_str());
+  for (const std::string &failure : result.failures())
+    std::printf("       %s\n", failure.c_str());
   std::fflush(stdout);
 }
 
-int run(const Options& options) {
+int run(const Options &options) {
   using namespace driftless;
   const GoldenSet set(options.golden);
   const std::unique_ptr<Ops> ops = make_ops(options.backend);
@@ -76,14 +88,26 @@ int run(const Options& options) {
     print(result);
     results.push_back(std::move(result));
   };
-  for (const std::string& name : set.weights()) add(check_weights(set, name));
+  for (const std::string &name : set.weights())
+    add(check_weights(set, name));
   std::unique_ptr<CausalDit> dit;
-  for (const std::string& name : set.cases()) {
+  for (const std::string &name : set.cases()) {
+    const bool pipeline = starts_with(name, "pipeline_");
     if (name == "schedule") {
       add(check_schedule(set));
-    } else if (starts_with(name, "dit_")) {
-      if (dit == nullptr) dit = set.load_dit(*ops);
-      if (starts_with(name, "dit_stream") || starts_with(name, "dit_sequential")) {
+    } else if (starts_with(name, "wan_vae_")) {
+      add(check_wan_vae(set, name, *ops));
+    } else if (starts_with(name, "taehv_")) {
+      add(check_taehv(set, name, *ops));
+    } else if (starts_with(name, "umt5_")) {
+      add(check_umt5(set, name, *ops));
+    } else if (pipeline || starts_with(name, "dit_")) {
+      if (dit == nullptr)
+        dit = set.load_dit(*ops);
+      if (pipeline) {
+        add(check_pipeline(set, name, *dit, *ops));
+      } else if (starts_with(name, "dit_stream") ||
+                 starts_with(name, "dit_sequential")) {
         add(check_stream(set, name, *dit, *ops));
       } else {
         add(check_forward(set, name, *dit, *ops));
@@ -94,17 +118,19 @@ int run(const Options& options) {
   }
   int failed = 0;
   Json cases = Json::array();
-  for (const Comparison& result : results) {
-    if (!result.ok()) ++failed;
+  for (const Comparison &result : results) {
+    if (!result.ok())
+      ++failed;
     cases.push_back({{"name", result.name()},
                      {"maxRelErr", result.max_rel_err()},
                      {"ok", result.ok()}});
   }
-  for (const std::string& name : unsupported) {
-    std::printf("     %-22s not checked: this build has no such model yet\n", name.c_str());
+  for (const std::string &name : unsupported) {
+    std::printf("     %-22s not checked: this build has no such model yet\n",
+                name.c_str());
   }
-  std::printf("%zu cases, %d failed, %zu not checked (backend %s)\n", results.size(), failed,
-              unsupported.size(), ops->name());
+  std::printf("%zu cases, %d failed, %zu not checked (backend %s)\n",
+              results.size(), failed, unsupported.size(), ops->name());
   if (options.json) {
     const Json line = {{"cases", cases},
                        {"failed", failed},
@@ -115,9 +141,9 @@ int run(const Options& options) {
   return failed == 0 ? 0 : 1;
 }
 
-}  // namespace
+} // namespace
 
-int main(int argc, char** argv) {
+int main(int argc, char **argv) {
   for (int i = 1; i < argc; ++i) {
     const std::string arg = argv[i];
     if (arg == "--help" || arg == "-h") {
@@ -127,7 +153,7 @@ int main(int argc, char** argv) {
   }
   try {
     return run(parse(argc, argv));
-  } catch (const std::exception& error) {
+  } catch (const std::exception &error) {
     std::fprintf(stderr, "driftless-parity: %s\n", error.what());
     return 2;
   }
