@@ -62,7 +62,7 @@ export class EngineHost {
     if (this.#sessions.size >= this.#options.maxSessions) {
       this.#fail(
         sessionId,
-        `expected at most ${this.#options.maxSessions} sessions at a time, this would be one more`,
+        `all ${this.#options.maxSessions} places for repainted cameras are taken`,
       );
       return;
     }

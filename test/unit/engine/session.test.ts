@@ -243,7 +243,7 @@ describe("EngineHost", () => {
     const errors = all("sessionError");
     expect(errors.map((m) => m.sessionId)).to.deep.equal(["one", "two", "four"]);
     expect(errors[1]?.message).to.contain("EADDRINUSE");
-    expect(errors[2]?.message).to.contain("at most 2 sessions");
+    expect(errors[2]?.message).to.contain("all 2 places");
     expect(host.sessionCount).to.equal(2);
     await close();
   });

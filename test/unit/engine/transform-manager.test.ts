@@ -218,7 +218,7 @@ describe("TransformManager", function () {
     expect(await refused(restyle("one"), { createTap })).to.equal("no such producer");
     await manager.set(target({ id: "a" }), restyle("one"));
     await manager.set(target({ id: "b" }), restyle("one"));
-    expect(await refused(restyle("one"), { id: "c" })).to.contain("at most 2 sessions");
+    expect(await refused(restyle("one"), { id: "c" })).to.contain("all 2 places");
     expect(manager.status("ann")).to.equal(undefined);
     expect(engine.restarts).to.equal(0);
   });
