@@ -21,25 +21,23 @@ Tensor pixels_of(GoldenCase &golden, Ops &ops, Arena &arena) {
 
 std::vector<float> as_nchw(const Tensor &x, Ops &ops) {
   std::vector<float> out(static_cast<size_t>(x.count()));
-  ops.nhwc_to_nchw(
-      x, Tensor({x.dim(0), x.dim(3), x.dim(1), x.dim(2)}, out.data()));
+  ops.nhwc_to_nchw(x, Tensor({x.dim(0), x.dim(3), x.dim(1), x.dim(2)}, out.data()));
   return out;
 }
 
 // Encodes the clip call by call; `prefix` names the tensors to compare with.
-void check_encoder(GoldenCase &golden, WanVae &vae, bool normalise,
-                   const std::string &prefix, Ops &ops, Comparison &out) {
+void check_encoder(GoldenCase &golden, WanVae &vae, bool normalise, const std::string &prefix,
+                   Ops &ops, Comparison &out) {
   Arena arena;
   const Tensor pixels = pixels_of(golden, ops, arena);
   WanVaeState state = vae.encoder_state();
   int64_t at = 0;
-  const auto calls =
-      json_get<std::vector<int64_t>>(golden.config(), "calls", golden.where());
+  const auto calls = json_get<std::vector<int64_t>>(golden.config(), "calls", golden.where());
   for (size_t call = 0; call < calls.size(); ++call) {
     const int64_t latents = WanVae::latents_of(calls[call], state.started);
-    const Tensor z = arena.tensor(
-        {latents, pixels.dim(1) / WanVae::kSpatialScale,
-         pixels.dim(2) / WanVae::kSpatialScale, vae.config().latent_channels});
+    const Tensor z =
+        arena.tensor({latents, pixels.dim(1) / WanVae::kSpatialScale,
+                      pixels.dim(2) / WanVae::kSpatialScale, vae.config().latent_channels});
     vae.encode(pixels.slice(at, at + calls[call]), state, normalise, z);
     at += calls[call];
     const std::string name = prefix + std::to_string(call);
@@ -64,30 +62,28 @@ void check_decoder(GoldenCase &golden, WanVae &vae, Ops &ops, Comparison &out) {
   }
 }
 
-void check_slots(GoldenCase &golden, const std::string &name, size_t used,
-                 size_t allocated, Comparison &out) {
+void check_slots(GoldenCase &golden, const std::string &name, size_t used, size_t allocated,
+                 Comparison &out) {
   const Tensor slots = golden.integers(name);
   out.integer(name, 0, slots.i32()[0], static_cast<int64_t>(used));
   out.integer(name, 1, slots.i32()[1], static_cast<int64_t>(allocated));
 }
 
-} // namespace
+}  // namespace
 
-Comparison check_wan_vae(const GoldenSet &set, const std::string &name,
-                         Ops &ops) {
+Comparison check_wan_vae(const GoldenSet &set, const std::string &name, Ops &ops) {
   Comparison out(name);
   const std::unique_ptr<GoldenCase> golden = set.open(name);
   const std::unique_ptr<WanVae> vae = load_wan_vae(set, ops);
-  check_slots(*golden, "enc_cache_slots_used", vae->encoder_slots(),
-              vae->encoder_convolutions(), out);
-  check_slots(*golden, "dec_cache_slots_used", vae->decoder_slots(),
-              vae->decoder_convolutions(), out);
+  check_slots(*golden, "enc_cache_slots_used", vae->encoder_slots(), vae->encoder_convolutions(),
+              out);
+  check_slots(*golden, "dec_cache_slots_used", vae->decoder_slots(), vae->decoder_convolutions(),
+              out);
   check_encoder(*golden, *vae, false, "enc_raw_call", ops, out);
   check_encoder(*golden, *vae, true, "enc_norm_call", ops, out);
   check_decoder(*golden, *vae, ops, out);
-  for (const std::string &unused : golden->unused())
-    out.fail(unused + ": was never compared");
+  for (const std::string &unused : golden->unused()) out.fail(unused + ": was never compared");
   return out;
 }
 
-} // namespace driftless
+}  // namespace driftless

@@ -6,40 +6,33 @@
 namespace driftless {
 
 void Comparison::fail(const std::string &message) {
-  if (failures_.size() < 6)
-    failures_.push_back(message);
+  if (failures_.size() < 6) failures_.push_back(message);
 }
 
-void Comparison::integers(const std::string &what, const int32_t *expected,
-                          const int32_t *got, size_t count) {
-  for (size_t i = 0; i < count; ++i)
-    integer(what, i, expected[i], got[i]);
+void Comparison::integers(const std::string &what, const int32_t *expected, const int32_t *got,
+                          size_t count) {
+  for (size_t i = 0; i < count; ++i) integer(what, i, expected[i], got[i]);
 }
 
-void Comparison::integer(const std::string &what, size_t index,
-                         int64_t expected, int64_t got) {
+void Comparison::integer(const std::string &what, size_t index, int64_t expected, int64_t got) {
   ++values_;
-  if (expected == got)
-    return;
-  fail(what + "[" + std::to_string(index) + "]: expected " +
-       std::to_string(expected) + ", got " + std::to_string(got));
+  if (expected == got) return;
+  fail(what + "[" + std::to_string(index) + "]: expected " + std::to_string(expected) + ", got " +
+       std::to_string(got));
 }
 
-void Comparison::doubles(const std::string &what, double expected, double got,
-                         double tolerance) {
+void Comparison::doubles(const std::string &what, double expected, double got, double tolerance) {
   ++values_;
-  if (std::fabs(expected - got) <= tolerance)
-    return;
+  if (std::fabs(expected - got) <= tolerance) return;
   std::ostringstream text;
   text.precision(12);
   text << what << ": expected " << expected << ", got " << got;
   fail(text.str());
 }
 
-void Comparison::floats(const std::string &what, const float *expected,
-                        const float *got, size_t count) {
-  if (count == 0)
-    return;
+void Comparison::floats(const std::string &what, const float *expected, const float *got,
+                        size_t count) {
+  if (count == 0) return;
   values_ += count;
   double sum = 0, worst = 0;
   size_t at = 0;
@@ -59,23 +52,21 @@ void Comparison::floats(const std::string &what, const float *expected,
     max_rel_err_ = relative;
     worst_ = what;
   }
-  if (relative <= tolerance_)
-    return;
+  if (relative <= tolerance_) return;
   std::ostringstream text;
-  text << what << "[" << at << "]: expected " << expected[at] << ", got "
-       << got[at] << " (error " << relative << " of rms " << rms << ", allowed "
-       << tolerance_ << ")";
+  text << what << "[" << at << "]: expected " << expected[at] << ", got " << got[at] << " (error "
+       << relative << " of rms " << rms << ", allowed " << tolerance_ << ")";
   fail(text.str());
 }
 
 void Comparison::floats(const std::string &what, const Tensor &expected,
                         const std::vector<float> &got) {
   if (static_cast<size_t>(expected.count()) != got.size()) {
-    fail(what + ": expected " + std::to_string(expected.count()) +
-         " values, got " + std::to_string(got.size()));
+    fail(what + ": expected " + std::to_string(expected.count()) + " values, got " +
+         std::to_string(got.size()));
     return;
   }
   floats(what, expected.f32(), got.data(), got.size());
 }
 
-} // namespace driftless
+}  // namespace driftless

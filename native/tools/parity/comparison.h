@@ -13,24 +13,19 @@
 namespace driftless {
 
 class Comparison {
-public:
+ public:
   // A float tensor passes when its largest error is at most `tolerance` times
   // its rms.
   explicit Comparison(std::string name, double tolerance = 2e-4)
       : name_(std::move(name)), tolerance_(tolerance) {}
 
-  void integers(const std::string &what, const int32_t *expected,
-                const int32_t *got, size_t count);
+  void integers(const std::string &what, const int32_t *expected, const int32_t *got, size_t count);
   // A single integer that the file holds as number `index` of tensor `what`.
-  void integer(const std::string &what, size_t index, int64_t expected,
-               int64_t got);
-  void floats(const std::string &what, const float *expected, const float *got,
-              size_t count);
-  void floats(const std::string &what, const Tensor &expected,
-              const std::vector<float> &got);
+  void integer(const std::string &what, size_t index, int64_t expected, int64_t got);
+  void floats(const std::string &what, const float *expected, const float *got, size_t count);
+  void floats(const std::string &what, const Tensor &expected, const std::vector<float> &got);
   // Doubles, equal within `tolerance` absolutely.
-  void doubles(const std::string &what, double expected, double got,
-               double tolerance);
+  void doubles(const std::string &what, double expected, double got, double tolerance);
   void fail(const std::string &message);
 
   const std::string &name() const { return name_; }
@@ -41,7 +36,7 @@ public:
   // At most a handful of messages: later ones follow from the first.
   const std::vector<std::string> &failures() const { return failures_; }
 
-private:
+ private:
   std::string name_;
   double tolerance_;
   double max_rel_err_ = 0;
@@ -50,4 +45,4 @@ private:
   std::vector<std::string> failures_;
 };
 
-} // namespace driftless
+}  // namespace driftless

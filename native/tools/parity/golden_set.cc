@@ -13,35 +13,31 @@ namespace {
 // The manifest's names of the types.
 std::string type_name(SafeTensors::Type type) {
   switch (type) {
-  case SafeTensors::Type::F32:
-    return "float32";
-  case SafeTensors::Type::F16:
-    return "float16";
-  case SafeTensors::Type::I32:
-    return "int32";
-  case SafeTensors::Type::U8:
-    return "uint8";
-  default:
-    return safetensors_type_name(type);
+    case SafeTensors::Type::F32:
+      return "float32";
+    case SafeTensors::Type::F16:
+      return "float16";
+    case SafeTensors::Type::I32:
+      return "int32";
+    case SafeTensors::Type::U8:
+      return "uint8";
+    default:
+      return safetensors_type_name(type);
   }
 }
 
-} // namespace
+}  // namespace
 
 GoldenCase::GoldenCase(const std::string &path, const Json &manifest_entry,
                        const std::string &where)
-    : file_(path), config_(json_get<Json>(manifest_entry, "config", where)),
-      where_(where) {
+    : file_(path), config_(json_get<Json>(manifest_entry, "config", where)), where_(where) {
   const Json tensors = json_get<Json>(manifest_entry, "tensors", where);
   for (const auto &item : tensors.items()) {
     const std::string name = where + "." + item.key();
     const SafeTensors::Entry &entry = file_.entry(item.key());
-    const auto dims =
-        json_get<std::vector<int64_t>>(item.value(), "shape", name);
-    DL_CHECK_EQ(name + ": shape",
-                Shape(dims.data(), static_cast<int>(dims.size())), entry.shape);
-    DL_CHECK_EQ(name + ": type",
-                json_get<std::string>(item.value(), "dtype", name),
+    const auto dims = json_get<std::vector<int64_t>>(item.value(), "shape", name);
+    DL_CHECK_EQ(name + ": shape", Shape(dims.data(), static_cast<int>(dims.size())), entry.shape);
+    DL_CHECK_EQ(name + ": type", json_get<std::string>(item.value(), "dtype", name),
                 type_name(entry.type));
   }
 }
@@ -67,21 +63,18 @@ std::vector<uint8_t> GoldenCase::bytes(const std::string &name) {
 
 Tensor GoldenCase::images(const std::string &name, Ops &ops) {
   const Tensor from = floats(name);
-  if (from.rank() < 4)
-    throw Error(where_ + "." + name, "[..., c, h, w]", from.shape());
+  if (from.rank() < 4) throw Error(where_ + "." + name, "[..., c, h, w]", from.shape());
   const int64_t c = from.dim(-3), h = from.dim(-2), w = from.dim(-1);
   const int64_t n = c * h * w == 0 ? 0 : from.count() / (c * h * w);
   const Tensor to = arena_.tensor({n, h, w, c});
-  if (n > 0)
-    ops.nchw_to_nhwc(from.reshape({n, c, h, w}), to);
+  if (n > 0) ops.nchw_to_nhwc(from.reshape({n, c, h, w}), to);
   return to;
 }
 
 std::vector<std::string> GoldenCase::names(const std::string &prefix) const {
   std::vector<std::string> found;
   for (const std::string &name : file_.names()) {
-    if (name.rfind(prefix, 0) == 0)
-      found.push_back(name);
+    if (name.rfind(prefix, 0) == 0) found.push_back(name);
   }
   return found;
 }
@@ -89,53 +82,43 @@ std::vector<std::string> GoldenCase::names(const std::string &prefix) const {
 std::vector<std::string> GoldenCase::unused() const {
   std::vector<std::string> names = file_.names();
   names.erase(std::remove_if(names.begin(), names.end(),
-                             [&](const std::string &name) {
-                               return used_.count(name) != 0;
-                             }),
+                             [&](const std::string &name) { return used_.count(name) != 0; }),
               names.end());
   return names;
 }
 
 GoldenSet::GoldenSet(const std::string &dir) : dir_(dir) {
-  if (!std::filesystem::is_directory(dir))
-    throw Error("golden folder", "a folder", dir);
+  if (!std::filesystem::is_directory(dir)) throw Error("golden folder", "a folder", dir);
   manifest_ = load_json(path("manifest.json"));
   json_get<Json>(manifest_, "files", path("manifest.json"));
   for (const auto &item : std::filesystem::directory_iterator(dir)) {
     const std::string name = item.path().stem().string();
     const std::string extension = item.path().extension().string();
-    if (extension == ".json" && name == "schedule")
-      cases_.push_back(name);
-    if (extension != ".safetensors")
-      continue;
-    const bool is_weights =
-        name.size() > 8 && name.substr(name.size() - 8) == "_weights";
+    if (extension == ".json" && name == "schedule") cases_.push_back(name);
+    if (extension != ".safetensors") continue;
+    const bool is_weights = name.size() > 8 && name.substr(name.size() - 8) == "_weights";
     (is_weights ? weights_ : cases_).push_back(name);
   }
   std::sort(cases_.begin(), cases_.end());
   std::sort(weights_.begin(), weights_.end());
-  if (cases_.empty())
-    throw Error(dir, "at least one golden case", "none");
+  if (cases_.empty()) throw Error(dir, "at least one golden case", "none");
 }
 
 const Json &GoldenSet::entry(const std::string &name) const {
   const Json &files = manifest_.at("files");
   if (!files.is_object() || !files.contains(name)) {
-    throw Error(path("manifest.json") + ".files." + name, "an entry",
-                "nothing");
+    throw Error(path("manifest.json") + ".files." + name, "an entry", "nothing");
   }
   return files.at(name);
 }
 
 std::unique_ptr<GoldenCase> GoldenSet::open(const std::string &name) const {
-  return std::make_unique<GoldenCase>(path(name + ".safetensors"), entry(name),
-                                      name);
+  return std::make_unique<GoldenCase>(path(name + ".safetensors"), entry(name), name);
 }
 
 const Json &GoldenSet::model(const std::string &name) const {
   const auto models = manifest_.find("models");
-  if (models == manifest_.end() || !models->is_object() ||
-      !models->contains(name)) {
+  if (models == manifest_.end() || !models->is_object() || !models->contains(name)) {
     throw Error(path("manifest.json") + ".models." + name, "sizes", "nothing");
   }
   return models->at(name);
@@ -160,8 +143,7 @@ std::unique_ptr<CausalDit> GoldenSet::load_dit(Ops &ops) const {
     throw Error(where + ".patch", "[1, p, p]", Json(patch).dump());
   }
   config.patch = patch[1];
-  DL_CHECK_EQ(where + ".head_dim", config.head_dim(),
-              json_get<int64_t>(json, "head_dim", where));
+  DL_CHECK_EQ(where + ".head_dim", config.head_dim(), json_get<int64_t>(json, "head_dim", where));
   FileWeights weights(path("dit_weights.safetensors"));
   auto dit = std::make_unique<CausalDit>(config, weights, ops);
   weights.finish();
@@ -173,8 +155,7 @@ double GoldenSet::shift() const {
 }
 
 int GoldenSet::schedule_entries() const {
-  return json_get<int>(model("dit"), "scheduler_entries",
-                       "manifest.models.dit");
+  return json_get<int>(model("dit"), "scheduler_entries", "manifest.models.dit");
 }
 
-} // namespace driftless
+}  // namespace driftless

@@ -19,17 +19,16 @@ namespace driftless {
 // One case's tensors. It remembers which were used, so that a case in which
 // something was never looked at does not pass.
 class GoldenCase {
-public:
+ public:
   // Checks every tensor that the manifest lists: present, same shape, same
   // type.
-  GoldenCase(const std::string &path, const Json &manifest_entry,
-             const std::string &where);
+  GoldenCase(const std::string &path, const Json &manifest_entry, const std::string &where);
 
   const Json &config() const { return config_; }
   const std::string &where() const { return where_; }
   bool has(const std::string &name) const { return file_.has(name); }
 
-  Tensor floats(const std::string &name); // widened to f32
+  Tensor floats(const std::string &name);  // widened to f32
   Tensor integers(const std::string &name);
   std::vector<uint8_t> bytes(const std::string &name);
   // [n, c, h, w] as the file has it -> [n, h, w, c].
@@ -40,7 +39,7 @@ public:
   std::vector<std::string> names(const std::string &prefix) const;
   std::vector<std::string> unused() const;
 
-private:
+ private:
   SafeTensors file_;
   Json config_;
   std::string where_;
@@ -49,7 +48,7 @@ private:
 };
 
 class GoldenSet {
-public:
+ public:
   // Throws Error when the folder or its manifest is missing or broken.
   explicit GoldenSet(const std::string &dir);
 
@@ -71,10 +70,10 @@ public:
   double shift() const;
   int schedule_entries() const;
 
-private:
+ private:
   std::string dir_;
   Json manifest_;
   std::vector<std::string> cases_, weights_;
 };
 
-} // namespace driftless
+}  // namespace driftless

@@ -43,8 +43,7 @@ Options parse(int argc, char **argv) {
   for (int i = 1; i < argc; ++i) {
     const std::string arg = argv[i];
     const auto value = [&]() -> std::string {
-      if (i + 1 >= argc)
-        throw driftless::Error(arg, "a value", "nothing");
+      if (i + 1 >= argc) throw driftless::Error(arg, "a value", "nothing");
       return argv[++i];
     };
     if (arg == "--golden") {
@@ -54,12 +53,10 @@ Options parse(int argc, char **argv) {
     } else if (arg == "--json") {
       options.json = true;
     } else {
-      throw driftless::Error("argument",
-                             "--golden, --backend, --json or --help", arg);
+      throw driftless::Error("argument", "--golden, --backend, --json or --help", arg);
     }
   }
-  if (options.golden.empty())
-    throw driftless::Error("--golden", "a folder", "nothing");
+  if (options.golden.empty()) throw driftless::Error("--golden", "a folder", "nothing");
   return options;
 }
 
@@ -70,11 +67,9 @@ bool starts_with(const std::string &text, const std::string &prefix) {
 void print(const Comparison &result) {
   std::printf("%-4s %-22s max error %.2e of rms", result.ok() ? "ok" : "FAIL",
               result.name().c_str(), result.max_rel_err());
-  if (!result.worst().empty())
-    std::printf(" (%s)", result.worst().c_str());
+  if (!result.worst().empty()) std::printf(" (%s)", result.worst().c_str());
   std::printf(", %zu values\n", result.values());
-  for (const std::string &failure : result.failures())
-    std::printf("       %s\n", failure.c_str());
+  for (const std::string &failure : result.failures()) std::printf("       %s\n", failure.c_str());
   std::fflush(stdout);
 }
 
@@ -88,8 +83,7 @@ int run(const Options &options) {
     print(result);
     results.push_back(std::move(result));
   };
-  for (const std::string &name : set.weights())
-    add(check_weights(set, name));
+  for (const std::string &name : set.weights()) add(check_weights(set, name));
   std::unique_ptr<CausalDit> dit;
   for (const std::string &name : set.cases()) {
     const bool pipeline = starts_with(name, "pipeline_");
@@ -102,12 +96,10 @@ int run(const Options &options) {
     } else if (starts_with(name, "umt5_")) {
       add(check_umt5(set, name, *ops));
     } else if (pipeline || starts_with(name, "dit_")) {
-      if (dit == nullptr)
-        dit = set.load_dit(*ops);
+      if (dit == nullptr) dit = set.load_dit(*ops);
       if (pipeline) {
         add(check_pipeline(set, name, *dit, *ops));
-      } else if (starts_with(name, "dit_stream") ||
-                 starts_with(name, "dit_sequential")) {
+      } else if (starts_with(name, "dit_stream") || starts_with(name, "dit_sequential")) {
         add(check_stream(set, name, *dit, *ops));
       } else {
         add(check_forward(set, name, *dit, *ops));
@@ -119,18 +111,15 @@ int run(const Options &options) {
   int failed = 0;
   Json cases = Json::array();
   for (const Comparison &result : results) {
-    if (!result.ok())
-      ++failed;
-    cases.push_back({{"name", result.name()},
-                     {"maxRelErr", result.max_rel_err()},
-                     {"ok", result.ok()}});
+    if (!result.ok()) ++failed;
+    cases.push_back(
+        {{"name", result.name()}, {"maxRelErr", result.max_rel_err()}, {"ok", result.ok()}});
   }
   for (const std::string &name : unsupported) {
-    std::printf("     %-22s not checked: this build has no such model yet\n",
-                name.c_str());
+    std::printf("     %-22s not checked: this build has no such model yet\n", name.c_str());
   }
-  std::printf("%zu cases, %d failed, %zu not checked (backend %s)\n",
-              results.size(), failed, unsupported.size(), ops->name());
+  std::printf("%zu cases, %d failed, %zu not checked (backend %s)\n", results.size(), failed,
+              unsupported.size(), ops->name());
   if (options.json) {
     const Json line = {{"cases", cases},
                        {"failed", failed},
@@ -141,7 +130,7 @@ int run(const Options &options) {
   return failed == 0 ? 0 : 1;
 }
 
-} // namespace
+}  // namespace
 
 int main(int argc, char **argv) {
   for (int i = 1; i < argc; ++i) {

@@ -44,7 +44,7 @@ void add_memory(std::vector<Layer> &layers, int64_t channels) {
   layers.insert(layers.end(), kMemoryBlocks, layer);
 }
 
-} // namespace
+}  // namespace
 
 std::unique_ptr<WanVae> load_wan_vae(const GoldenSet &set, Ops &ops) {
   const std::string where = "manifest.models.wan_vae";
@@ -54,8 +54,7 @@ std::unique_ptr<WanVae> load_wan_vae(const GoldenSet &set, Ops &ops) {
   config.latent_channels = json_get<int64_t>(json, "z_dim", where);
   config.multipliers = json_get<std::vector<int64_t>>(json, "dim_mult", where);
   config.residual_blocks = json_get<int64_t>(json, "num_res_blocks", where);
-  config.temporal_down =
-      json_get<std::vector<bool>>(json, "temporal_downsample", where);
+  config.temporal_down = json_get<std::vector<bool>>(json, "temporal_downsample", where);
   FileWeights weights(set.path("wan_vae_weights.safetensors"));
   auto vae = std::make_unique<WanVae>(config, weights, ops);
   weights.finish();
@@ -85,8 +84,7 @@ std::unique_ptr<Autoencoder> load_taehv(const GoldenSet &set, Ops &ops) {
   const std::string where = "manifest.models.taehv";
   const Json &json = set.model("taehv");
   const auto width = json_get<int64_t>(json, "encoder_width", where);
-  const auto widths =
-      json_get<std::vector<int64_t>>(json, "decoder_widths", where);
+  const auto widths = json_get<std::vector<int64_t>>(json, "decoder_widths", where);
   DL_CHECK_EQ(where + ".decoder_widths: stages", size_t{4}, widths.size());
   AutoencoderConfig config;
   config.latent_channels = json_get<int64_t>(json, "latent_channels", where);
@@ -102,15 +100,13 @@ std::unique_ptr<Autoencoder> load_taehv(const GoldenSet &set, Ops &ops) {
   }
   config.encoder.push_back(conv(width, config.latent_channels, 1, true));
 
-  config.decoder = {plain(Layer::Type::clamp),
-                    conv(config.latent_channels, widths[0], 1, true),
+  config.decoder = {plain(Layer::Type::clamp), conv(config.latent_channels, widths[0], 1, true),
                     plain(Layer::Type::relu)};
   const int64_t grow[] = {1, 2, 2};
   for (size_t stage = 0; stage < 3; ++stage) {
     add_memory(config.decoder, widths[stage]);
     config.decoder.push_back(plain(Layer::Type::up));
-    config.decoder.push_back(
-        temporal(Layer::Type::tgrow, widths[stage], grow[stage]));
+    config.decoder.push_back(temporal(Layer::Type::tgrow, widths[stage], grow[stage]));
     config.decoder.push_back(conv(widths[stage], widths[stage + 1], 1, false));
   }
   config.decoder.push_back(plain(Layer::Type::relu));
@@ -121,4 +117,4 @@ std::unique_ptr<Autoencoder> load_taehv(const GoldenSet &set, Ops &ops) {
   return autoencoder;
 }
 
-} // namespace driftless
+}  // namespace driftless

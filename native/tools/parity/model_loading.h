@@ -18,4 +18,4 @@ std::unique_ptr<Umt5Encoder> load_umt5(const GoldenSet &set, Ops &ops);
 // for the decoder.
 std::unique_ptr<Autoencoder> load_taehv(const GoldenSet &set, Ops &ops);
 
-} // namespace driftless
+}  // namespace driftless
