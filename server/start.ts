@@ -86,6 +86,7 @@ export async function startServer(
   let closing: Promise<void> | undefined;
   const close = () => {
     closing ??= (async () => {
+      pool.retire();
       await gateway.close();
       rooms.close();
       await engine.close();

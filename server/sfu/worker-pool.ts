@@ -87,9 +87,17 @@ export class WorkerPool extends SafeEmitter<WorkerPoolEvents> {
     }
   }
 
+  /**
+   * Workers that end from now on are not replaced. Ctrl-C reaches them too, so this
+   * comes first in the end of the server.
+   */
+  retire(): void {
+    this.#closed = true;
+  }
+
   /** Ends all workers. Safe to call twice. */
   close(): void {
-    this.#closed = true;
+    this.retire();
     for (const slot of this.#live()) slot.worker.close();
     this.#wake();
   }

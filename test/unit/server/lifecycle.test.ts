@@ -17,6 +17,8 @@ function run(env: Record<string, string>): Program {
   const child = spawn(process.execPath, [path.join(PROJECT_ROOT, "server/main.ts")], {
     env: { ...process.env, DRIFTLESS__ENGINE__ENABLED: "false", ...env },
     stdio: ["ignore", "pipe", "pipe"],
+    // A process group of its own, to send signals as a terminal does.
+    detached: true,
   });
   const out = { stdout: "", stderr: "" };
   child.stdout.on("data", (data) => {
@@ -84,6 +86,19 @@ describe("the server program", function () {
       expect(client.all("server:closing")).to.have.length(1);
       client.close();
       await eventually("the media worker to end", () => !isAlive(workerPid) || undefined);
+    } finally {
+      program.child.kill("SIGKILL");
+    }
+  });
+
+  it("ends quietly on Ctrl-C, which its media workers get too", async () => {
+    const program = run(await ports());
+    const pid = program.child.pid ?? 0;
+    try {
+      await until(program, "the ready line", () => program.stdout().includes("\n"));
+      process.kill(-pid, "SIGINT");
+      expect(await program.exited).to.equal(0);
+      expect(program.stderr()).not.to.include("died");
     } finally {
       program.child.kill("SIGKILL");
     }

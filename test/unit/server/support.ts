@@ -82,7 +82,7 @@ export class TestClient {
 
   /** The answer as it came, also to messages that no client should send. */
   async raw(name: string, ...args: unknown[]): Promise<Ack<unknown>> {
-    return this.socket.timeout(5000).emitWithAck(name, ...args);
+    return this.socket.timeout(8000).emitWithAck(name, ...args);
   }
 
   /** @throws Error with the code when the server refuses. */
@@ -151,13 +151,13 @@ export class TestClient {
   }
 }
 
-/** Waits until `look` finds something. @throws Error after five seconds. */
+/** Waits until `look` finds something. @throws Error after eight seconds. */
 export async function eventually<T>(what: string, look: () => T | undefined): Promise<T> {
-  const endMs = performance.now() + 5000;
+  const endMs = performance.now() + 8000;
   for (;;) {
     const found = look();
     if (found !== undefined && found !== false) return found;
-    if (performance.now() > endMs) throw new Error(`Expected ${what} within 5 s.`);
+    if (performance.now() > endMs) throw new Error(`Expected ${what} within 8 s.`);
     await new Promise((resolve) => setTimeout(resolve, 10));
   }
 }
