@@ -1,14 +1,20 @@
 import type { JSX } from "preact";
 import { useEffect, useState } from "preact/hooks";
 import { exposeDebugState } from "./debug.ts";
-import { roomUrl } from "./link.ts";
+import { rememberToken, roomUrl } from "./link.ts";
 import { LocalDevices } from "./room/local-devices.ts";
 import { Room } from "./room/room.ts";
-import { type AppState, withNotice, withoutNotice } from "./state.ts";
+import { type AppState, type Notice, withNotice, withoutNotice } from "./state.ts";
 import { type Store, useStore } from "./store.ts";
 import { Left } from "./ui/left.tsx";
 import { type JoinChoice, Lobby } from "./ui/lobby.tsx";
 import { RoomPage } from "./ui/room-page.tsx";
+
+const SOUND_BLOCKED: Notice = {
+  id: "sound",
+  tone: "info",
+  text: "The browser holds the sound back. Click anywhere in the page to hear the others.",
+};
 
 /** The page: lobby, then the room, then the goodbye. */
 export function App({ store }: { store: Store<AppState> }): JSX.Element {
@@ -31,7 +37,8 @@ export function App({ store }: { store: Store<AppState> }): JSX.Element {
     const token = choice.token ?? state.token;
     store.update((before) => ({ ...before, roomId, token, hideOriginal }));
     // The address becomes the room's link; the token stays out of it, so that it is not shared
-    // by accident.
+    // by accident, and is kept for a reload of this tab.
+    if (token !== null) rememberToken(sessionStorage, roomId, token);
     history.replaceState(null, "", roomUrl(location.origin, roomId));
     setRoom(new Room(store, devices, name));
   };
@@ -45,22 +52,12 @@ export function App({ store }: { store: Store<AppState> }): JSX.Element {
     return <Left roomId={state.roomId} notices={state.notices} onAgain={again} />;
   }
   if (state.phase === "room" && room !== null) {
-    const soundBlocked = (): void =>
+    const sound = (blocked: boolean): void =>
       store.update((before) =>
-        withNotice(before, {
-          id: "sound",
-          tone: "info",
-          text: "The browser holds the sound back. Click anywhere in the page to hear the others.",
-        }),
+        blocked ? withNotice(before, SOUND_BLOCKED) : withoutNotice(before, SOUND_BLOCKED.id),
       );
     return (
-      <RoomPage
-        state={state}
-        room={room}
-        devices={devices}
-        onDismiss={dismiss}
-        onSoundBlocked={soundBlocked}
-      />
+      <RoomPage state={state} room={room} devices={devices} onDismiss={dismiss} onSound={sound} />
     );
   }
   return <Lobby state={state} devices={devices} onJoin={join} onDismiss={dismiss} />;

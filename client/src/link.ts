@@ -45,6 +45,16 @@ export function suggestRoomId(random: () => number = Math.random): string {
   return `${pick(first)}-${pick(second)}-${100 + Math.floor(random() * 900)}`;
 }
 
+/** Keeps a room's token for this tab, because the address does not show it after joining. */
+export function rememberToken(storage: Storage, roomId: string, token: string): void {
+  storage.setItem(`driftless.token.${roomId}`, token);
+}
+
+/** The token kept for a room, or null. */
+export function recallToken(storage: Storage, roomId: string): string | null {
+  return storage.getItem(`driftless.token.${roomId}`);
+}
+
 function safeDecode(text: string): string | null {
   try {
     return decodeURIComponent(text);

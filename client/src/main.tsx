@@ -1,6 +1,6 @@
 import { render } from "preact";
 import { App } from "./app.tsx";
-import { parseRoomLink } from "./link.ts";
+import { parseRoomLink, recallToken } from "./link.ts";
 import { createAppState } from "./state.ts";
 import "./styles/base.css";
 import "./styles/controls.css";
@@ -11,4 +11,6 @@ import "./styles/tile.css";
 const root = document.getElementById("app");
 if (root === null) throw new Error('expected an element with id "app" in index.html');
 const link = parseRoomLink(new URL(location.href));
-render(<App store={createAppState(link.roomId ?? "", link.token)} />, root);
+const roomId = link.roomId ?? "";
+const token = link.token ?? recallToken(sessionStorage, roomId);
+render(<App store={createAppState(roomId, token)} />, root);

@@ -16,4 +16,4 @@ export type {
   TransformStatus,
   TransformSummary,
 } from "../../server/signaling/protocol.ts";
-export type { TransformSettings } from "../../server/transform/settings.ts";
+export type { RestyleSettings } from "../../server/transform/settings.ts";

@@ -99,7 +99,9 @@ export class MediaSession {
   /** Holds a source back or lets it flow again, here and for everyone. */
   async setPaused(source: Source, paused: boolean): Promise<void> {
     const producer = this.#producers.get(source);
-    if (producer === undefined || producer.closed || producer.paused === paused) return;
+    // Told to the server even where nothing changes here: a track that was muted in the lobby
+    // makes a producer that is paused on this side only.
+    if (producer === undefined || producer.closed) return;
     if (paused) producer.pause();
     else producer.resume();
     const message = { producerId: producer.id };

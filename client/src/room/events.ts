@@ -1,6 +1,6 @@
 import { applyAudioTarget, audioTarget } from "../media/lip-sync.ts";
 import type { MediaSession } from "../media/session.ts";
-import type { ServerEventName, ServerEvents } from "../protocol.ts";
+import type { ServerEventName, ServerEvents, TransformStatus } from "../protocol.ts";
 import type { SignalingClient } from "../signaling/client.ts";
 import { type AppState, withNotice } from "../state.ts";
 import type { Store } from "../store.ts";
@@ -12,6 +12,8 @@ export interface EventTarget {
   media(): MediaSession | null;
   /** The room's media died on the server: join again. */
   rebuilt(): void;
+  /** The own look as the server has it: an operator may have changed it. */
+  ownTransform(status: TransformStatus): void;
   /** The server removed us from the room. */
   removed(reason: string): void;
 }
@@ -46,6 +48,7 @@ export function followServer(
 
   on("transform:state", (status) => {
     store.update((state) => withStatus(state, status));
+    if (status.participantId === store.get().selfId) target.ownTransform(status);
     syncLips(store, target.media(), status.participantId);
   });
 

@@ -40,8 +40,9 @@ export class LocalDevices {
     return this.#enqueue(async () => {
       this.#change(source === "camera" ? { cameraOn: on } : { microphoneOn: on });
       if (on) {
-        await this.#ensure(source);
-        this.#enable(source, true);
+        // A muted microphone is still open; anything else is opened, enabled, by #ensure.
+        if (this.#store.get().local[source] === null) await this.#ensure(source);
+        else this.#enable(source, true);
       } else if (source === "camera") {
         this.#release("camera");
       } else {

@@ -1,5 +1,5 @@
 import { MediaSession, type Source } from "../media/session.ts";
-import type { ErrorBody, JoinReply } from "../protocol.ts";
+import type { ErrorBody, JoinReply, RestyleSettings, TransformStatus } from "../protocol.ts";
 import { SignalingClient } from "../signaling/client.ts";
 import { describeError, ServerRefusal } from "../signaling/errors.ts";
 import { type AppState, type Draft, withNotice, withoutNotice } from "../state.ts";
@@ -26,6 +26,9 @@ export class Room {
   #reply: JoinReply | null = null;
   #joining: Promise<void> | null = null;
   #left = false;
+  /** Looks that were sent and not answered yet. */
+  #unanswered = 0;
+  #carrying: Promise<void> = Promise.resolve();
   /** The last look that the server took over: restored after a rejoin. */
   #accepted: Draft | null = null;
 
@@ -41,6 +44,7 @@ export class Room {
     followServer(this.#signaling, store, {
       media: () => this.#media,
       rebuilt: () => void this.#rejoin(),
+      ownTransform: (status) => this.#followOwn(status),
       removed: (reason) => {
         void this.leave();
         this.#notice("left", "info", `You were removed from the room: ${reason}`);
@@ -57,6 +61,7 @@ export class Room {
   /** Switches the transform, or changes the look. Refusals become notices. */
   async setTransform(draft: Draft): Promise<void> {
     this.#store.update((state) => ({ ...state, draft }));
+    this.#unanswered += 1;
     try {
       await this.#sendTransform(draft);
       this.#accepted = draft;
@@ -66,6 +71,8 @@ export class Room {
       // The switch shows what is in force; the words stay, so that they can be corrected.
       const on = this.#accepted?.on ?? false;
       this.#store.update((state) => ({ ...state, draft: { ...state.draft, on } }));
+    } finally {
+      this.#unanswered -= 1;
     }
   }
 
@@ -169,9 +176,19 @@ export class Room {
     if (reply.grants.view) await media.subscribe(reply.iceServers);
     if (!reply.grants.publish) return;
     await media.openUplink(reply.iceServers);
-    this.#devices.onTrack = (source, track) => void this.#carry(source, track);
+    this.#devices.onTrack = (source, track) => this.#carry(source, track);
     await this.#publishAll(media);
     if (this.#accepted?.on) await this.#sendTransform(this.#accepted);
+  }
+
+  /** Shows the look that is in force, unless a newer one of our own is on its way. */
+  #followOwn({ state: name, settings }: TransformStatus): void {
+    if (this.#unanswered > 0) return;
+    const { draft } = this.#store.get();
+    const next = name === "off" || settings === null ? { ...draft, on: false } : draftOf(settings);
+    if (JSON.stringify(next) === JSON.stringify(draft)) return;
+    this.#accepted = next;
+    this.#store.update((state) => ({ ...state, draft: next }));
   }
 
   #showJoined(reply: JoinReply): void {
@@ -209,8 +226,12 @@ export class Room {
     if (camera !== null) await media.publish("camera", camera);
   }
 
-  /** A device was switched in the middle of the call. */
-  async #carry(source: Source, track: MediaStreamTrack | null): Promise<void> {
+  /** A device was switched in the middle of the call: one change after the other. */
+  #carry(source: Source, track: MediaStreamTrack | null): void {
+    this.#carrying = this.#carrying.then(() => this.#carryNow(source, track));
+  }
+
+  async #carryNow(source: Source, track: MediaStreamTrack | null): Promise<void> {
     const media = this.#media;
     if (media === null) return;
     try {
@@ -268,4 +289,8 @@ function refusalOf(error: Error & { data?: unknown }): ServerRefusal {
 
 function delay(ms: number): Promise<void> {
   return new Promise((resolve) => setTimeout(resolve, ms));
+}
+
+function draftOf({ prompt, strength, steps, seed }: RestyleSettings): Draft {
+  return { on: true, prompt, strength, steps, seed };
 }

@@ -1,6 +1,6 @@
 import type { JSX } from "preact";
 import { useEffect, useState } from "preact/hooks";
-import { type DeviceList, listDevices } from "../media/devices.ts";
+import { type DeviceList, type DeviceOption, listDevices } from "../media/devices.ts";
 import type { LocalDevices } from "../room/local-devices.ts";
 import type { LocalMedia } from "../state.ts";
 
@@ -29,7 +29,7 @@ export function DeviceSelect({ local, devices }: DeviceSelectProps): JSX.Element
         <select
           name="camera"
           disabled={list.cameras.length === 0}
-          value={currentId(local.camera, local.cameraId)}
+          value={currentId(local.camera, local.cameraId, list.cameras)}
           onChange={(event) => void devices.choose("camera", event.currentTarget.value)}
         >
           {list.cameras.length === 0 && <option value="">No camera found</option>}
@@ -45,7 +45,7 @@ export function DeviceSelect({ local, devices }: DeviceSelectProps): JSX.Element
         <select
           name="microphone"
           disabled={list.microphones.length === 0}
-          value={currentId(local.microphone, local.microphoneId)}
+          value={currentId(local.microphone, local.microphoneId, list.microphones)}
           onChange={(event) => void devices.choose("microphone", event.currentTarget.value)}
         >
           {list.microphones.length === 0 && <option value="">No microphone found</option>}
@@ -60,6 +60,11 @@ export function DeviceSelect({ local, devices }: DeviceSelectProps): JSX.Element
   );
 }
 
-function currentId(track: MediaStreamTrack | null, chosen: string | null): string {
-  return track?.getSettings().deviceId ?? chosen ?? "";
+/** The device in use, or the one that would be used. */
+function currentId(
+  track: MediaStreamTrack | null,
+  chosen: string | null,
+  options: readonly DeviceOption[],
+): string {
+  return track?.getSettings().deviceId ?? chosen ?? options[0]?.id ?? "";
 }

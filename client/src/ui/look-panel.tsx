@@ -87,7 +87,7 @@ export function LookPanel(props: LookPanelProps): JSX.Element {
             rows={3}
             maxLength={promptMaxChars}
             value={prompt}
-            placeholder="for example: watercolor painting, soft paper"
+            placeholder="for example: watercolour painting on paper"
             onInput={(event) => setPrompt(event.currentTarget.value.replace(/[\r\n\t]+/gu, " "))}
             onKeyDown={(event) => {
               // A prompt is one line: Enter sends it.

@@ -6,16 +6,18 @@ interface RemoteAudioProps {
   track: MediaStreamTrack;
   /** The browser refuses to play before the person has touched the page. */
   onBlocked(): void;
+  onPlaying(): void;
 }
 
 /** Plays a participant's voice. */
-export function RemoteAudio({ participantId, track, onBlocked }: RemoteAudioProps): JSX.Element {
+export function RemoteAudio(props: RemoteAudioProps): JSX.Element {
+  const { participantId, track, onBlocked, onPlaying } = props;
   const ref = useRef<HTMLAudioElement>(null);
   useEffect(() => {
     const audio = ref.current;
     if (audio === null) return;
     const play = (): void => {
-      audio.play().catch((error: unknown) => {
+      audio.play().then(onPlaying, (error: unknown) => {
         // AbortError only says that a newer track took the element over.
         if (error instanceof DOMException && error.name === "NotAllowedError") onBlocked();
       });

@@ -18,14 +18,14 @@ interface RoomPageProps {
   room: Room;
   devices: LocalDevices;
   onDismiss(id: string): void;
-  onSoundBlocked(): void;
+  onSound(blocked: boolean): void;
 }
 
 const GAP = 12;
 
 /** The room: everybody's tiles, the own look, the controls. */
 export function RoomPage(props: RoomPageProps): JSX.Element {
-  const { state, room, devices, onDismiss, onSoundBlocked } = props;
+  const { state, room, devices, onDismiss, onSound } = props;
   const people = inOrder(state);
   const [stage, size] = useSize();
   const grid = bestGrid(people.length, size.width, size.height, GAP);
@@ -88,7 +88,8 @@ export function RoomPage(props: RoomPageProps): JSX.Element {
               key={info.participantId}
               participantId={info.participantId}
               track={media.audio.track}
-              onBlocked={onSoundBlocked}
+              onBlocked={() => onSound(true)}
+              onPlaying={() => onSound(false)}
             />
           ),
         )}

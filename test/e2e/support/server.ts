@@ -21,20 +21,21 @@ export interface TestServer {
 const START_LIMIT_MS = 40_000;
 const STOP_LIMIT_MS = 8_000;
 
-/** Starts server/main.ts and waits for its "ready" line. Throws with the server's output. */
-export async function startServer(): Promise<TestServer> {
+/**
+ * Starts server/main.ts and waits for its "ready" line. Throws with the server's output.
+ * @param overrides whole sections of the configuration in place of the test's own
+ */
+export async function startServer(overrides: Record<string, object> = {}): Promise<TestServer> {
   const folder = mkdtempSync(path.join(tmpdir(), "driftless-e2e-"));
   const port = await freePort();
   const config = path.join(folder, "config.yaml");
-  writeFileSync(
-    config,
-    [
-      `http: { host: 127.0.0.1, port: ${port} }`,
-      "sfu: { workers: 1, listenIp: 127.0.0.1, rtcMinPort: 41000, rtcMaxPort: 41499 }",
-      "log: { level: info }",
-      "",
-    ].join("\n"),
-  );
+  const settings = {
+    http: { host: "127.0.0.1", port },
+    sfu: { workers: 1, listenIp: "127.0.0.1", rtcMinPort: 41000, rtcMaxPort: 41499 },
+    ...overrides,
+  };
+  // Every JSON text is YAML.
+  writeFileSync(config, JSON.stringify(settings));
   const child = spawn(process.execPath, ["server/main.ts"], {
     cwd: ROOT,
     env: { ...withoutSettings(process.env), DRIFTLESS_CONFIG: config },
