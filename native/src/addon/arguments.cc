@@ -1,0 +1,161 @@
+#include "addon/arguments.h"
+
+#include <cmath>
+#include <initializer_list>
+#include <sstream>
+
+namespace driftless::addon {
+namespace {
+
+constexpr size_t kMaxPromptBytes = 2000;  // 500 characters of up to four bytes
+constexpr size_t kMaxIdBytes = 200;
+constexpr size_t kMaxPathBytes = 4096;
+
+const char* type_name(const Napi::Value& value) {
+  if (value.IsUndefined()) return "undefined";
+  if (value.IsNull()) return "null";
+  if (value.IsBoolean()) return "boolean";
+  if (value.IsNumber()) return "number";
+  if (value.IsString()) return "string";
+  if (value.IsFunction()) return "function";
+  if (value.IsArray()) return "array";
+  if (value.IsTypedArray()) return "typed array";
+  return "object";
+}
+
+std::string describe(const Napi::Value& value) {
+  std::string text;
+  if (value.IsNumber() || value.IsString() || value.IsBoolean()) {
+    text = value.ToString().Utf8Value();
+    if (text.size() > 60) text = std::to_string(text.size()) + " bytes of text";
+    text += " of type ";
+  }
+  return text + type_name(value);
+}
+
+std::string message(const std::string& expected, const std::string& name,
+                    const Napi::Value& value) {
+  return "Expected " + expected + " for " + name + " but received " + describe(value);
+}
+
+Napi::Error type_error(const std::string& expected, const std::string& name,
+                       const Napi::Value& value) {
+  return Napi::TypeError::New(value.Env(), message(expected, name, value));
+}
+
+Napi::Error range_error(const std::string& expected, const std::string& name,
+                        const Napi::Value& value) {
+  return Napi::RangeError::New(value.Env(), message(expected, name, value));
+}
+
+Napi::Object read_object(const Napi::Value& value, const std::string& name) {
+  if (!value.IsObject() || value.IsFunction() || value.IsArray() || value.IsTypedArray()) {
+    throw type_error("an object", name, value);
+  }
+  return value.As<Napi::Object>();
+}
+
+std::string read_string(const Napi::Value& value, const std::string& name, size_t max_bytes) {
+  if (!value.IsString()) throw type_error("a string", name, value);
+  std::string text = value.As<Napi::String>().Utf8Value();
+  if (text.size() > max_bytes) {
+    throw range_error("a string of at most " + std::to_string(max_bytes) + " bytes", name, value);
+  }
+  return text;
+}
+
+std::string read_choice(const Napi::Value& value, const std::string& name,
+                        std::initializer_list<const char*> choices) {
+  std::string expected = "one of";
+  for (const char* choice : choices) {
+    if (value.IsString() && value.As<Napi::String>().Utf8Value() == choice) return choice;
+    expected += std::string(" \"") + choice + "\"";
+  }
+  throw value.IsString() ? range_error(expected, name, value) : type_error(expected, name, value);
+}
+
+VideoCodec read_codec(const Napi::Value& value, const std::string& name) {
+  return *parse_codec(read_choice(value, name, {"vp8", "h264"}));
+}
+
+}  // namespace
+
+double read_number(const Napi::Value& value, const std::string& name, double min, double max) {
+  std::ostringstream range;
+  range.precision(15);
+  range << "a number from " << min << " to " << max;
+  const std::string expected = range.str();
+  if (!value.IsNumber()) throw type_error(expected, name, value);
+  const double number = value.As<Napi::Number>().DoubleValue();
+  if (!(number >= min && number <= max)) throw range_error(expected, name, value);
+  return number;
+}
+
+int64_t read_integer(const Napi::Value& value, const std::string& name, int64_t min, int64_t max) {
+  const double number =
+      read_number(value, name, static_cast<double>(min), static_cast<double>(max));
+  if (number != std::floor(number)) throw range_error("a whole number", name, value);
+  return static_cast<int64_t>(number);
+}
+
+Napi::Uint8Array read_bytes(const Napi::Value& value, const std::string& name, size_t max_bytes) {
+  if (!value.IsTypedArray() || value.As<Napi::TypedArray>().TypedArrayType() != napi_uint8_array) {
+    throw type_error("a Uint8Array", name, value);
+  }
+  const auto bytes = value.As<Napi::Uint8Array>();
+  if (bytes.ByteLength() > max_bytes) {
+    throw Napi::RangeError::New(value.Env(), "Expected at most " + std::to_string(max_bytes) +
+                                                 " bytes for " + name + " but received " +
+                                                 std::to_string(bytes.ByteLength()));
+  }
+  return bytes;
+}
+
+Napi::Function read_function(const Napi::Value& value, const std::string& name) {
+  if (!value.IsFunction()) throw type_error("a function", name, value);
+  return value.As<Napi::Function>();
+}
+
+EngineArguments read_engine_arguments(const Napi::Value& value) {
+  const Napi::Object object = read_object(value, "options");
+  EngineArguments arguments;
+  arguments.model.dir = read_string(object.Get("modelDir"), "options.modelDir", kMaxPathBytes);
+  arguments.model.backend =
+      read_choice(object.Get("backend"), "options.backend", {"cpu", "reference"});
+  arguments.model.threads =
+      static_cast<int>(read_integer(object.Get("computeThreads"), "options.computeThreads", 1, 64));
+  arguments.max_sessions =
+      static_cast<size_t>(read_integer(object.Get("maxSessions"), "options.maxSessions", 1, 1024));
+  return arguments;
+}
+
+Transform read_transform(const Napi::Value& value, const std::string& name) {
+  const Napi::Object object = read_object(value, name);
+  Transform transform;
+  const std::string mode =
+      read_choice(object.Get("mode"), name + ".mode", {"restyle", "passthrough"});
+  transform.mode = mode == "restyle" ? TransformMode::kRestyle : TransformMode::kPassthrough;
+  TransformSettings& settings = transform.settings;
+  settings.prompt = read_string(object.Get("prompt"), name + ".prompt", kMaxPromptBytes);
+  settings.strength =
+      static_cast<float>(read_number(object.Get("strength"), name + ".strength", 0, 1));
+  settings.steps = static_cast<int>(read_integer(object.Get("steps"), name + ".steps", 1, 4));
+  settings.seed = static_cast<uint64_t>(
+      read_integer(object.Get("seed"), name + ".seed", 0, int64_t{0xffffffff}));
+  return transform;
+}
+
+SessionOptions read_session_options(const Napi::Value& value) {
+  const Napi::Object object = read_object(value, "options");
+  SessionOptions options;
+  options.id = read_string(object.Get("id"), "options.id", kMaxIdBytes);
+  options.input_codec = read_codec(object.Get("inputCodec"), "options.inputCodec");
+  options.output_codec = read_codec(object.Get("outputCodec"), "options.outputCodec");
+  options.bitrate_bps =
+      read_integer(object.Get("bitrateBps"), "options.bitrateBps", 10'000, 100'000'000);
+  options.max_fps = read_number(object.Get("maxFps"), "options.maxFps", 0, 240);
+  options.transform = read_transform(object.Get("transform"), "options.transform");
+  return options;
+}
+
+}  // namespace driftless::addon

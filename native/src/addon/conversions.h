@@ -1,0 +1,14 @@
+#pragma once
+
+#include <napi.h>
+
+#include "media/session.h"
+
+namespace driftless::addon {
+
+/// The JavaScript forms that server/engine/native.ts declares.
+Napi::Object to_js(Napi::Env env, const OutgoingFrame& frame);    // EncodedFrame
+Napi::Object to_js(Napi::Env env, const SessionEvent& event);     // NativeEvent
+Napi::Object stats_to_js(Napi::Env env, const Session& session);  // NativeSessionStats
+
+}  // namespace driftless::addon

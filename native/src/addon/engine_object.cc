@@ -1,0 +1,68 @@
+#include "addon/engine_object.h"
+
+#include <exception>
+
+#include "addon/arguments.h"
+#include "addon/background_stop.h"
+#include "addon/instance_data.h"
+
+namespace driftless::addon {
+
+Napi::Function EngineObject::define(Napi::Env env) {
+  return DefineClass(
+      env, "NativeEngine",
+      {
+          InstanceMethod<&EngineObject::info>("info", napi_default_method),
+          InstanceMethod<&EngineObject::create_session>("createSession", napi_default_method),
+          InstanceMethod<&EngineObject::close>("close", napi_default_method),
+      });
+}
+
+EngineObject::EngineObject(const Napi::CallbackInfo& info) : Napi::ObjectWrap<EngineObject>(info) {
+  const Napi::Env env = info.Env();
+  const EngineArguments arguments = read_engine_arguments(info[0]);
+  backend_ = arguments.model.backend;
+  try {
+    std::unique_ptr<Pipeline> pipeline;
+    if (!arguments.model.dir.empty()) pipeline = Pipeline::load(arguments.model);
+    engine_ = std::make_shared<MediaEngine>(std::move(pipeline), arguments.max_sessions);
+  } catch (const std::exception& error) {
+    throw Napi::Error::New(env, error.what());
+  }
+  napi_add_env_cleanup_hook(env, on_environment_end, this);
+}
+
+EngineObject::~EngineObject() {
+  engine_->stop();
+  napi_remove_env_cleanup_hook(Env(), on_environment_end, this);
+}
+
+void EngineObject::on_environment_end(void* self) {
+  static_cast<EngineObject*>(self)->engine_->stop();
+}
+
+Napi::Value EngineObject::info(const Napi::CallbackInfo& call) {
+  const ModelInfo& model = engine_->info();
+  Napi::Object object = Napi::Object::New(call.Env());
+  object.Set("model", model.name);
+  object.Set("width", model.width);
+  object.Set("height", model.height);
+  object.Set("fps", model.fps);
+  object.Set("framesPerChunk", model.frames_per_chunk);
+  object.Set("backend", backend_);
+  return object;
+}
+
+Napi::Value EngineObject::create_session(const Napi::CallbackInfo& info) {
+  const Napi::Env env = info.Env();
+  const auto shared = Napi::External<std::shared_ptr<MediaEngine>>::New(env, &engine_);
+  return env.GetInstanceData<InstanceData>()->session_class.New(
+      {shared, info[0], info[1], info[2]});
+}
+
+Napi::Value EngineObject::close(const Napi::CallbackInfo& info) {
+  return BackgroundStop::run(
+      info.Env(), [engine = engine_] { engine->stop(); }, [](Napi::Env) {});
+}
+
+}  // namespace driftless::addon

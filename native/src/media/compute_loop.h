@@ -1,0 +1,69 @@
+#pragma once
+
+#include <condition_variable>
+#include <cstdint>
+#include <memory>
+#include <mutex>
+#include <thread>
+#include <vector>
+
+#include "media/model_track.h"
+#include "media/session_types.h"
+
+namespace driftless {
+
+/// The compute thread of one device. It takes the waiting chunk of every track that has one and
+/// runs them as one batch, so that one set of weights serves many people. A track holds at most one
+/// waiting chunk: a newer one takes its place, because old pictures are worth nothing.
+class ComputeLoop {
+ public:
+  static constexpr int kMaxFailuresInARow = 3;
+
+  /// Receives what the compute thread makes of one track; called on that thread.
+  class Listener {
+   public:
+    virtual ~Listener() = default;
+    virtual void on_generated(GeneratedChunk chunk) = 0;
+    virtual void on_compute_event(SessionEvent event) = 0;
+  };
+
+  /// pipeline may be null: then tracks in passthrough mode work and others report an error. It must
+  /// outlive the loop.
+  explicit ComputeLoop(Pipeline* pipeline);
+  ~ComputeLoop();
+
+  struct Track;
+
+  /// The methods below are safe from any thread but the listener's callbacks.
+  std::shared_ptr<Track> add(Listener& listener, SessionCounters& counters,
+                             const Transform& transform);
+
+  /// Returns when the listener will not be called any more.
+  void remove(const std::shared_ptr<Track>& track);
+
+  void submit(const std::shared_ptr<Track>& track, Chunk chunk);
+
+  /// Takes effect with the next chunk. Returns the revision that GeneratedChunk::revision reports;
+  /// the settings given to add() are revision 0.
+  uint64_t set_transform(const std::shared_ptr<Track>& track, const Transform& transform);
+
+  bool chunk_waiting(const std::shared_ptr<Track>& track) const;
+
+  /// Ends the thread. Safe to call again.
+  void stop();
+
+ private:
+  void run();
+  void run_batch(const std::vector<std::shared_ptr<Track>>& batch);
+
+  Pipeline* const pipeline_;
+  mutable std::mutex mutex_;
+  std::condition_variable work_;
+  std::condition_variable done_;
+  std::vector<std::shared_ptr<Track>> tracks_;
+  std::vector<std::shared_ptr<Track>> removed_;  // their model state dies on the compute thread
+  bool stopping_ = false;
+  std::thread thread_;
+};
+
+}  // namespace driftless

@@ -1,0 +1,163 @@
+#include "media/input_stage.h"
+
+#include <algorithm>
+#include <exception>
+#include <utility>
+
+#include "media/ffmpeg_support.h"
+
+namespace driftless {
+namespace {
+
+double sampling_fps(const SessionOptions& options, const ModelInfo& model) {
+  return options.max_fps > 0 ? std::min(options.max_fps, model.fps) : model.fps;
+}
+
+}  // namespace
+
+InputStage::InputStage(const SessionOptions& options, const ModelInfo& model,
+                       SessionCounters& counters, ChunkSink sink, EventSink events)
+    : model_(model),
+      counters_(counters),
+      sink_(std::move(sink)),
+      events_(std::move(events)),
+      queue_(kMaxWaitingFrames, DropPolicy::kClear),
+      decoder_(options.input_codec, options.size_limits),
+      converter_(model.width, model.height),
+      sampler_(sampling_fps(options, model)),
+      thread_([this] { run(); }) {}
+
+InputStage::~InputStage() { stop(); }
+
+void InputStage::push(const uint8_t* data, size_t size, double capture_ms) {
+  Incoming incoming;
+  incoming.data.assign(data, data + size);
+  incoming.capture_ms = capture_ms;
+  incoming.pushed_ms = steady_now_ms();
+  ++counters_.frames_in;
+  counters_.bytes_in += size;
+  {
+    std::lock_guard<std::mutex> lock(mutex_);
+    const size_t dropped = queue_.push(std::move(incoming));
+    if (dropped > 0) {
+      counters_.drop_input_full += dropped;
+      lost_input_ = true;
+    }
+  }
+  changed_.notify_one();
+}
+
+void InputStage::stop() {
+  {
+    std::lock_guard<std::mutex> lock(mutex_);
+    stopping_ = true;
+  }
+  changed_.notify_one();
+  if (thread_.joinable()) thread_.join();
+}
+
+size_t InputStage::waiting() const {
+  std::lock_guard<std::mutex> lock(mutex_);
+  return queue_.size();
+}
+
+void InputStage::run() {
+  for (;;) {
+    Incoming incoming;
+    bool lost_input = false;
+    {
+      std::unique_lock<std::mutex> lock(mutex_);
+      changed_.wait(lock, [this] { return stopping_ || !queue_.empty(); });
+      if (stopping_) return;
+      incoming = queue_.pop();
+      lost_input = std::exchange(lost_input_, false);
+    }
+    if (lost_input) decoder_.require_key_frame();
+    try {
+      decode_one(incoming);
+    } catch (const std::exception& error) {
+      // Not the stream's fault but ours (memory, an unknown pixel format): the session goes on.
+      ++counters_.decode_errors;
+      decoder_.require_key_frame();
+      report(error.what(), steady_now_ms());
+    }
+  }
+}
+
+void InputStage::decode_one(const Incoming& incoming) {
+  const double start_ms = steady_now_ms();
+  DecodeResult result = decoder_.decode(incoming.data.data(), incoming.data.size());
+  const double now_ms = steady_now_ms();
+  if (result.status == DecodeStatus::kNeedKeyFrame) {
+    ++counters_.drop_no_key_frame;
+    ask_for_key_frame("the decoder has no key frame to start from", now_ms);
+    return;
+  }
+  bad_size_ = result.status == DecodeStatus::kBadSize;
+  if (bad_size_) {
+    ++counters_.drop_bad_size;
+    report(result.message, now_ms);
+    return;
+  }
+  if (result.status == DecodeStatus::kError) {
+    ++counters_.decode_errors;
+    report(result.message, now_ms);
+    ask_for_key_frame("the decoder could not read a frame", now_ms);
+    return;
+  }
+  if (result.status == DecodeStatus::kNoFrame) return;
+
+  ++counters_.frames_decoded;
+  const AVFrame& frame = *result.frame;
+  if (frame.width != width_ || frame.height != height_) {
+    width_ = frame.width;
+    height_ = frame.height;
+    SessionEvent event;
+    event.type = SessionEvent::Type::kInputSize;
+    event.width = width_;
+    event.height = height_;
+    events_(std::move(event));
+  }
+  if (!sampler_.accept(incoming.capture_ms)) {
+    ++counters_.drop_above_rate;
+    return;
+  }
+  FrameMeta meta;
+  meta.capture_ms = incoming.capture_ms;
+  meta.pushed_ms = incoming.pushed_ms;
+  add_to_chunk(frame, meta);
+  if (!chunk_.frames.empty()) chunk_.frames.back().decode_ms = steady_now_ms() - start_ms;
+  counters_.decode.add(steady_now_ms() - start_ms);
+  if (chunk_.frames.size() == static_cast<size_t>(model_.frames_per_chunk)) {
+    sink_(std::exchange(chunk_, Chunk{}));
+  }
+}
+
+void InputStage::add_to_chunk(const AVFrame& frame, const FrameMeta& meta) {
+  const size_t frame_bytes = static_cast<size_t>(model_.width) * model_.height * 3;
+  chunk_.rgb.resize(frame_bytes * static_cast<size_t>(model_.frames_per_chunk));
+  converter_.to_rgb(frame, chunk_.rgb.data() + frame_bytes * chunk_.frames.size());
+  chunk_.frames.push_back(meta);
+  ++counters_.frames_sampled;
+}
+
+void InputStage::ask_for_key_frame(const std::string& reason, double now_ms) {
+  const double interval = bad_size_ ? kBadSizeRequestIntervalMs : kKeyFrameRequestIntervalMs;
+  if (now_ms - last_request_ms_ < interval) return;
+  last_request_ms_ = now_ms;
+  SessionEvent event;
+  event.type = SessionEvent::Type::kNeedKeyFrame;
+  event.text = reason;
+  events_(std::move(event));
+}
+
+void InputStage::report(const std::string& message, double now_ms) {
+  if (now_ms - last_report_ms_ < kErrorReportIntervalMs) return;
+  last_report_ms_ = now_ms;
+  SessionEvent event;
+  event.type = SessionEvent::Type::kError;
+  event.text = message;
+  events_(std::move(event));
+}
+
+}  // namespace driftless

@@ -1,0 +1,64 @@
+#include "media/media_engine.h"
+
+#include <algorithm>
+
+#include "core/error.h"
+
+namespace driftless {
+namespace {
+
+ModelInfo info_of(const Pipeline* pipeline) {
+  if (pipeline) return pipeline->info();
+  ModelInfo info;
+  info.name = "passthrough";
+  info.width = 256;
+  info.height = 144;
+  info.frames_per_chunk = 4;
+  info.fps = 16;
+  return info;
+}
+
+}  // namespace
+
+MediaEngine::MediaEngine(std::unique_ptr<Pipeline> pipeline, size_t max_sessions)
+    : pipeline_(std::move(pipeline)), info_(info_of(pipeline_.get())), max_sessions_(max_sessions) {
+  if (max_sessions == 0) throw Error("maximum of sessions", "at least 1", max_sessions);
+  loop_ = std::make_unique<ComputeLoop>(pipeline_.get());
+}
+
+MediaEngine::~MediaEngine() { stop(); }
+
+std::shared_ptr<Session> MediaEngine::create_session(const SessionOptions& options,
+                                                     std::function<void()> wake) {
+  std::lock_guard<std::mutex> lock(mutex_);
+  if (stopped_) throw Error("engine", "an open one", "one that was closed");
+  sessions_.erase(std::remove_if(sessions_.begin(), sessions_.end(),
+                                 [](const auto& session) { return session.expired(); }),
+                  sessions_.end());
+  if (sessions_.size() >= max_sessions_) {
+    throw Error("sessions of this engine", "at most " + std::to_string(max_sessions_),
+                sessions_.size() + 1);
+  }
+  if (options.transform.mode == TransformMode::kRestyle && !pipeline_) {
+    throw Error("transform mode", "passthrough (this engine has no model)", "restyle");
+  }
+  auto session = std::make_shared<Session>(options, info_, *loop_, std::move(wake));
+  sessions_.push_back(session);
+  return session;
+}
+
+void MediaEngine::stop() {
+  std::lock_guard<std::mutex> stop_lock(stop_mutex_);
+  std::vector<std::weak_ptr<Session>> sessions;
+  {
+    std::lock_guard<std::mutex> lock(mutex_);
+    stopped_ = true;
+    sessions.swap(sessions_);
+  }
+  for (const auto& weak : sessions) {
+    if (const auto session = weak.lock()) session->stop();
+  }
+  loop_->stop();
+}
+
+}  // namespace driftless

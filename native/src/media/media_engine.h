@@ -1,0 +1,42 @@
+#pragma once
+
+#include <functional>
+#include <memory>
+#include <mutex>
+#include <vector>
+
+#include "media/compute_loop.h"
+#include "media/session.h"
+
+namespace driftless {
+
+/// One compute device with its model and the sessions that share it.
+class MediaEngine {
+ public:
+  /// pipeline: null for an engine without a model, whose sessions can only pass frames through at
+  /// 256x144 and 16 frames a second. max_sessions: at least 1. Throws driftless::Error otherwise.
+  MediaEngine(std::unique_ptr<Pipeline> pipeline, size_t max_sessions);
+  ~MediaEngine();
+
+  const ModelInfo& info() const { return info_; }
+  bool has_model() const { return pipeline_ != nullptr; }
+
+  /// Throws driftless::Error for bad options, when there is no room, and after stop().
+  std::shared_ptr<Session> create_session(const SessionOptions& options,
+                                          std::function<void()> wake);
+
+  /// Stops every session and the compute thread. Safe to call again, from several threads too.
+  void stop();
+
+ private:
+  std::unique_ptr<Pipeline> pipeline_;
+  const ModelInfo info_;
+  const size_t max_sessions_;
+  std::mutex stop_mutex_;
+  std::mutex mutex_;
+  bool stopped_ = false;
+  std::vector<std::weak_ptr<Session>> sessions_;
+  std::unique_ptr<ComputeLoop> loop_;
+};
+
+}  // namespace driftless

@@ -1,0 +1,82 @@
+#include "media/model_track.h"
+
+#include "core/error.h"
+
+namespace driftless {
+namespace {
+
+// The pipeline opens a stream with this revision.
+constexpr uint64_t kFirstPipelineRevision = 1;
+// Longer than any stream batch; a bound, in case a pipeline never gives a chunk back.
+constexpr size_t kMaxInFlight = 16;
+
+}  // namespace
+
+size_t ModelTrack::apply(const Transform& transform, uint64_t revision) {
+  size_t lost = 0;
+  if (transform.mode == TransformMode::kPassthrough) {
+    // A stream that is not fed would go on from a picture of long ago.
+    lost = reset();
+  } else if (stream_) {
+    revisions_.emplace_back(pipeline_->update(*stream_, transform.settings), revision);
+    if (revisions_.size() > kMaxInFlight) revisions_.pop_front();
+  }
+  mode_ = transform.mode;
+  settings_ = transform.settings;
+  revision_ = revision;
+  return lost;
+}
+
+Pipeline::Job ModelTrack::begin(const Chunk& chunk, std::vector<uint8_t>& rgb_out) {
+  if (!stream_) {
+    if (!pipeline_) throw Error("transform", "an engine with a model", "one without (no modelDir)");
+    stream_ = pipeline_->open(settings_);
+    revisions_ = {{kFirstPipelineRevision, revision_}};
+    next_index_ = 0;
+  }
+  rgb_out.resize(chunk.rgb.size());
+  in_flight_.push_back({next_index_++, chunk.frames});
+  Pipeline::Job job;
+  job.session = stream_.get();
+  job.rgb_in = chunk.rgb.data();
+  job.rgb_out = rgb_out.data();
+  return job;
+}
+
+std::optional<GeneratedChunk> ModelTrack::finish(const ChunkResult& result,
+                                                 std::vector<uint8_t> rgb_out, size_t& lost) {
+  std::optional<GeneratedChunk> generated;
+  while (!in_flight_.empty() &&
+         (in_flight_.size() > kMaxInFlight ||
+          (result.has_frames && in_flight_.front().index <= result.chunk_index_out))) {
+    if (result.has_frames && in_flight_.front().index == result.chunk_index_out) {
+      generated.emplace();
+      generated->rgb = std::move(rgb_out);
+      generated->frames = std::move(in_flight_.front().frames);
+      generated->revision = named_revision(result.settings_revision);
+    } else {
+      lost += in_flight_.front().frames.size();
+    }
+    in_flight_.pop_front();
+  }
+  return generated;
+}
+
+size_t ModelTrack::reset() {
+  size_t lost = 0;
+  for (const InFlight& chunk : in_flight_) lost += chunk.frames.size();
+  in_flight_.clear();
+  revisions_.clear();
+  stream_.reset();
+  return lost;
+}
+
+uint64_t ModelTrack::named_revision(uint64_t pipeline_revision) {
+  uint64_t name = revision_;
+  for (const auto& [pipeline, caller] : revisions_) {
+    if (pipeline <= pipeline_revision) name = caller;
+  }
+  return name;
+}
+
+}  // namespace driftless

@@ -1,0 +1,123 @@
+#include "media/output_stage.h"
+
+#include <algorithm>
+#include <chrono>
+#include <exception>
+#include <utility>
+
+namespace driftless {
+
+OutputStage::OutputStage(const SessionOptions& options, const ModelInfo& model,
+                         SessionCounters& counters, FrameSink sink, EventSink events)
+    : model_(model),
+      counters_(counters),
+      sink_(std::move(sink)),
+      events_(std::move(events)),
+      queue_(static_cast<size_t>(model.frames_per_chunk), DropPolicy::kDropOldest),
+      bitrate_bps_(options.bitrate_bps),
+      converter_(model.width, model.height) {
+  encoder_options_.codec = options.output_codec;
+  encoder_options_.width = model.width;
+  encoder_options_.height = model.height;
+  encoder_options_.fps =
+      std::max(1.0, options.max_fps > 0 ? std::min(options.max_fps, model.fps) : model.fps);
+  open_encoder();
+  thread_ = std::thread([this] { run(); });
+}
+
+OutputStage::~OutputStage() { stop(); }
+
+void OutputStage::push(GeneratedChunk chunk) {
+  auto shared = std::make_shared<const GeneratedChunk>(std::move(chunk));
+  {
+    std::lock_guard<std::mutex> lock(mutex_);
+    for (size_t i = 0; i < shared->frames.size(); ++i) {
+      counters_.drop_generated_full += queue_.push({shared, i});
+    }
+  }
+  changed_.notify_one();
+}
+
+size_t OutputStage::waiting() const {
+  std::lock_guard<std::mutex> lock(mutex_);
+  return queue_.size();
+}
+
+void OutputStage::stop() {
+  {
+    std::lock_guard<std::mutex> lock(mutex_);
+    stopping_ = true;
+  }
+  changed_.notify_one();
+  if (thread_.joinable()) thread_.join();
+}
+
+void OutputStage::run() {
+  std::unique_lock<std::mutex> lock(mutex_);
+  for (;;) {
+    changed_.wait(lock, [this] { return stopping_ || !queue_.empty(); });
+    if (stopping_) return;
+    const GeneratedChunk& chunk = *queue_.front().chunk;
+    const double wait_ms = pacer_.release_time(chunk.ready_ms, chunk.frames.front().capture_ms,
+                                               chunk.frames[queue_.front().index].capture_ms) -
+                           steady_now_ms();
+    if (wait_ms > 0) {
+      // A push may replace the frame at the front meanwhile; then its time is looked at anew.
+      changed_.wait_for(lock, std::chrono::duration<double, std::milli>(wait_ms));
+      continue;
+    }
+    const Waiting waiting = queue_.pop();
+    lock.unlock();
+    pacer_.released(steady_now_ms(), waiting.chunk->frames[waiting.index].capture_ms);
+    try {
+      encode_one(waiting);
+      failures_in_a_row_ = 0;
+    } catch (const std::exception& error) {
+      fail(error.what());
+    }
+    lock.lock();
+  }
+}
+
+void OutputStage::encode_one(const Waiting& waiting) {
+  const GeneratedChunk& chunk = *waiting.chunk;
+  const FrameMeta& meta = chunk.frames[waiting.index];
+  const size_t frame_bytes = static_cast<size_t>(model_.width) * model_.height * 3;
+  const double start_ms = steady_now_ms();
+  if (!encoder_) open_encoder();
+  encoder_->set_bitrate(bitrate_bps_);
+  if (key_frame_wanted_.exchange(false)) encoder_->request_key_frame();
+  OutgoingFrame frame;
+  frame.picture = encoder_->encode(
+      converter_.to_yuv(chunk.rgb.data() + frame_bytes * waiting.index), meta.capture_ms);
+  frame.revision = chunk.revision;
+  const double now_ms = steady_now_ms();
+  const double total_ms = now_ms - meta.pushed_ms;
+  frame.timing.decode_ms = meta.decode_ms;
+  frame.timing.compute_ms = chunk.compute_ms;
+  frame.timing.encode_ms = now_ms - start_ms;
+  frame.timing.queued_ms =
+      std::max(0.0, total_ms - meta.decode_ms - chunk.compute_ms - frame.timing.encode_ms);
+  counters_.encode.add(frame.timing.encode_ms);
+  counters_.queue.add(frame.timing.queued_ms);
+  counters_.total.add(total_ms);
+  sink_(std::move(frame));
+}
+
+void OutputStage::open_encoder() {
+  encoder_options_.bitrate_bps = bitrate_bps_;
+  encoder_ = std::make_unique<Encoder>(encoder_options_);
+}
+
+void OutputStage::fail(const std::string& message) {
+  ++counters_.encode_errors;
+  ++counters_.drop_encode_error;
+  encoder_.reset();  // the next frame gets a fresh one, which begins with a key frame
+  SessionEvent event;
+  event.type = SessionEvent::Type::kError;
+  event.text = message;
+  event.fatal = ++failures_in_a_row_ == kMaxFailuresInARow;
+  if (failures_in_a_row_ <= kMaxFailuresInARow) events_(std::move(event));
+}
+
+}  // namespace driftless

@@ -1,0 +1,78 @@
+#pragma once
+
+#include <atomic>
+#include <condition_variable>
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <mutex>
+#include <thread>
+#include <vector>
+
+#include "media/bounded_queue.h"
+#include "media/encoder.h"
+#include "media/frame_converter.h"
+#include "media/pacer.h"
+#include "media/session_types.h"
+
+namespace driftless {
+
+/// From generated chunks to encoded frames: one thread that waits for each frame's time, encodes it
+/// then and hands it on. Frames are dropped before they are encoded, so that a drop costs one
+/// picture and never breaks what the viewers' decoders build on. At most one chunk waits.
+class OutputStage {
+ public:
+  static constexpr int kMaxFailuresInARow = 3;
+
+  using FrameSink = std::function<void(OutgoingFrame)>;
+
+  /// sink and events are called from the stage's thread. Throws driftless::Error where FFmpeg lacks
+  /// the codec.
+  OutputStage(const SessionOptions& options, const ModelInfo& model, SessionCounters& counters,
+              FrameSink sink, EventSink events);
+  ~OutputStage();
+
+  /// The methods below are safe from any thread.
+  void push(GeneratedChunk chunk);
+  void set_bitrate(int64_t bits_per_second) { bitrate_bps_ = bits_per_second; }
+  void request_key_frame() { key_frame_wanted_ = true; }
+  size_t waiting() const;
+
+  /// Ends the thread; frames that wait are forgotten. Safe to call again.
+  void stop();
+
+ private:
+  struct Waiting {
+    std::shared_ptr<const GeneratedChunk> chunk;
+    size_t index = 0;  // of the frame in the chunk
+  };
+
+  void run();
+  void encode_one(const Waiting& waiting);
+  void open_encoder();
+  void fail(const std::string& message);
+
+  const ModelInfo model_;
+  SessionCounters& counters_;
+  const FrameSink sink_;
+  const EventSink events_;
+  EncoderOptions encoder_options_;
+
+  mutable std::mutex mutex_;
+  std::condition_variable changed_;
+  BoundedQueue<Waiting> queue_;
+  bool stopping_ = false;
+
+  std::atomic<int64_t> bitrate_bps_;
+  std::atomic<bool> key_frame_wanted_{false};
+
+  // Used by the thread only.
+  std::unique_ptr<Encoder> encoder_;
+  FrameConverter converter_;
+  Pacer pacer_;
+  int failures_in_a_row_ = 0;
+
+  std::thread thread_;
+};
+
+}  // namespace driftless

@@ -1,0 +1,114 @@
+#include "media/session.h"
+
+#include <utility>
+
+namespace driftless {
+
+Session::Session(const SessionOptions& options, const ModelInfo& model, ComputeLoop& loop,
+                 std::function<void()> wake)
+    : model_(model), loop_(loop), wake_(std::move(wake)) {
+  const EventSink events = [this](SessionEvent event) { post(std::move(event)); };
+  output_ = std::make_unique<OutputStage>(
+      options, model, counters_, [this](OutgoingFrame frame) { on_encoded(std::move(frame)); },
+      events);
+  track_ = loop_.add(*this, counters_, options.transform);
+  try {
+    input_ = std::make_unique<InputStage>(
+        options, model, counters_, [this](Chunk chunk) { loop_.submit(track_, std::move(chunk)); },
+        events);
+  } catch (...) {
+    loop_.remove(track_);
+    throw;
+  }
+}
+
+Session::~Session() { stop(); }
+
+void Session::push_frame(const uint8_t* data, size_t size, double capture_ms) {
+  input_->push(data, size, capture_ms);
+}
+
+uint64_t Session::set_transform(const Transform& transform) {
+  return loop_.set_transform(track_, transform);
+}
+
+void Session::set_bitrate(int64_t bits_per_second) { output_->set_bitrate(bits_per_second); }
+
+void Session::request_key_frame() { output_->request_key_frame(); }
+
+std::optional<OutgoingFrame> Session::take_frame() {
+  std::lock_guard<std::mutex> lock(box_mutex_);
+  std::optional<OutgoingFrame> frame = frames_.pop();
+  if (frame) {
+    ++counters_.frames_out;
+    counters_.bytes_out += frame->picture.data.size();
+    if (frame->picture.key_frame) ++counters_.key_frames_out;
+  }
+  return frame;
+}
+
+std::optional<SessionEvent> Session::take_event() {
+  std::lock_guard<std::mutex> lock(box_mutex_);
+  if (events_.empty()) return std::nullopt;
+  return events_.pop();
+}
+
+SessionQueues Session::queues() const {
+  SessionQueues queues;
+  queues.input = input_->waiting();
+  queues.compute =
+      loop_.chunk_waiting(track_) ? static_cast<size_t>(model_.frames_per_chunk) : size_t{0};
+  queues.generated = output_->waiting();
+  std::lock_guard<std::mutex> lock(box_mutex_);
+  queues.callbacks = frames_.size();
+  queues.events = events_.size();
+  return queues;
+}
+
+void Session::stop() {
+  std::lock_guard<std::mutex> lock(stop_mutex_);
+  if (std::exchange(stopped_, true)) return;
+  input_->stop();
+  loop_.remove(track_);
+  output_->stop();
+}
+
+void Session::on_generated(GeneratedChunk chunk) { output_->push(std::move(chunk)); }
+
+void Session::on_compute_event(SessionEvent event) { post(std::move(event)); }
+
+void Session::on_encoded(OutgoingFrame frame) {
+  const uint64_t revision = frame.revision;
+  const double capture_ms = frame.picture.capture_time_ms;
+  FrameOutbox::PushResult result;
+  {
+    std::lock_guard<std::mutex> lock(box_mutex_);
+    result = frames_.push(std::move(frame));
+  }
+  counters_.drop_callback_full += result.dropped_full;
+  counters_.drop_await_key_frame += result.dropped_stale;
+  if (result.need_key_frame) {
+    output_->request_key_frame();
+    return;
+  }
+  if (!applied_revision_ || revision > *applied_revision_) {
+    applied_revision_ = revision;
+    SessionEvent event;
+    event.type = SessionEvent::Type::kApplied;
+    event.revision = revision;
+    event.capture_ms = capture_ms;
+    post(std::move(event));
+    return;
+  }
+  wake_();
+}
+
+void Session::post(SessionEvent event) {
+  {
+    std::lock_guard<std::mutex> lock(box_mutex_);
+    counters_.drop_events += events_.push(std::move(event));
+  }
+  wake_();
+}
+
+}  // namespace driftless

@@ -1,0 +1,133 @@
+#pragma once
+
+// The words that a session's stages, its owner and the addon share.
+
+#include <atomic>
+#include <chrono>
+#include <cstdint>
+#include <functional>
+#include <string>
+#include <vector>
+
+#include "media/decoder.h"
+#include "media/picture.h"
+#include "media/video_codec.h"
+#include "stream/pipeline.h"
+
+namespace driftless {
+
+/// Milliseconds of the monotonic clock that all stages share.
+inline double steady_now_ms() {
+  using std::chrono::duration;
+  return duration<double, std::milli>(std::chrono::steady_clock::now().time_since_epoch()).count();
+}
+
+/// kPassthrough decodes, scales and encodes but leaves out the model.
+enum class TransformMode { kRestyle, kPassthrough };
+
+struct Transform {
+  TransformMode mode = TransformMode::kRestyle;
+  TransformSettings settings;
+};
+
+struct SessionOptions {
+  std::string id;
+  VideoCodec input_codec = VideoCodec::kVp8;
+  VideoCodec output_codec = VideoCodec::kVp8;
+  int64_t bitrate_bps = 600'000;
+  double max_fps = 0;  // frames a second that go to the model; 0 or above the model's: the model's
+  SizeLimits size_limits;
+  Transform transform;
+};
+
+/// What belongs to one frame on its way from the camera to the encoder.
+struct FrameMeta {
+  double capture_ms = 0;  // Unix epoch
+  double pushed_ms = 0;   // monotonic: when the encoded frame came in
+  double decode_ms = 0;   // duration
+};
+
+/// The frames that go into the model together.
+struct Chunk {
+  std::vector<uint8_t> rgb;       // frames x height x width x 3
+  std::vector<FrameMeta> frames;  // in order of capture
+};
+
+/// The frames that came out together. `frames` names the input frames they were made from.
+struct GeneratedChunk {
+  std::vector<uint8_t> rgb;
+  std::vector<FrameMeta> frames;
+  uint64_t revision = 0;  // of the settings they were made with
+  double ready_ms = 0;    // monotonic
+  double compute_ms = 0;  // duration
+};
+
+/// Where a frame's time went; the sum is its time inside the engine.
+struct FrameTiming {
+  double queued_ms = 0;  // all waiting: chunk to fill, compute thread, pacing
+  double decode_ms = 0;
+  double compute_ms = 0;
+  double encode_ms = 0;
+};
+
+struct OutgoingFrame {
+  EncodedPicture picture;
+  FrameTiming timing;
+  uint64_t revision = 0;
+};
+
+struct SessionEvent {
+  enum class Type { kNeedKeyFrame, kApplied, kInputSize, kError };
+  Type type = Type::kError;
+  std::string text;           // kNeedKeyFrame: the reason; kError: the message
+  bool fatal = false;         // kError: the session makes no more frames
+  uint64_t revision = 0;      // kApplied
+  double capture_ms = 0;      // kApplied: of the first frame that shows the settings
+  int width = 0, height = 0;  // kInputSize
+};
+
+/// Receives events from any thread of a session.
+using EventSink = std::function<void(SessionEvent)>;
+
+/// A duration that one thread writes and any thread reads.
+class StageTimer {
+ public:
+  void add(double ms) {
+    last_.store(ms, std::memory_order_relaxed);
+    const double mean = mean_.load(std::memory_order_relaxed);
+    mean_.store(mean == 0 ? ms : mean + 0.05 * (ms - mean), std::memory_order_relaxed);
+  }
+  double last_ms() const { return last_.load(std::memory_order_relaxed); }
+  double mean_ms() const {
+    return mean_.load(std::memory_order_relaxed);
+  }  // moving, about 20 values
+
+ private:
+  std::atomic<double> last_{0}, mean_{0};
+};
+
+/// Counts since the session began. Every frame that does not come out is in one of the drops.
+struct SessionCounters {
+  using Count = std::atomic<uint64_t>;
+  Count frames_in{0}, bytes_in{0};
+  Count frames_decoded{0}, frames_sampled{0};
+  Count chunks{0};                                       // given to the model
+  Count frames_out{0}, key_frames_out{0}, bytes_out{0};  // handed to the owner
+  Count decode_errors{0}, compute_errors{0}, encode_errors{0};
+  // Drops, in frames.
+  Count drop_input_full{0};      // the decoder did not keep up
+  Count drop_no_key_frame{0};    // came while a key frame was missing
+  Count drop_bad_size{0};        // pictures outside the size limits
+  Count drop_above_rate{0};      // not needed: the camera is faster than the model
+  Count drop_chunk_replaced{0};  // the model did not keep up: a newer chunk took the place
+  Count drop_stream_batch{0};    // in the model's pipeline when its settings or mode changed
+  Count drop_compute_error{0};
+  Count drop_generated_full{0};  // the encoder or the pacer did not keep up
+  Count drop_encode_error{0};
+  Count drop_callback_full{0};    // the owner did not keep up
+  Count drop_await_key_frame{0};  // undecodable without the ones dropped before
+  Count drop_events{0};           // events, not frames: the owner did not keep up
+  StageTimer decode, queue, compute, encode, total;
+};
+
+}  // namespace driftless

@@ -1,0 +1,341 @@
+/** The native addon as the engine process uses it: real encoded frames in, real frames out. */
+import { execFileSync } from "node:child_process";
+import { readdirSync } from "node:fs";
+import path from "node:path";
+import { setTimeout as sleep } from "node:timers/promises";
+import { expect } from "chai";
+import {
+  type EncodedFrame,
+  loadNativeEngine,
+  type NativeEngine,
+  type NativeEvent,
+  type NativeSession,
+  type NativeSessionOptions,
+  type NativeTransform,
+  type VideoCodec,
+} from "../../server/engine/native.ts";
+import { decodeFrames, makeClip, meanDifference } from "./clips.ts";
+
+const WIDTH = 256;
+const HEIGHT = 144;
+const passthrough: NativeTransform = {
+  mode: "passthrough",
+  prompt: "",
+  strength: 1,
+  steps: 1,
+  seed: 0,
+};
+
+function options(changes: Partial<NativeSessionOptions> = {}): NativeSessionOptions {
+  return {
+    id: "test",
+    inputCodec: "vp8",
+    outputCodec: "vp8",
+    bitrateBps: 800_000,
+    maxFps: 0,
+    transform: passthrough,
+    ...changes,
+  };
+}
+
+interface Opened {
+  session: NativeSession;
+  frames: EncodedFrame[];
+  events: NativeEvent[];
+}
+
+function open(engine: NativeEngine, changes: Partial<NativeSessionOptions> = {}): Opened {
+  const frames: EncodedFrame[] = [];
+  const events: NativeEvent[] = [];
+  const session = engine.createSession(
+    options(changes),
+    (frame) => frames.push(frame),
+    (event) => events.push(event),
+  );
+  return { session, frames, events };
+}
+
+/** Waits until the condition holds; fails with what it waited for. */
+async function until(what: string, condition: () => boolean, timeoutMs = 15_000): Promise<void> {
+  const end = performance.now() + timeoutMs;
+  while (!condition()) {
+    if (performance.now() > end) throw new Error(`Expected ${what} within ${timeoutMs} ms`);
+    await sleep(10);
+  }
+}
+
+/** Gives the frames to the session as a camera would, in real time. @returns their capture times */
+async function play(
+  session: NativeSession,
+  clip: Buffer[],
+  startMs: number,
+  intervalMs: number,
+): Promise<number[]> {
+  const begin = performance.now();
+  const times: number[] = [];
+  for (const [index, frame] of clip.entries()) {
+    const due = begin + index * intervalMs;
+    if (due > performance.now()) await sleep(due - performance.now());
+    const captureTimeMs = startMs + index * intervalMs;
+    times.push(captureTimeMs);
+    session.pushFrame(frame, captureTimeMs);
+  }
+  return times;
+}
+
+function threadCount(): number {
+  return readdirSync("/proc/self/task").length;
+}
+
+describe("native addon, passthrough", function () {
+  this.timeout(60_000);
+  let engine: NativeEngine;
+
+  before(() => {
+    engine = loadNativeEngine({
+      modelDir: "",
+      backend: "cpu",
+      computeThreads: 1,
+      maxSessions: 4,
+    });
+  });
+  after(() => engine.close());
+
+  it("says what it runs", () => {
+    expect(engine.info()).to.include({ width: WIDTH, height: HEIGHT, fps: 16, framesPerChunk: 4 });
+  });
+
+  for (const [inputCodec, outputCodec] of [
+    ["vp8", "h264"],
+    ["h264", "vp8"],
+  ] as [VideoCodec, VideoCodec][]) {
+    it(`brings ${inputCodec} pictures to the model's size and rate as ${outputCodec}`, async () => {
+      const clip = makeClip(inputCodec, 640, 360, 45);
+      const { session, frames, events } = open(engine, { inputCodec, outputCodec });
+      const startMs = 1_700_000_000_000.25;
+      const times = await play(session, clip, startMs, 1000 / 30);
+      // 1.5 s at 16 fps are 24 frames; on a busy machine some may be dropped, but never silently.
+      await until("two chunks of frames", () => frames.length >= 8);
+      await sleep(400);
+      const stats = session.stats();
+      await session.close();
+
+      expect(events[0]).to.deep.equal({ type: "inputSize", width: 640, height: 360 });
+      expect(events.find((event) => event.type === "applied")).to.deep.include({
+        revision: 0,
+        captureTimeMs: frames[0]?.captureTimeMs,
+      });
+      expect(frames[0]?.keyFrame).to.equal(true);
+      const captureTimes = frames.map((frame) => frame.captureTimeMs);
+      for (const time of captureTimes) expect(times).to.include(time);
+      expect(captureTimes).to.deep.equal([...captureTimes].sort((a, b) => a - b));
+      expect(new Set(captureTimes).size).to.equal(captureTimes.length);
+
+      const input = decodeFrames(inputCodec, clip, 640, 360);
+      const output = decodeFrames(
+        outputCodec,
+        frames.map((frame) => frame.data),
+        WIDTH,
+        HEIGHT,
+      );
+      expect(output.length).to.equal(frames.length);
+      expect(input.length).to.equal(clip.length);
+      // The picture is the test picture: its corner colours survive, and it moves.
+      const first = output[0];
+      const last = output.at(-1);
+      if (!first || !last) throw new Error("no pictures");
+      expect(meanDifference(first, last)).to.be.greaterThan(1);
+
+      expect(stats.framesIn).to.equal(45);
+      expect(stats.framesDecoded + stats.drops.inputFull).to.equal(45);
+      const dropped =
+        stats.drops.aboveRate +
+        stats.drops.chunkReplaced +
+        stats.drops.generatedFull +
+        stats.drops.callbackFull +
+        stats.drops.awaitKeyFrame;
+      // What is neither out nor dropped waits for its chunk to fill.
+      expect(stats.framesDecoded - stats.framesOut - dropped).to.be.within(0, 3);
+      expect(stats.queueDepths.generated).to.be.at.most(4);
+    });
+  }
+
+  it("spreads a chunk's frames over time and never sends them in a burst", async () => {
+    const clip = makeClip("h264", WIDTH, HEIGHT, 32, 16);
+    const arrivals: number[] = [];
+    const session = engine.createSession(
+      options({ inputCodec: "h264" }),
+      () => arrivals.push(performance.now()),
+      () => {},
+    );
+    await play(session, clip, 0, 62.5);
+    await until("six chunks", () => arrivals.length >= 20);
+    await session.close();
+    const gaps = arrivals.slice(1).map((time, index) => time - (arrivals[index] ?? 0));
+    gaps.sort((a, b) => a - b);
+    // Half of the gaps at least are near the true spacing, however busy the machine is.
+    expect(gaps[gaps.length >> 1]).to.be.greaterThan(40);
+  });
+
+  it("makes the next frame a key frame when asked", async () => {
+    const clip = makeClip("vp8", 320, 240, 64, 16);
+    const { session, frames } = open(engine);
+    const playing = play(session, clip, 0, 62.5);
+    await until("frames", () => frames.length >= 6);
+    const before = frames.length;
+    session.requestKeyFrame();
+    await until("more frames", () => frames.length >= before + 4);
+    await session.close();
+    await playing;
+    expect(frames.slice(1, before).some((frame) => frame.keyFrame)).to.equal(false);
+    expect(frames.slice(before, before + 2).some((frame) => frame.keyFrame)).to.equal(true);
+  });
+
+  it("asks for a key frame when it has none, and after garbage, and goes on with the next", async () => {
+    const clip = makeClip("vp8", 320, 240, 12, 16);
+    const { session, frames, events } = open(engine);
+    for (const frame of clip.slice(1, 4)) session.pushFrame(frame, 1000);
+    await until("a request", () => events.some((event) => event.type === "needKeyFrame"));
+    session.pushFrame(Buffer.from([0x10, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12]), 1010);
+    session.pushFrame(new Uint8Array(0), 1020);
+    await until("an error", () => events.some((event) => event.type === "error"));
+    await play(session, clip, 2000, 62.5);
+    await until("frames", () => frames.length >= 4);
+    const stats = session.stats();
+    await session.close();
+    expect(stats.decodeErrors).to.be.greaterThan(0);
+    expect(stats.drops.noKeyFrame).to.be.greaterThan(0);
+    expect(events.some((event) => event.type === "error" && event.fatal)).to.equal(false);
+  });
+
+  it("follows a size change and refuses absurd sizes by name", async () => {
+    const { session, frames, events } = open(engine, { inputCodec: "h264" });
+    const small = makeClip("h264", 8, 8, 1);
+    const sizes = [makeClip("h264", 320, 240, 10, 16), makeClip("h264", 240, 426, 10, 16)];
+    session.pushFrame(small[0] ?? Buffer.alloc(0), 500);
+    let startMs = 1000;
+    for (const clip of sizes) {
+      await play(session, clip, startMs, 62.5);
+      startMs += 1000;
+    }
+    await until("frames of both sizes", () => frames.length >= 8);
+    await session.close();
+    const changes = events.filter((event) => event.type === "inputSize");
+    expect(changes.map((event) => [event.width, event.height])).to.deep.equal([
+      [320, 240],
+      [240, 426],
+    ]);
+    const error = events.find((event) => event.type === "error");
+    expect(error?.message).to.contain("8x8").and.contain("16x16");
+    for (const frame of frames) expect([frame.width, frame.height]).to.deep.equal([WIDTH, HEIGHT]);
+  });
+
+  it("refuses wrong arguments with what it expected and what came", async () => {
+    const create = (changes: object) => () =>
+      engine.createSession(options(changes), () => {}, () => {});
+    expect(create({ inputCodec: "av1" })).to.throw(RangeError, 'options.inputCodec but received av1');
+    expect(create({ bitrateBps: -5 })).to.throw(RangeError, "received -5 of type number");
+    expect(create({ bitrateBps: "fast" })).to.throw(TypeError, "received fast of type string");
+    expect(create({ transform: { ...passthrough, steps: 9 } })).to.throw(RangeError, "1 to 4");
+    expect(create({ transform: { ...passthrough, strength: Number.NaN } })).to.throw(RangeError);
+    expect(create({ transform: null })).to.throw(TypeError, "an object for options.transform");
+    expect(create({ transform: { ...passthrough, mode: "restyle" } })).to.throw(Error, "no model");
+    const { session } = open(engine);
+    expect(() => session.pushFrame("x" as unknown as Buffer, 0)).to.throw(TypeError, "Uint8Array");
+    expect(() => session.pushFrame(Buffer.alloc(4), Number.NaN)).to.throw(RangeError);
+    expect(() => session.setBitrate(1)).to.throw(RangeError, "bps");
+    await session.close();
+  });
+
+  it("opens no more sessions than it may", async () => {
+    const opened = [1, 2, 3, 4].map(() => open(engine).session);
+    expect(() => open(engine)).to.throw(Error, "at most 4");
+    await Promise.all(opened.map((session) => session.close()));
+    await open(engine).session.close();
+  });
+
+  it("closes while frames are under way, twice, and is silent afterwards", async () => {
+    const clip = makeClip("vp8", 320, 240, 16, 16);
+    const { session, frames, events } = open(engine);
+    for (const [index, frame] of clip.entries()) session.pushFrame(frame, index * 62.5);
+    await Promise.all([session.close(), session.close()]);
+    const [frameCount, eventCount] = [frames.length, events.length];
+    session.pushFrame(clip[0] ?? Buffer.alloc(0), 5000);
+    session.setBitrate(500_000);
+    await sleep(200);
+    expect(frames.length).to.equal(frameCount);
+    expect(events.length).to.equal(eventCount);
+    expect(session.stats().framesIn).to.equal(16);
+    await session.close();
+  });
+
+  it("opens and closes twenty sessions without leaving threads behind", async () => {
+    const clip = makeClip("h264", 320, 240, 8, 16);
+    const cycle = async () => {
+      const { session } = open(engine, { inputCodec: "h264", outputCodec: "h264" });
+      for (const [index, frame] of clip.entries()) session.pushFrame(frame, index * 62.5);
+      await session.close();
+    };
+    await cycle();
+    const threads = threadCount();
+    for (let i = 0; i < 20; ++i) await cycle();
+    expect(threadCount()).to.be.at.most(threads);
+  });
+
+  it("does not lose frames to a listener that throws", () => {
+    const program = `
+      import { loadNativeEngine } from ${JSON.stringify(path.resolve("server/engine/native.ts"))};
+      import { makeClip } from ${JSON.stringify(path.resolve("test/media/clips.ts"))};
+      const engine = loadNativeEngine({ modelDir: "", backend: "cpu", computeThreads: 1, maxSessions: 1 });
+      let thrown = 0;
+      let seen = 0;
+      process.on("uncaughtException", () => ++thrown);
+      const session = engine.createSession(${JSON.stringify(options())}, () => {
+        if (++seen <= 2) throw new Error("listener");
+        if (seen === 4) { console.log(thrown); process.exit(0); }
+      }, () => {});
+      for (const [i, frame] of makeClip("vp8", 320, 240, 8, 16).entries()) session.pushFrame(frame, i * 62.5);
+      setTimeout(() => process.exit(3), 20000);
+    `;
+    const output = execFileSync(process.execPath, ["--input-type=module", "-e", program]);
+    expect(output.toString().trim()).to.equal("2");
+  });
+
+  it("lets a process end while sessions are running", () => {
+    const program = (ending: string) => `
+      import { loadNativeEngine } from ${JSON.stringify(path.resolve("server/engine/native.ts"))};
+      import { makeClip } from ${JSON.stringify(path.resolve("test/media/clips.ts"))};
+      const engine = loadNativeEngine({ modelDir: "", backend: "cpu", computeThreads: 1, maxSessions: 2 });
+      for (const id of ["a", "b"]) {
+        const session = engine.createSession({ ...${JSON.stringify(options())}, id }, () => {}, () => {});
+        for (const [i, frame] of makeClip("vp8", 320, 240, 16, 16).entries()) session.pushFrame(frame, i * 62.5);
+      }
+      console.log("running");
+      ${ending}
+    `;
+    for (const ending of ["process.exit(0);", "", "setTimeout(() => process.exit(0), 300);"]) {
+      const output = execFileSync(
+        process.execPath,
+        ["--input-type=module", "-e", program(ending)],
+        { timeout: 30_000 },
+      );
+      expect(output.toString().trim()).to.equal("running");
+    }
+  });
+
+  it("explains an addon and a model that are missing", () => {
+    expect(() =>
+      loadNativeEngine({ modelDir: "/nowhere", backend: "cpu", computeThreads: 1, maxSessions: 1 }),
+    ).to.throw(Error, "/nowhere/model.json");
+    const before = process.env.DRIFTLESS_ADDON;
+    process.env.DRIFTLESS_ADDON = "/nowhere/driftless.node";
+    try {
+      expect(() =>
+        loadNativeEngine({ modelDir: "", backend: "cpu", computeThreads: 1, maxSessions: 1 }),
+      ).to.throw(Error, /tried \/nowhere\/driftless\.node: not there[\s\S]*npm run setup/);
+    } finally {
+      if (before === undefined) delete process.env.DRIFTLESS_ADDON;
+      else process.env.DRIFTLESS_ADDON = before;
+    }
+  });
+});
