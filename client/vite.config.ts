@@ -19,6 +19,10 @@ export default defineConfig({
   server: {
     port: 3300,
     host: "127.0.0.1",
-    proxy: { "/api": server, "/socket.io": { target: server, ws: true } },
+    proxy: {
+      "/api": server,
+      // The server refuses connections from pages of other origins: speak as its own page does.
+      "/socket.io": { target: server, ws: true, rewriteWsOrigin: true, headers: { origin: server } },
+    },
   },
 });
