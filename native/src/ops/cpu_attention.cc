@@ -91,7 +91,8 @@ void attend(const AttentionRow& row, int64_t heads, int64_t head, int64_t head_d
     const PanelKernel kernel = panel_kernel_for(kPlan, group);
     const PanelSegment q = {row.q + query * token_stride + head * head_dim, head_dim, token_stride};
     for (int64_t key = 0; key < key_stride; key += width) {
-      const PanelOutput out = {space.scores + key, nullptr, nullptr, key_stride, width, false};
+      const PanelOutput out = {
+          space.scores + key, nullptr, nullptr, key_stride, width, false, nullptr, true, true};
       kernel(&q, 1, space.keys + key * head_dim, out);
     }
     float inverse[kPlan.pixels];
@@ -103,7 +104,8 @@ void attend(const AttentionRow& row, int64_t heads, int64_t head, int64_t head_d
     float* target = row.out + query * token_stride + head * head_dim;
     for (int64_t d = 0; d < head_dim; d += width) {
       const PanelOutput out = {
-          target + d, nullptr, nullptr, token_stride, std::min(width, head_dim - d), false};
+          target + d, nullptr, nullptr, token_stride, std::min(width, head_dim - d),
+          false,      nullptr, true,    true};
       kernel(&weights, 1, space.values + d * row.keys, out);
     }
     for (int64_t i = 0; i < group; ++i) {

@@ -122,26 +122,45 @@ class RowRing {
   int64_t next_;
 };
 
-/// All pixels of one output row (of one phase) through all panels.
-void conv_row(const CpuConv& conv, int64_t phase, const PanelSegment* segments, int count,
-              int64_t pixels, PanelOutput out) {
-  const PanelPlan& plan = conv.plan;
-  float* y = out.y;
-  const float* residual = out.residual;
-  for (int64_t panel = 0; panel < conv.panels; ++panel) {
-    const int64_t channel = panel * plan.width();
-    out.channels = std::min(plan.width(), conv.out() - channel);
-    out.bias = conv.bias.data() + channel;
+// Weights of one pass over a row: together with the input they should stay in the first-level
+// cache.
+constexpr int64_t kPassFloats = 24 * 1024 / sizeof(float);
+
+/// All pixels of one output row (of one phase) through one panel. `weights` may be more than the
+/// first-level cache holds: the row is gone through once for each part of them.
+void panel_row(const PanelPlan& plan, const float* weights, const PanelSegment* segments, int count,
+               int64_t pixels, const PanelOutput& target, float* sums) {
+  int segment = 0;
+  int64_t used = 0;  // Values of the current segment that earlier passes have taken.
+  bool first = true;
+  while (segment < count) {
+    std::array<PanelSegment, 6> parts;
+    int part_count = 0;
+    int64_t room = std::max<int64_t>(1, kPassFloats / plan.width());
+    const float* pass_weights = weights;
+    while (segment < count && room > 0) {
+      const int64_t taken = std::min(room, segments[segment].length - used);
+      parts[part_count++] = {segments[segment].x + used, taken, segments[segment].pixel_stride};
+      weights += taken * plan.width();
+      room -= taken;
+      used += taken;
+      if (used == segments[segment].length) {
+        ++segment;
+        used = 0;
+      }
+    }
+    PanelOutput out = target;
+    out.first = first;
+    out.last = segment == count;
+    out.sums = sums;
+    first = false;
     for (int64_t pixel = 0; pixel < pixels; pixel += plan.pixels) {
       const int64_t group = std::min<int64_t>(plan.pixels, pixels - pixel);
-      std::array<PanelSegment, 6> moved;
-      for (int s = 0; s < count; ++s) {
-        moved[s] = segments[s];
-        moved[s].x += pixel * moved[s].pixel_stride;
-      }
-      out.y = y + pixel * out.pixel_stride + channel;
-      out.residual = residual == nullptr ? nullptr : residual + pixel * out.pixel_stride + channel;
-      panel_kernel_for(plan, group)(moved.data(), count, conv.panel(phase, panel), out);
+      panel_kernel_for(plan, group)(parts.data(), part_count, pass_weights, out);
+      for (int p = 0; p < part_count; ++p) parts[p].x += plan.pixels * parts[p].pixel_stride;
+      out.y += plan.pixels * out.pixel_stride;
+      if (out.residual != nullptr) out.residual += plan.pixels * out.pixel_stride;
+      out.sums += plan.pixels * plan.width();
     }
   }
 }
@@ -166,10 +185,12 @@ void CpuOps::conv2d(const PackedConv& weights, const Tensor& x, const Tensor& x2
   const int64_t step_rows = s.out_h / up;  // Rows of the walk; each gives `up` output rows.
   const int64_t step_pixels = s.out_w / up;
   const int64_t first_floats = RowRing::floats(s.w, s.first);
-  const size_t ring_floats = static_cast<size_t>(first_floats + RowRing::floats(s.w, s.second));
-  for (int thread = 0; thread < threads_; ++thread) scratch(thread, ring_floats);
+  const int64_t ring_floats = first_floats + RowRing::floats(s.w, s.second);
+  const size_t floats = static_cast<size_t>(ring_floats + step_pixels * conv->plan.width());
+  for (int thread = 0; thread < threads_; ++thread) scratch(thread, floats);
 
   const auto walk = [&](int64_t begin, int64_t end, float* memory) {
+    float* sums = memory + ring_floats;
     while (begin < end) {
       const int64_t n = begin / step_rows;
       const int64_t last = std::min(end, (n + 1) * step_rows);
@@ -197,7 +218,15 @@ void CpuOps::conv2d(const PackedConv& weights, const Tensor& x, const Tensor& x2
           out.residual = residual.present() ? residual.f32() + at : nullptr;
           out.pixel_stride = up * s.out;
           out.relu = activation == Activation::relu;
-          conv_row(*conv, phase, segments, count, step_pixels, out);
+          for (int64_t panel = 0; panel < conv->panels; ++panel) {
+            const int64_t width = conv->plan.width(), channel = panel * width;
+            out.channels = std::min(width, s.out - channel);
+            out.bias = conv->bias.data() + channel;
+            panel_row(conv->plan, conv->panel(phase, panel), segments, count, step_pixels, out,
+                      sums);
+            out.y += width;
+            if (out.residual != nullptr) out.residual += width;
+          }
         }
       }
     }
@@ -205,14 +234,14 @@ void CpuOps::conv2d(const PackedConv& weights, const Tensor& x, const Tensor& x2
 
   const int64_t rows = s.n * step_rows;
   if (threads_ == 1) {
-    walk(0, rows, scratch(0, ring_floats));
+    walk(0, rows, scratch(0, floats));
     return;
   }
 #pragma omp parallel num_threads(threads_)
   {
     const int64_t thread = omp_get_thread_num(), team = omp_get_num_threads();
     walk(rows * thread / team, rows * (thread + 1) / team,
-         scratch(static_cast<int>(thread), ring_floats));
+         scratch(static_cast<int>(thread), floats));
   }
 }
 

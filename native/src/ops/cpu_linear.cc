@@ -77,13 +77,13 @@ void CpuOps::linear(const PackedLinear& weights, const Tensor& x, const Tensor& 
         finish([](Vec v) { return v; });
         break;
       case Activation::relu:
-        finish(relu_vec);
+        finish([](Vec v) { return relu_vec(v); });
         break;
       case Activation::silu:
-        finish(silu_vec);
+        finish([](Vec v) { return silu_vec(v); });
         break;
       case Activation::gelu_tanh:
-        finish(gelu_tanh_vec);
+        finish([](Vec v) { return gelu_tanh_vec(v); });
         break;
     }
   }

@@ -26,15 +26,27 @@ struct PanelOutput {
   int64_t pixel_stride;   ///< Floats between two output pixels.
   int64_t channels;       ///< Channels of this panel to store (the rest is padding).
   bool relu;
+  /// Unfinished sums [pixel][panel width], where a panel's weights are too many for the first-level
+  /// cache and are gone through in several calls: `first` starts from the bias instead of them,
+  /// `last` finishes into y instead of them.
+  float* sums;
+  bool first, last;
 };
 
 template <int kPixels, int kVectors>
 void panel_kernel(const PanelSegment* segments, int count, const float* weights,
                   const PanelOutput& out) {
+  constexpr int kWidth = kVectors * kLanes;
   Vec sum[kPixels][kVectors];
-  for (int v = 0; v < kVectors; ++v) {
-    const Vec start = out.bias != nullptr ? load_vec(out.bias + v * kLanes) : Vec{};
-    for (int p = 0; p < kPixels; ++p) sum[p][v] = start;
+  if (out.first) {
+    for (int v = 0; v < kVectors; ++v) {
+      const Vec start = out.bias != nullptr ? load_vec(out.bias + v * kLanes) : Vec{};
+      for (int p = 0; p < kPixels; ++p) sum[p][v] = start;
+    }
+  } else {
+    for (int p = 0; p < kPixels; ++p) {
+      for (int v = 0; v < kVectors; ++v) sum[p][v] = load_vec(out.sums + p * kWidth + v * kLanes);
+    }
   }
   for (int s = 0; s < count; ++s) {
     const float* x = segments[s].x;
@@ -42,14 +54,20 @@ void panel_kernel(const PanelSegment* segments, int count, const float* weights,
     for (int64_t i = 0; i < length; ++i) {
       Vec w[kVectors];
       for (int v = 0; v < kVectors; ++v) w[v] = load_vec(weights + v * kLanes);
-      weights += kVectors * kLanes;
+      weights += kWidth;
       for (int p = 0; p < kPixels; ++p) {
         const Vec value = splat(x[p * stride + i]);
         for (int v = 0; v < kVectors; ++v) sum[p][v] += value * w[v];
       }
     }
   }
-  const bool whole = out.channels == kVectors * kLanes;
+  if (!out.last) {
+    for (int p = 0; p < kPixels; ++p) {
+      for (int v = 0; v < kVectors; ++v) store_vec(out.sums + p * kWidth + v * kLanes, sum[p][v]);
+    }
+    return;
+  }
+  const bool whole = out.channels == kWidth;
   for (int p = 0; p < kPixels; ++p) {
     float* y = out.y + p * out.pixel_stride;
     const float* residual = out.residual != nullptr ? out.residual + p * out.pixel_stride : nullptr;
@@ -61,7 +79,7 @@ void panel_kernel(const PanelSegment* segments, int count, const float* weights,
         store_vec(y + v * kLanes, value);
       }
     } else {
-      float values[kVectors * kLanes];
+      float values[kWidth];
       std::memcpy(values, sum[p], sizeof values);
       for (int64_t c = 0; c < out.channels; ++c) {
         float value = values[c];

@@ -145,11 +145,11 @@ void CpuOps::activate(Activation activation, const Tensor& x, const Tensor& y) {
     case Activation::none:
       return map_vec(x.f32(), y.f32(), count, [](Vec v) { return v; });
     case Activation::relu:
-      return map_vec(x.f32(), y.f32(), count, relu_vec);
+      return map_vec(x.f32(), y.f32(), count, [](Vec v) { return relu_vec(v); });
     case Activation::silu:
-      return map_vec(x.f32(), y.f32(), count, silu_vec);
+      return map_vec(x.f32(), y.f32(), count, [](Vec v) { return silu_vec(v); });
     case Activation::gelu_tanh:
-      return map_vec(x.f32(), y.f32(), count, gelu_tanh_vec);
+      return map_vec(x.f32(), y.f32(), count, [](Vec v) { return gelu_tanh_vec(v); });
   }
 }
 

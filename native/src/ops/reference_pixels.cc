@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <cmath>
 #include <cstring>
+#include <vector>
 
 #include "ops/checks.h"
 #include "ops/reference_ops.h"
@@ -46,23 +47,24 @@ void ReferenceOps::upsample2(const Tensor& x, const Tensor& y) {
 void ReferenceOps::upsample_bilinear(const Tensor& x, const Tensor& y, bool accumulate) {
   const auto s = checks::upsample_bilinear(x, y);
   const int64_t out_h = s.h * s.scale, out_w = s.w * s.scale;
+  // Rows are mixed first: one line of the small picture serves a whole line of the large one.
+  std::vector<float> line(static_cast<size_t>(s.w * s.c));
+  std::vector<Tap> taps(static_cast<size_t>(out_w));
+  for (int64_t col = 0; col < out_w; ++col) taps[col] = bilinear_tap(col, s.scale, s.w);
   for (int64_t frame = 0; frame < s.n * s.frames; ++frame) {
     const float* picture = x.f32() + frame / s.frames * s.h * s.w * s.c;
     for (int64_t row = 0; row < out_h; ++row) {
       const Tap v = bilinear_tap(row, s.scale, s.h);
       const float* top = picture + v.low * s.w * s.c;
       const float* bottom = picture + v.high * s.w * s.c;
+      for (int64_t i = 0; i < s.w * s.c; ++i) line[i] = top[i] + (bottom[i] - top[i]) * v.weight;
       float* out = y.f32() + (frame * out_h + row) * out_w * s.c;
-      for (int64_t col = 0; col < out_w; ++col) {
-        const Tap h = bilinear_tap(col, s.scale, s.w);
-        for (int64_t c = 0; c < s.c; ++c) {
-          const float left =
-              top[h.low * s.c + c] * (1.0f - v.weight) + bottom[h.low * s.c + c] * v.weight;
-          const float right =
-              top[h.high * s.c + c] * (1.0f - v.weight) + bottom[h.high * s.c + c] * v.weight;
-          const float value = left * (1.0f - h.weight) + right * h.weight;
-          float& target = out[col * s.c + c];
-          target = accumulate ? target + value : value;
+      for (const Tap& h : taps) {
+        const float* left = line.data() + h.low * s.c;
+        const float* right = line.data() + h.high * s.c;
+        for (int64_t c = 0; c < s.c; ++c, ++out) {
+          const float value = left[c] + (right[c] - left[c]) * h.weight;
+          *out = accumulate ? *out + value : value;
         }
       }
     }
@@ -78,8 +80,10 @@ void ReferenceOps::average_pool(const Tensor& x, const Tensor& y) {
     const int64_t frame = row / s.h / s.frames;
     const float* in = x.f32() + row * s.w * s.c;
     float* target = out + (frame * out_h + row % s.h / s.scale) * out_w * s.c;
-    for (int64_t col = 0; col < s.w; ++col) {
-      for (int64_t c = 0; c < s.c; ++c) target[col / s.scale * s.c + c] += in[col * s.c + c];
+    for (int64_t block = 0; block < out_w; ++block, target += s.c) {
+      for (int64_t col = 0; col < s.scale; ++col, in += s.c) {
+        for (int64_t c = 0; c < s.c; ++c) target[c] += in[c];
+      }
     }
   }
   const float factor = 1.0f / static_cast<float>(s.frames * s.scale * s.scale);
