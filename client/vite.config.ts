@@ -22,7 +22,12 @@ export default defineConfig({
     proxy: {
       "/api": server,
       // The server refuses connections from pages of other origins: speak as its own page does.
-      "/socket.io": { target: server, ws: true, rewriteWsOrigin: true, headers: { origin: server } },
+      "/socket.io": {
+        target: server,
+        ws: true,
+        rewriteWsOrigin: true,
+        headers: { origin: server },
+      },
     },
   },
 });
