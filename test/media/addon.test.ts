@@ -232,8 +232,15 @@ describe("native addon, passthrough", function () {
 
   it("refuses wrong arguments with what it expected and what came", async () => {
     const create = (changes: object) => () =>
-      engine.createSession(options(changes), () => {}, () => {});
-    expect(create({ inputCodec: "av1" })).to.throw(RangeError, 'options.inputCodec but received av1');
+      engine.createSession(
+        options(changes),
+        () => {},
+        () => {},
+      );
+    expect(create({ inputCodec: "av1" })).to.throw(
+      RangeError,
+      "options.inputCodec but received av1",
+    );
     expect(create({ bitrateBps: -5 })).to.throw(RangeError, "received -5 of type number");
     expect(create({ bitrateBps: "fast" })).to.throw(TypeError, "received fast of type string");
     expect(create({ transform: { ...passthrough, steps: 9 } })).to.throw(RangeError, "1 to 4");

@@ -6,7 +6,16 @@ const ffmpeg = process.env.FFMPEG_BIN ?? "ffmpeg";
 
 const encoderArguments: Record<VideoCodec, string[]> = {
   vp8: ["-c:v", "libvpx", "-deadline", "realtime", "-cpu-used", "8", "-lag-in-frames", "0"],
-  h264: ["-c:v", "libx264", "-preset", "ultrafast", "-tune", "zerolatency", "-profile:v", "baseline"],
+  h264: [
+    "-c:v",
+    "libx264",
+    "-preset",
+    "ultrafast",
+    "-tune",
+    "zerolatency",
+    "-profile:v",
+    "baseline",
+  ],
 };
 
 function run(parameters: string[], input?: Buffer): Buffer {
@@ -47,9 +56,20 @@ export function makeClip(
   keyInterval = 300,
 ): Buffer[] {
   const source = ["-f", "lavfi", "-i", `testsrc2=size=${width}x${height}:rate=${fps}`];
-  const common = ["-frames:v", `${frames}`, "-g", `${keyInterval}`, "-pix_fmt", "yuv420p", "-b:v", "800k"];
+  const common = [
+    "-frames:v",
+    `${frames}`,
+    "-g",
+    `${keyInterval}`,
+    "-pix_fmt",
+    "yuv420p",
+    "-b:v",
+    "800k",
+  ];
   const output =
-    codec === "vp8" ? ["-f", "ivf", "-"] : ["-bsf:v", "h264_metadata=aud=insert", "-f", "h264", "-"];
+    codec === "vp8"
+      ? ["-f", "ivf", "-"]
+      : ["-bsf:v", "h264_metadata=aud=insert", "-f", "h264", "-"];
   const stream = run([...source, ...common, ...encoderArguments[codec], ...output]);
   return codec === "vp8" ? splitIvf(stream) : splitAccessUnits(stream);
 }

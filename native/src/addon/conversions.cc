@@ -63,7 +63,7 @@ Napi::Object to_js(Napi::Env env, const SessionEvent& event) {
   return object;
 }
 
-Napi::Object stats_to_js(Napi::Env env, const Session& session) {
+Napi::Object stats_to_js(Napi::Env env, const MediaSession& session) {
   const SessionCounters& counters = session.counters();
   Napi::Object stats = Napi::Object::New(env);
   set(stats, "framesIn", counters.frames_in);

@@ -2,13 +2,13 @@
 
 #include <napi.h>
 
-#include "media/session.h"
+#include "media/media_session.h"
 
 namespace driftless::addon {
 
 /// The JavaScript forms that server/engine/native.ts declares.
-Napi::Object to_js(Napi::Env env, const OutgoingFrame& frame);    // EncodedFrame
-Napi::Object to_js(Napi::Env env, const SessionEvent& event);     // NativeEvent
-Napi::Object stats_to_js(Napi::Env env, const Session& session);  // NativeSessionStats
+Napi::Object to_js(Napi::Env env, const OutgoingFrame& frame);         // EncodedFrame
+Napi::Object to_js(Napi::Env env, const SessionEvent& event);          // NativeEvent
+Napi::Object stats_to_js(Napi::Env env, const MediaSession& session);  // NativeSessionStats
 
 }  // namespace driftless::addon

@@ -33,7 +33,7 @@ class SessionObject : public Napi::ObjectWrap<SessionObject> {
 
   std::shared_ptr<MediaEngine> engine_;
   std::unique_ptr<WakeFunction> wake_;
-  std::shared_ptr<Session> session_;
+  std::shared_ptr<MediaSession> session_;
   Napi::FunctionReference on_frame_, on_event_;
   Napi::ObjectReference last_stats_;  // after the end
   bool closing_ = false;

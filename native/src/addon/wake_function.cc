@@ -43,7 +43,9 @@ void WakeFunction::call(napi_env env, napi_value, void* context, void*) {
     const auto wake = state->wake;
     wake(env);
   } catch (const Napi::Error& error) {
-    error.ThrowAsJavaScriptException();
+    // Becomes an uncaughtException. A status other than ok means that JavaScript cannot run any
+    // more.
+    napi_fatal_exception(env, error.Value());
   }
 }
 

@@ -28,8 +28,8 @@ MediaEngine::MediaEngine(std::unique_ptr<Pipeline> pipeline, size_t max_sessions
 
 MediaEngine::~MediaEngine() { stop(); }
 
-std::shared_ptr<Session> MediaEngine::create_session(const SessionOptions& options,
-                                                     std::function<void()> wake) {
+std::shared_ptr<MediaSession> MediaEngine::create_session(const SessionOptions& options,
+                                                          std::function<void()> wake) {
   std::lock_guard<std::mutex> lock(mutex_);
   if (stopped_) throw Error("engine", "an open one", "one that was closed");
   sessions_.erase(std::remove_if(sessions_.begin(), sessions_.end(),
@@ -42,14 +42,14 @@ std::shared_ptr<Session> MediaEngine::create_session(const SessionOptions& optio
   if (options.transform.mode == TransformMode::kRestyle && !pipeline_) {
     throw Error("transform mode", "passthrough (this engine has no model)", "restyle");
   }
-  auto session = std::make_shared<Session>(options, info_, *loop_, std::move(wake));
+  auto session = std::make_shared<MediaSession>(options, info_, *loop_, std::move(wake));
   sessions_.push_back(session);
   return session;
 }
 
 void MediaEngine::stop() {
   std::lock_guard<std::mutex> stop_lock(stop_mutex_);
-  std::vector<std::weak_ptr<Session>> sessions;
+  std::vector<std::weak_ptr<MediaSession>> sessions;
   {
     std::lock_guard<std::mutex> lock(mutex_);
     stopped_ = true;

@@ -6,7 +6,7 @@
 #include <vector>
 
 #include "media/compute_loop.h"
-#include "media/session.h"
+#include "media/media_session.h"
 
 namespace driftless {
 
@@ -22,8 +22,8 @@ class MediaEngine {
   bool has_model() const { return pipeline_ != nullptr; }
 
   /// Throws driftless::Error for bad options, when there is no room, and after stop().
-  std::shared_ptr<Session> create_session(const SessionOptions& options,
-                                          std::function<void()> wake);
+  std::shared_ptr<MediaSession> create_session(const SessionOptions& options,
+                                               std::function<void()> wake);
 
   /// Stops every session and the compute thread. Safe to call again, from several threads too.
   void stop();
@@ -35,7 +35,7 @@ class MediaEngine {
   std::mutex stop_mutex_;
   std::mutex mutex_;
   bool stopped_ = false;
-  std::vector<std::weak_ptr<Session>> sessions_;
+  std::vector<std::weak_ptr<MediaSession>> sessions_;
   std::unique_ptr<ComputeLoop> loop_;
 };
 

@@ -20,16 +20,16 @@ struct SessionQueues {
 
 /// One transformed track: an input stage, a place in the compute loop, an output stage, and a
 /// bounded box in which finished frames and events wait for the owner.
-class Session : private ComputeLoop::Listener {
+class MediaSession : private ComputeLoop::Listener {
  public:
   static constexpr size_t kMaxWaitingFrames = 8;
   static constexpr size_t kMaxWaitingEvents = 32;
 
   /// wake: called from the session's threads when something waits in the box; it must return
   /// quickly and must not call back into the session. Throws driftless::Error for bad options.
-  Session(const SessionOptions& options, const ModelInfo& model, ComputeLoop& loop,
-          std::function<void()> wake);
-  ~Session() override;
+  MediaSession(const SessionOptions& options, const ModelInfo& model, ComputeLoop& loop,
+               std::function<void()> wake);
+  ~MediaSession() override;
 
   /// The methods below are safe from any thread.
   void push_frame(const uint8_t* data, size_t size, double capture_ms);

@@ -1,11 +1,11 @@
-#include "media/session.h"
+#include "media/media_session.h"
 
 #include <utility>
 
 namespace driftless {
 
-Session::Session(const SessionOptions& options, const ModelInfo& model, ComputeLoop& loop,
-                 std::function<void()> wake)
+MediaSession::MediaSession(const SessionOptions& options, const ModelInfo& model, ComputeLoop& loop,
+                           std::function<void()> wake)
     : model_(model), loop_(loop), wake_(std::move(wake)) {
   const EventSink events = [this](SessionEvent event) { post(std::move(event)); };
   output_ = std::make_unique<OutputStage>(
@@ -22,21 +22,21 @@ Session::Session(const SessionOptions& options, const ModelInfo& model, ComputeL
   }
 }
 
-Session::~Session() { stop(); }
+MediaSession::~MediaSession() { stop(); }
 
-void Session::push_frame(const uint8_t* data, size_t size, double capture_ms) {
+void MediaSession::push_frame(const uint8_t* data, size_t size, double capture_ms) {
   input_->push(data, size, capture_ms);
 }
 
-uint64_t Session::set_transform(const Transform& transform) {
+uint64_t MediaSession::set_transform(const Transform& transform) {
   return loop_.set_transform(track_, transform);
 }
 
-void Session::set_bitrate(int64_t bits_per_second) { output_->set_bitrate(bits_per_second); }
+void MediaSession::set_bitrate(int64_t bits_per_second) { output_->set_bitrate(bits_per_second); }
 
-void Session::request_key_frame() { output_->request_key_frame(); }
+void MediaSession::request_key_frame() { output_->request_key_frame(); }
 
-std::optional<OutgoingFrame> Session::take_frame() {
+std::optional<OutgoingFrame> MediaSession::take_frame() {
   std::lock_guard<std::mutex> lock(box_mutex_);
   std::optional<OutgoingFrame> frame = frames_.pop();
   if (frame) {
@@ -47,13 +47,13 @@ std::optional<OutgoingFrame> Session::take_frame() {
   return frame;
 }
 
-std::optional<SessionEvent> Session::take_event() {
+std::optional<SessionEvent> MediaSession::take_event() {
   std::lock_guard<std::mutex> lock(box_mutex_);
   if (events_.empty()) return std::nullopt;
   return events_.pop();
 }
 
-SessionQueues Session::queues() const {
+SessionQueues MediaSession::queues() const {
   SessionQueues queues;
   queues.input = input_->waiting();
   queues.compute =
@@ -65,7 +65,7 @@ SessionQueues Session::queues() const {
   return queues;
 }
 
-void Session::stop() {
+void MediaSession::stop() {
   std::lock_guard<std::mutex> lock(stop_mutex_);
   if (std::exchange(stopped_, true)) return;
   input_->stop();
@@ -73,11 +73,11 @@ void Session::stop() {
   output_->stop();
 }
 
-void Session::on_generated(GeneratedChunk chunk) { output_->push(std::move(chunk)); }
+void MediaSession::on_generated(GeneratedChunk chunk) { output_->push(std::move(chunk)); }
 
-void Session::on_compute_event(SessionEvent event) { post(std::move(event)); }
+void MediaSession::on_compute_event(SessionEvent event) { post(std::move(event)); }
 
-void Session::on_encoded(OutgoingFrame frame) {
+void MediaSession::on_encoded(OutgoingFrame frame) {
   const uint64_t revision = frame.revision;
   const double capture_ms = frame.picture.capture_time_ms;
   FrameOutbox::PushResult result;
@@ -103,7 +103,7 @@ void Session::on_encoded(OutgoingFrame frame) {
   wake_();
 }
 
-void Session::post(SessionEvent event) {
+void MediaSession::post(SessionEvent event) {
   {
     std::lock_guard<std::mutex> lock(box_mutex_);
     counters_.drop_events += events_.push(std::move(event));
