@@ -17,7 +17,29 @@ export function capture(command, args, { env = process.env, timeoutMs = 30_000 }
 }
 
 /**
- * Runs a long command with its output in a log file; a failure shows the end of that log.
+ * Hands the signals that should end this process to `deliver`, until `stop` is called.
+ * @param {(signal: NodeJS.Signals) => void} deliver
+ * @returns {{ stop: () => void, received: () => NodeJS.Signals | null }}
+ */
+function catchSignals(deliver) {
+  /** @type {NodeJS.Signals | null} */
+  let last = null;
+  /** @type {NodeJS.Signals[]} */
+  const signals = ["SIGINT", "SIGTERM", "SIGHUP"];
+  const handler = (/** @type {NodeJS.Signals} */ signal) => {
+    last = signal;
+    deliver(signal);
+  };
+  for (const signal of signals) process.on(signal, handler);
+  const stop = () => {
+    for (const signal of signals) process.off(signal, handler);
+  };
+  return { stop, received: () => last };
+}
+
+/**
+ * Runs a long command with its output in a log file; a failure shows the end of that log. A signal
+ * ends the command first and then this process.
  * @param {string} command
  * @param {string[]} args
  * @param {{ logFile: string, cwd: string, env?: NodeJS.ProcessEnv, append?: boolean }} options
@@ -32,11 +54,18 @@ export async function runLogged(
   const log = openSync(logFile, append ? "a" : "w");
   const line = [command, ...args].join(" ");
   try {
+    // A group of its own: a signal has to reach the compilers below cmake and ninja too.
+    const child = spawn(command, args, { cwd, env, detached: true, stdio: ["ignore", log, log] });
+    const signals = catchSignals((signal) => {
+      if (child.pid) process.kill(-child.pid, signal);
+    });
     const { code, error } = await new Promise((resolve) => {
-      const child = spawn(command, args, { cwd, env, stdio: ["ignore", log, log] });
       child.on("error", (error) => resolve({ code: null, error }));
       child.on("close", (code) => resolve({ code, error: null }));
     });
+    signals.stop();
+    const signal = signals.received();
+    if (signal) process.exit(128 + constants.signals[signal]);
     if (code === 0) return;
     const tail = readFileSync(logFile, "utf8").trimEnd().split("\n").slice(-25).join("\n");
     const reason = error ? error.message : `exit code ${code}`;
@@ -59,19 +88,12 @@ export async function runLogged(
 export function runForeground(command, args, options) {
   return new Promise((resolve) => {
     const child = spawn(command, args, { ...options, stdio: "inherit" });
-    /** @type {Array<[NodeJS.Signals, () => void]>} */
-    const handlers = [];
-    for (const signal of /** @type {NodeJS.Signals[]} */ (["SIGINT", "SIGTERM", "SIGHUP"])) {
+    const signals = catchSignals((signal) => {
       // A terminal sends Ctrl-C to the whole group: the child has its own copy already.
-      const fromTerminal = signal === "SIGINT" && process.stdin.isTTY;
-      const handler = () => {
-        if (!fromTerminal) child.kill(signal);
-      };
-      process.on(signal, handler);
-      handlers.push([signal, handler]);
-    }
+      if (signal !== "SIGINT" || !process.stdin.isTTY) child.kill(signal);
+    });
     const finish = (/** @type {number} */ code) => {
-      for (const [signal, handler] of handlers) process.off(signal, handler);
+      signals.stop();
       resolve(code);
     };
     child.on("error", (error) => {

@@ -1,6 +1,6 @@
 import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
-import { mkdtempSync, rmSync } from "node:fs";
+import { existsSync, mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import path from "node:path";
 import { expect } from "chai";
@@ -8,6 +8,16 @@ import { runForeground, runLogged } from "../../../scripts/lib/command.mjs";
 import { SetupError } from "../../../scripts/lib/steps.mjs";
 
 const here = { cwd: process.cwd(), env: process.env };
+const commandModule = new URL("../../../scripts/lib/command.mjs", import.meta.url).href;
+
+/** Waits for the line "PID started" in a log. */
+async function pidInLog(file: string): Promise<number> {
+  for (;;) {
+    const match = existsSync(file) ? /(\d+) started/.exec(readFileSync(file, "utf8")) : null;
+    if (match) return Number(match[1]);
+    await new Promise((resolve) => setTimeout(resolve, 20));
+  }
+}
 const runNode = (code: string) => runForeground(process.execPath, ["-e", code], here);
 
 describe("runForeground", () => {
@@ -23,7 +33,7 @@ describe("runForeground", () => {
     const program =
       "process.on('SIGTERM', () => process.exit(7)); setInterval(() => {}, 1e3); console.log('up')";
     const wrapper = `
-      import { runForeground } from ${JSON.stringify(new URL("../../../scripts/lib/command.mjs", import.meta.url).href)};
+      import { runForeground } from ${JSON.stringify(commandModule)};
       const options = { cwd: process.cwd(), env: process.env };
       const args = ["-e", ${JSON.stringify(program)}];
       process.exitCode = await runForeground(process.execPath, args, options);`;
@@ -41,6 +51,26 @@ describe("runForeground", () => {
 });
 
 describe("runLogged", () => {
+  it("ends the whole command when a signal ends the set-up", async () => {
+    const folder = mkdtempSync(path.join(tmpdir(), "driftless-log-"));
+    const logFile = path.join(folder, "step.log");
+    const script = "sleep 60 & echo $! started; wait";
+    const wrapper = `
+      import { runLogged } from ${JSON.stringify(commandModule)};
+      const options = { logFile: ${JSON.stringify(logFile)}, cwd: ${JSON.stringify(folder)} };
+      await runLogged("sh", ["-c", ${JSON.stringify(script)}], options);`;
+    try {
+      const child = spawn(process.execPath, ["--input-type=module", "--eval", wrapper]);
+      const grandchild = await pidInLog(logFile);
+      child.kill("SIGTERM");
+      const [code] = await once(child, "exit");
+      expect(code).to.equal(143);
+      expect(() => process.kill(grandchild, 0)).to.throw("ESRCH");
+    } finally {
+      rmSync(folder, { recursive: true });
+    }
+  });
+
   it("shows the end of the log and the command when that fails", async () => {
     const folder = mkdtempSync(path.join(tmpdir(), "driftless-log-"));
     const logFile = path.join(folder, "step.log");
