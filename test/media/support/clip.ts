@@ -16,16 +16,24 @@ export interface EncodedClipFrame {
   keyFrame: boolean;
 }
 
+/** Frames of a clip: two seconds. */
+export const CLIP_FRAMES = 2 * CLIP_FPS;
+/** The frame's number is drawn as so many vertical bars, the lowest bit on the left. */
+const BARS = 6;
+
 export interface ClipOptions {
   codec: VideoCodec;
+  /** As ffmpeg writes it, such as 320x180. */
   size: string;
-  /** ffmpeg's test pattern, or anything of lavfi that takes size and rate. */
-  source?: string;
 }
 
-/** Two seconds of moving test pattern with a key frame each second. */
-export async function makeClip({ codec, size, source = "testsrc2" }: ClipOptions) {
-  const input = `${source}=size=${size}:rate=${CLIP_FPS}:duration=2`;
+/** A clip whose frames carry their number as a barcode, with a key frame each second. */
+export async function makeClip({ codec, size }: ClipOptions): Promise<EncodedClipFrame[]> {
+  const bit = `bitand(N\\,pow(2\\,floor(X*${BARS}/W)))`;
+  const input = [
+    `nullsrc=size=${size}:rate=${CLIP_FPS}:duration=${CLIP_FRAMES / CLIP_FPS}`,
+    `geq=lum='if(${bit}\\,235\\,16)':cb=110:cr=150`,
+  ].join(",");
   const common = ["-hide_banner", "-loglevel", "error", "-f", "lavfi", "-i", input];
   const coded =
     codec === "vp8"
@@ -85,6 +93,17 @@ export async function decodeToGrey(
   return Array.from({ length: Math.floor(raw.length / bytes) }, (_, index) =>
     raw.subarray(index * bytes, (index + 1) * bytes),
   );
+}
+
+/** The frame number that a grey picture shows. */
+export function readBarcode(grey: Buffer, width: number, height: number): number {
+  const row = Math.floor(height / 2) * width;
+  let value = 0;
+  for (let bar = 0; bar < BARS; bar += 1) {
+    const x = Math.floor(((bar + 0.5) * width) / BARS);
+    value |= (grey[row + x] ?? 0) > 128 ? 1 << bar : 0;
+  }
+  return value;
 }
 
 async function inTemporaryFolder<T>(work: (folder: string) => Promise<T>): Promise<T> {

@@ -18,6 +18,7 @@ import {
   parseRtcp,
   pictureLossIndication,
 } from "../../../server/engine/rtp/rtcp.ts";
+import { sequenceDistance } from "../../../server/engine/rtp/sequence.ts";
 import { ROUTER_CODECS } from "../../../server/sfu/codecs.ts";
 import type { TrackData } from "../../../server/sfu/media-room.ts";
 import { PlainTransformTap } from "../../../server/sfu/plain-transform-tap.ts";
@@ -107,18 +108,21 @@ export class Viewer {
     if (packet.payload.length > 0) {
       this.#open.push(packet);
       if (packet.header.marker) {
-        this.#finish();
+        this.#finish(packet.header.timestamp);
       }
     }
   }
 
-  #finish(): void {
-    const packets = this.#open;
+  /** At a key frame mediasoup also sends packets that it had kept from before it: they go. */
+  #finish(timestamp: number): void {
+    const packets = this.#open
+      .filter((packet) => packet.header.timestamp === timestamp)
+      .sort((a, b) => sequenceDistance(b.header.sequenceNumber, a.header.sequenceNumber));
     this.#open = [];
     const header = packets[0]?.header;
     const frame = createDepacketizer(this.#codec).assemble(packets.map((p) => p.payload));
     if (frame !== null && header !== undefined) {
-      const { timestamp, sequenceNumber: firstSequence } = header;
+      const { sequenceNumber: firstSequence } = header;
       this.frames.push({ ...frame, timestamp, firstSequence, atMs: Date.now() });
     }
   }
