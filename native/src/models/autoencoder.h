@@ -41,8 +41,8 @@ struct AutoencoderConfig {
   int64_t latent_channels = 0;
   int64_t spatial_scale = 8;
   int64_t frames_per_latent = 4;
-  int64_t patch = 1;         // pixel (un)shuffle at the picture's end
-  float latent_clamp = 3;    // of the "clamp" layer
+  int64_t patch = 1;                       // pixel (un)shuffle at the picture's end
+  float latent_clamp = 3;                  // of the "clamp" layer
   float input_low = -1, input_high = 1;    // what the encoder's pixels span
   float output_low = -1, output_high = 1;  // what the decoder's pixels span
   std::vector<AutoencoderLayer> encoder, decoder;

@@ -23,8 +23,8 @@ struct Attention {
   Tensor norm_q, norm_k;
 };
 
-Attention take_attention(WeightSource& weights, Ops& ops, Arena& parameters,
-                         const std::string& key, int64_t d) {
+Attention take_attention(WeightSource& weights, Ops& ops, Arena& parameters, const std::string& key,
+                         int64_t d) {
   Attention a;
   a.q = take_linear(weights, ops, key + ".q", d, d);
   a.k = take_linear(weights, ops, key + ".k", d, d);
@@ -48,9 +48,9 @@ struct CausalDit::Block {
 struct CausalDit::Batch {
   const DitRow* rows = nullptr;
   int64_t count = 0;
-  int64_t frames = 0;  // of all rows
-  int64_t height = 0, width = 0;  // in tokens
-  int64_t tokens = 0;  // of all rows
+  int64_t frames = 0;                 // of all rows
+  int64_t height = 0, width = 0;      // in tokens
+  int64_t tokens = 0;                 // of all rows
   double* timesteps = nullptr;        // [frames]
   double* query_positions = nullptr;  // [frames]
   double* key_positions = nullptr;    // [frames]
@@ -171,9 +171,9 @@ void CausalDit::self_attention(int64_t layer, Batch& batch, const Trace& trace) 
   int64_t token = 0;
   for (int64_t r = 0; r < batch.count; ++r) {
     const int64_t tokens = batch.rows[r].frames * per_frame;
-    const KvView view = batch.rows[r].cache->append(
-        static_cast<int>(layer), batch.k.f32() + token * d, batch.v.f32() + token * d,
-        static_cast<int>(tokens));
+    const KvView view =
+        batch.rows[r].cache->append(static_cast<int>(layer), batch.k.f32() + token * d,
+                                    batch.v.f32() + token * d, static_cast<int>(tokens));
     float* at = batch.q.f32() + token * d;
     batch.attention[r] = AttentionRow{at, view.k, view.v, at, tokens, view.tokens};
     token += tokens;
@@ -193,8 +193,7 @@ void CausalDit::self_attention(int64_t layer, Batch& batch, const Trace& trace) 
 void CausalDit::cross_attention(int64_t layer, Batch& batch, const Trace& trace) {
   const Block& block = blocks_[static_cast<size_t>(layer)];
   const int64_t d = config_.dim, heads = config_.heads, head_dim = config_.head_dim();
-  ops_.layer_norm(batch.x, block.norm3_weight, block.norm3_bias, {}, {}, config_.eps,
-                  batch.normed);
+  ops_.layer_norm(batch.x, block.norm3_weight, block.norm3_bias, {}, {}, config_.eps, batch.normed);
   ops_.linear(*block.cross.q, batch.normed, batch.q);
   ops_.rms_norm(batch.q, block.cross.norm_q, config_.eps, batch.q);
   int64_t token = 0;

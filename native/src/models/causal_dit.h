@@ -21,9 +21,9 @@ struct DitConfig {
   int64_t ffn = 0;
   int64_t heads = 0;
   int64_t layers = 0;
-  int64_t in_channels = 0;   // noisy latents, then clean ones where the model is conditioned on them
+  int64_t in_channels = 0;  // noisy latents, then clean ones where the model is conditioned on them
   int64_t out_channels = 0;
-  int64_t patch = 2;         // rows and columns of latents per token
+  int64_t patch = 2;  // rows and columns of latents per token
   int64_t freq_dim = 256;
   int64_t text_dim = 0;
   int64_t text_len = 0;

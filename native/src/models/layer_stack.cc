@@ -42,8 +42,8 @@ LayerStack::LayerStack(const std::string& prefix, const std::vector<AutoencoderL
     const AutoencoderLayer& s = layer.spec;
     const bool has_channels = s.in > 0;
     if (has_channels) DL_CHECK_EQ(key + ": input channels", channels, s.in);
-    const bool conv_follows = i + 1 < layers.size() && layers[i + 1].type == Type::conv &&
-                              layers[i + 1].stride == 1;
+    const bool conv_follows =
+        i + 1 < layers.size() && layers[i + 1].type == Type::conv && layers[i + 1].stride == 1;
     ConvOptions options;
     switch (s.type) {
       case Type::conv:
@@ -109,8 +109,8 @@ Tensor LayerStack::run_layer(size_t index, const Tensor& x, AutoencoderState& st
       const int64_t oh = layer.up_before ? 2 * h : (h + s.stride - 1) / s.stride;
       const int64_t ow = layer.up_before ? 2 * w : (w + s.stride - 1) / s.stride;
       const Tensor y = arena.tensor({n, oh, ow, s.out});
-      ops_.conv2d(*layer.convs[0], x, {}, {}, layer.relu_after ? Activation::relu : Activation::none,
-                  y);
+      ops_.conv2d(*layer.convs[0], x, {}, {},
+                  layer.relu_after ? Activation::relu : Activation::none, y);
       return y;
     }
     case Type::relu: {

@@ -13,8 +13,7 @@ std::unique_ptr<Model> Model::load(const std::string& dir, const std::string& ba
   Ops& ops = *model->ops_;
 
   FileWeights autoencoder(dir + "/" + model->config_.autoencoder_file);
-  model->autoencoder_ =
-      std::make_unique<Autoencoder>(model->config_.autoencoder, autoencoder, ops);
+  model->autoencoder_ = std::make_unique<Autoencoder>(model->config_.autoencoder, autoencoder, ops);
   autoencoder.finish();
 
   FileWeights dit(dir + "/" + model->config_.dit_file);

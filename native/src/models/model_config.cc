@@ -275,10 +275,10 @@ ModelConfig parse_model_config(const Json& json, const std::string& where) {
   DL_CHECK_EQ(prompt.path("length"), config.dit.text_len, config.prompt.length);
   DL_CHECK_EQ(prompt.path("dim"), config.dit.text_dim, config.prompt.dim);
 
-  config.schedule = parse_schedule(Section(
-      s.json("schedule"), s.path("schedule"),
-      {"shift", "latentScale", "noise", "timestepOffset", "steps", "noiseScale", "motionRange",
-       "kvFrames", "sinkFrames", "adaptSinkThreshold"}));
+  config.schedule = parse_schedule(
+      Section(s.json("schedule"), s.path("schedule"),
+              {"shift", "latentScale", "noise", "timestepOffset", "steps", "noiseScale",
+               "motionRange", "kvFrames", "sinkFrames", "adaptSinkThreshold"}));
 
   const int64_t unit = config.autoencoder.spatial_scale * config.dit.patch;
   DL_CHECK(config.width % unit == 0, s.path("width"), "a multiple of " + std::to_string(unit),

@@ -16,13 +16,13 @@ enum class Prediction { flow, x0 };
 enum class NoiseSource { fixed, fresh };  // one tensor per stream, or new noise for every chunk
 
 struct ScheduleConfig {
-  double shift = 1;             // of the sigma table
-  double latent_scale = 1;      // latents times this before noising; raises signal over noise
+  double shift = 1;         // of the sigma table
+  double latent_scale = 1;  // latents times this before noising; raises signal over noise
   NoiseSource noise = NoiseSource::fixed;
-  double timestep_offset = 0;   // added to 1000 * noise scale before the network sees it
-  std::vector<int> steps;       // timesteps of the denoising steps, first to last
-  double noise_scale = 0.7;     // of a still picture
-  double motion_range = 0.1;    // how much less at the fastest motion
+  double timestep_offset = 0;  // added to 1000 * noise scale before the network sees it
+  std::vector<int> steps;      // timesteps of the denoising steps, first to last
+  double noise_scale = 0.7;    // of a still picture
+  double motion_range = 0.1;   // how much less at the fastest motion
   int kv_frames = 6;
   int sink_frames = 2;
   float adapt_sink_threshold = -1;

@@ -11,8 +11,8 @@ namespace driftless {
 namespace {
 
 int64_t bucket_of(const std::string& text, int64_t buckets) {
-  const uLong crc = crc32(0, reinterpret_cast<const Bytef*>(text.data()),
-                          static_cast<uInt>(text.size()));
+  const uLong crc =
+      crc32(0, reinterpret_cast<const Bytef*>(text.data()), static_cast<uInt>(text.size()));
   return 1 + static_cast<int64_t>(crc) % (buckets - 1);
 }
 

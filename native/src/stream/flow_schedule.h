@@ -1,14 +1,16 @@
 #pragma once
 
-// Rectified-flow noise levels: x_t = (1 - sigma) * x0 + sigma * noise, with timestep = 1000 * sigma.
+// Rectified-flow noise levels: x_t = (1 - sigma) * x0 + sigma * noise, with timestep = 1000 *
+// sigma.
 
 #include <cstddef>
 #include <vector>
 
 namespace driftless {
 
-// The public implementation's table: sigma_i = shift * s / (1 + (shift - 1) * s), s = 1 - i / entries.
-// Timesteps are looked up in it (nearest entry), so that sigma(700) is 0.700232 with shift 8.
+// The public implementation's table: sigma_i = shift * s / (1 + (shift - 1) * s), s = 1 - i /
+// entries. Timesteps are looked up in it (nearest entry), so that sigma(700) is 0.700232 with
+// shift 8.
 class FlowSchedule {
  public:
   explicit FlowSchedule(double shift = 8.0, int entries = 1000);

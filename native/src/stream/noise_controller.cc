@@ -37,14 +37,15 @@ NoiseController::Decision NoiseController::next(const uint8_t* previous, const u
     fastest = std::max(fastest, decision.r[f]);
     before = frame;
   }
-  decision.d =
-      std::clamp(fastest / static_cast<float>(config_.motion_sigma), 0.0f, 1.0f);
+  decision.d = std::clamp(fastest / static_cast<float>(config_.motion_sigma), 0.0f, 1.0f);
   // Double throughout: in single precision a still picture at 0.8 gives step 699 instead of 700.
-  const double target = config_.noise_scale - config_.motion_range * static_cast<double>(decision.d);
+  const double target =
+      config_.noise_scale - config_.motion_range * static_cast<double>(decision.d);
   noise_scale_ = target * config_.smoothing + noise_scale_ * config_.carry;
   decision.noise_scale = noise_scale_;
   decision.timestep = 1000.0 * noise_scale_ + config_.timestep_offset;
-  decision.step = static_cast<int>(1000.0 * noise_scale_) + static_cast<int>(config_.timestep_offset);
+  decision.step =
+      static_cast<int>(1000.0 * noise_scale_) + static_cast<int>(config_.timestep_offset);
   return decision;
 }
 

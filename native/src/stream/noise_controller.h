@@ -10,11 +10,11 @@
 namespace driftless {
 
 struct NoiseControllerConfig {
-  double noise_scale = 0.8;    // for a still picture
-  double motion_range = 0.1;   // how much the fastest motion takes off
-  double motion_sigma = 0.2;   // rms frame difference (pixels in [-1, 1]) that counts as fastest
-  double smoothing = 0.9;      // weight of the new value
-  double carry = 0.1;          // weight of the value before; not 1 - 0.9, which is not 0.1 in binary
+  double noise_scale = 0.8;   // for a still picture
+  double motion_range = 0.1;  // how much the fastest motion takes off
+  double motion_sigma = 0.2;  // rms frame difference (pixels in [-1, 1]) that counts as fastest
+  double smoothing = 0.9;     // weight of the new value
+  double carry = 0.1;         // weight of the value before; not 1 - 0.9, which is not 0.1 in binary
   double timestep_offset = -100;  // added to 1000 * noise_scale for the timestep
 };
 
@@ -24,11 +24,11 @@ class NoiseController {
 
   // What one chunk asked for.
   struct Decision {
-    std::vector<float> r;      // rms difference of each frame to the one before
-    float d = 0;               // clamp(max r / motion_sigma, 0, 1)
-    double noise_scale = 0;    // smoothed
-    double timestep = 0;       // 1000 * noise_scale + offset, exact
-    int step = 0;              // the same truncated as the public implementation does
+    std::vector<float> r;    // rms difference of each frame to the one before
+    float d = 0;             // clamp(max r / motion_sigma, 0, 1)
+    double noise_scale = 0;  // smoothed
+    double timestep = 0;     // 1000 * noise_scale + offset, exact
+    int step = 0;            // the same truncated as the public implementation does
   };
 
   // Measures `frames` consecutive frames of `values` bytes each. `previous` is the frame before

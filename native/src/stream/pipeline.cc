@@ -82,7 +82,8 @@ class ModelPipeline : public Pipeline {
 Session& ModelPipeline::own_session(StreamSession* session) const {
   auto* own = dynamic_cast<Session*>(session);
   if (own == nullptr || own->owner() != this) {
-    throw Error("session", "one that this pipeline opened", session == nullptr ? "none" : "another");
+    throw Error("session", "one that this pipeline opened",
+                session == nullptr ? "none" : "another");
   }
   return *own;
 }
@@ -119,11 +120,13 @@ void ModelPipeline::begin(Job& job) {
   job.result = ChunkResult();
   job.result.noise_scale = chunk.noise_scale;
   const Tensor rgb(DType::u8, picture_shape(), const_cast<uint8_t*>(job.rgb_in));
-  model_->autoencoder().encode(rgb, session.encoder_state, Tensor(latent_shape_, chunk.clean.data()));
+  model_->autoencoder().encode(rgb, session.encoder_state,
+                               Tensor(latent_shape_, chunk.clean.data()));
   const float scale = static_cast<float>(config_.schedule.latent_scale);
   const float* eps = session.noise_for(chunk, 0, noise_);
   for (size_t i = 0; i < latent_size_; ++i) {
-    chunk.noisy[i] = (1.0f - chunk.noise_scale) * scale * chunk.clean[i] + chunk.noise_scale * eps[i];
+    chunk.noisy[i] =
+        (1.0f - chunk.noise_scale) * scale * chunk.clean[i] + chunk.noise_scale * eps[i];
   }
   for (size_t k = 0; k < session.rows(); ++k) {
     if (session.row(k).present) rows_.push_back(Row{&job, &session, k});

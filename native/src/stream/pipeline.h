@@ -1,9 +1,9 @@
 #pragma once
 
 // The engine's face towards media and addon: sessions go in with one chunk of RGB pixels each, and
-// come out repainted. One pipeline owns one set of weights and serves many sessions; the work of the
-// sessions that are given together is done in one batch, but what a session gets back never depends
-// on who shared the batch with it.
+// come out repainted. One pipeline owns one set of weights and serves many sessions; the work of
+// the sessions that are given together is done in one batch, but what a session gets back never
+// depends on who shared the batch with it.
 
 #include <cstddef>
 #include <cstdint>
@@ -37,7 +37,7 @@ struct ChunkResult {
   bool has_frames = false;         // false while the stream batch fills
   uint64_t chunk_index_out = 0;    // index of the input chunk whose frames came out
   uint64_t settings_revision = 0;  // revision of the settings that the frames were made with
-  float noise_scale = 0;           // what the motion-aware controller chose for the chunk that went in
+  float noise_scale = 0;  // what the motion-aware controller chose for the chunk that went in
 };
 
 // Everything that belongs to one track: codec memories, key/value rings, rows, noise, settings.

@@ -54,8 +54,11 @@ ReferenceCache::ReferenceCache(const RingConfig& config, int layers, int dim)
   const size_t size = static_cast<size_t>(config.kv_frames) *
                       static_cast<size_t>(config.tokens_per_frame) * static_cast<size_t>(dim);
   for (int i = 0; i < layers; ++i) {
-    layers_.push_back(Layer{ReferenceRing(config), std::vector<float>(size, 0.0f),
-                            std::vector<float>(size, 0.0f), 0, {}});
+    layers_.push_back(Layer{ReferenceRing(config),
+                            std::vector<float>(size, 0.0f),
+                            std::vector<float>(size, 0.0f),
+                            0,
+                            {}});
   }
 }
 
@@ -66,8 +69,7 @@ void ReferenceCache::refresh_sinks(Layer& layer, const float* k, const float* v)
   int lowest = 0;
   for (int s = 0; s < config_.sink_frames; ++s) {
     const size_t at = static_cast<size_t>(s) * tokens * dim;
-    const float a =
-        sink_similarity(layer.k.data() + at, layer.v.data() + at, k, v, tokens, dim);
+    const float a = sink_similarity(layer.k.data() + at, layer.v.data() + at, k, v, tokens, dim);
     layer.similarity[static_cast<size_t>(s)] = a;
     if (a < layer.similarity[static_cast<size_t>(lowest)]) lowest = s;
   }
@@ -79,7 +81,8 @@ void ReferenceCache::refresh_sinks(Layer& layer, const float* k, const float* v)
 KvView ReferenceCache::append(int index, const float* k, const float* v, int tokens) {
   Layer& layer = layers_[static_cast<size_t>(index)];
   layer.similarity.clear();
-  if (config_.sink_threshold > -1 && config_.sink_frames > 0 && tokens == config_.tokens_per_frame) {
+  if (config_.sink_threshold > -1 && config_.sink_frames > 0 &&
+      tokens == config_.tokens_per_frame) {
     refresh_sinks(layer, k, v);
   }
   const ReferenceRing::Write write = layer.ring.advance(start_, tokens);

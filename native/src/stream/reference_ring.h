@@ -1,7 +1,8 @@
 #pragma once
 
 // Bookkeeping of the key/value ring exactly as the public implementation does it, its quirks
-// included: it exists to prove the arithmetic against recorded traces. Sessions run on RollingCache.
+// included: it exists to prove the arithmetic against recorded traces. Sessions run on
+// RollingCache.
 
 #include <cstddef>
 #include <deque>
@@ -13,9 +14,9 @@ namespace driftless {
 
 struct RingConfig {
   int tokens_per_frame = 0;
-  int kv_frames = 0;           // capacity
-  int sink_frames = 0;         // slots that only a sink refresh may overwrite
-  float sink_threshold = -1;   // similarity under which a sink is refreshed; -1 turns it off
+  int kv_frames = 0;          // capacity
+  int sink_frames = 0;        // slots that only a sink refresh may overwrite
+  float sink_threshold = -1;  // similarity under which a sink is refreshed; -1 turns it off
   // Sequential mode (one cache row, several forwards per chunk): forwards per chunk. 1 otherwise.
   int sub_steps = 1;
 };
@@ -68,9 +69,9 @@ class ReferenceCache : public KvCache {
   // What the last forward did in a layer, for comparison with recordings.
   struct Layer {
     ReferenceRing ring;
-    std::vector<float> k, v;           // [kv_frames * tokens_per_frame, dim]
-    int slot_written = 0;              // in frames
-    std::vector<float> similarity;     // of each sink before the write; empty when not measured
+    std::vector<float> k, v;        // [kv_frames * tokens_per_frame, dim]
+    int slot_written = 0;           // in frames
+    std::vector<float> similarity;  // of each sink before the write; empty when not measured
   };
   const Layer& layer(int index) const { return layers_[static_cast<size_t>(index)]; }
 

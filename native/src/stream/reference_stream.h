@@ -17,13 +17,13 @@
 namespace driftless {
 
 struct ReferenceStreamConfig {
-  std::vector<int> steps;      // timesteps
+  std::vector<int> steps;  // timesteps
   int kv_frames = 6;
   int sink_frames = 3;
   float sink_threshold = 0.2f;
   int64_t latent_height = 0, latent_width = 0;
-  int refresh_frame = 50;      // position at which RoPE positions start over
-  bool sequential = false;     // all steps of a chunk at once on one row, instead of a stream batch
+  int refresh_frame = 50;   // position at which RoPE positions start over
+  bool sequential = false;  // all steps of a chunk at once on one row, instead of a stream batch
   double noise_scale = 0.8;
   double shift = 8.0;
   int schedule_entries = 1000;
@@ -45,9 +45,9 @@ class ReferenceStream {
 
   struct Iteration {
     NoiseController::Decision decision;
-    std::vector<float> noisy_in;             // the new latent as the model received it
-    std::vector<std::vector<float>> x0;      // per row (sequential: per step), before re-noising
-    bool finished = false;                   // x0.back() is a finished latent
+    std::vector<float> noisy_in;         // the new latent as the model received it
+    std::vector<std::vector<float>> x0;  // per row (sequential: per step), before re-noising
+    bool finished = false;               // x0.back() is a finished latent
   };
   // Called after each forward with its index in the iteration.
   using AfterForward = std::function<void(int forward)>;
@@ -60,8 +60,8 @@ class ReferenceStream {
   // State, for comparison with recordings.
   int rows() const { return static_cast<int>(caches_.size()); }
   const ReferenceCache& cache(int row) const { return caches_[static_cast<size_t>(row)]; }
-  const std::vector<int>& row_starts() const { return starts_; }          // tokens, last forward
-  const std::vector<double>& row_timesteps() const { return timesteps_; } // last forward
+  const std::vector<int>& row_starts() const { return starts_; }           // tokens, last forward
+  const std::vector<double>& row_timesteps() const { return timesteps_; }  // last forward
   const std::vector<float>& row_latents() const { return state_; }
   int tokens_per_frame() const { return tokens_per_frame_; }
 

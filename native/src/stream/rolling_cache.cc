@@ -64,8 +64,7 @@ void RollingCache::promote(Layer& layer, const float* k, const float* v) {
   float lowest_similarity = config_.sink_threshold;
   for (int s = 0; s < config_.sink_frames; ++s) {
     const size_t at = static_cast<size_t>(s) * frame;
-    const float a =
-        sink_similarity(layer.k.data() + at, layer.v.data() + at, k, v, tokens, dim);
+    const float a = sink_similarity(layer.k.data() + at, layer.v.data() + at, k, v, tokens, dim);
     if (a < lowest_similarity) {
       lowest_similarity = a;
       lowest = s;

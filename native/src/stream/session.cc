@@ -66,11 +66,10 @@ void Session::fit_rows() {
 
 ChunkInFlight& Session::begin(const uint8_t* rgb) {
   fit_rows();
-  const size_t frame =
-      3 * static_cast<size_t>(config_.width) * static_cast<size_t>(config_.height);
+  const size_t frame = 3 * static_cast<size_t>(config_.width) * static_cast<size_t>(config_.height);
   const size_t frames = static_cast<size_t>(config_.frames_per_chunk);
-  const auto decision = controller_.next(last_frame_.empty() ? nullptr : last_frame_.data(), rgb,
-                                         frames, frame);
+  const auto decision =
+      controller_.next(last_frame_.empty() ? nullptr : last_frame_.data(), rgb, frames, frame);
   last_frame_.assign(rgb + (frames - 1) * frame, rgb + frames * frame);
 
   // The finished chunk's buffers come round to the top.

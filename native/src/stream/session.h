@@ -66,7 +66,7 @@ class Session : public StreamSession {
   const void* owner_;
   std::shared_ptr<const ActiveSettings> settings_;
   NoiseController controller_;
-  std::vector<uint8_t> last_frame_;  // empty before the first chunk
+  std::vector<uint8_t> last_frame_;   // empty before the first chunk
   std::vector<RollingCache> caches_;  // by row: memory belongs to a noise level
   std::vector<ChunkInFlight> rows_;
   uint64_t next_index_ = 0;

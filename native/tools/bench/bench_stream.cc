@@ -1,0 +1,206 @@
+#include <algorithm>
+#include <chrono>
+#include <cmath>
+#include <cstdio>
+#include <filesystem>
+#include <memory>
+#include <thread>
+
+#include "bench/arguments.h"
+#include "bench/benches.h"
+#include "core/error.h"
+#include "core/json.h"
+#include "stream/pipeline.h"
+
+namespace driftless {
+
+namespace {
+
+using Clock = std::chrono::steady_clock;
+using Pixels = std::vector<uint8_t>;
+
+double since(Clock::time_point start) {
+  return std::chrono::duration<double>(Clock::now() - start).count();
+}
+
+// A folder, or the name of one below models/ of the working folder or of this program's checkout.
+std::string find_model(const std::string& name) {
+  namespace fs = std::filesystem;
+  if (fs::exists(name + "/model.json")) return name;
+  std::vector<fs::path> roots{fs::current_path()};
+  for (fs::path p = fs::read_symlink("/proc/self/exe").parent_path(); p.has_relative_path();
+       p = p.parent_path()) {
+    roots.push_back(p);
+  }
+  for (const fs::path& root : roots) {
+    const fs::path candidate = root / "models" / name;
+    if (fs::exists(candidate / "model.json")) return candidate.string();
+  }
+  throw Error("--model", "a folder with model.json, or the name of one in models/", name);
+}
+
+// Moving colour waves with a few hard edges; enough motion to move the noise controller.
+void draw_chunk(const ModelInfo& info, int session, int64_t chunk, Pixels& pixels) {
+  const double phase = 0.7 * session;
+  size_t at = 0;
+  for (int f = 0; f < info.frames_per_chunk; ++f) {
+    const double t = static_cast<double>(chunk * info.frames_per_chunk + f) / info.fps;
+    const int bar = static_cast<int>(t * 60 + 40 * session) % info.width;
+    for (int y = 0; y < info.height; ++y) {
+      for (int x = 0; x < info.width; ++x) {
+        const double wave = std::sin(0.03 * x + 0.05 * y + 2 * t + phase);
+        const bool inside = x >= bar && x < bar + 24;
+        pixels[at++] = static_cast<uint8_t>(inside ? 230 : 127 + 90 * wave);
+        pixels[at++] = static_cast<uint8_t>(inside ? 40 : 127 - 60 * wave);
+        pixels[at++] = static_cast<uint8_t>((x * 255) / info.width);
+      }
+    }
+  }
+}
+
+struct Track {
+  std::unique_ptr<StreamSession> session;
+  std::vector<Pixels> clip;  // drawn beforehand: drawing must not be measured
+  Pixels out;
+  int64_t taken = 0;  // chunks begun or dropped
+};
+
+struct Totals {
+  int64_t frames = 0, chunks = 0, dropped = 0;
+  std::vector<double> work_ms;   // of the call that made the chunk
+  std::vector<double> delay_ms;  // from the chunk's last frame to its picture
+  double busy = 0, cpu = 0;      // seconds inside the engine, by the clock and of processor time
+};
+
+// Runs one batch over `who`.
+void run_batch(Pipeline& pipeline, const std::vector<Track*>& who, Totals& totals) {
+  std::vector<Pipeline::Job> jobs;
+  for (Track* track : who) {
+    const Pixels& in = track->clip[static_cast<size_t>(track->taken) % track->clip.size()];
+    jobs.push_back({track->session.get(), in.data(), track->out.data(), {}});
+    ++track->taken;
+  }
+  const auto start = Clock::now();
+  const double cpu_start = cpu_seconds();
+  pipeline.run(jobs.data(), jobs.size());
+  const double seconds = since(start);
+  totals.cpu += cpu_seconds() - cpu_start;
+  totals.busy += seconds;
+  for (const Pipeline::Job& job : jobs) {
+    totals.work_ms.push_back(seconds * 1e3);
+    ++totals.chunks;
+    if (job.result.has_frames) totals.frames += pipeline.info().frames_per_chunk;
+  }
+}
+
+}  // namespace
+
+int bench_stream(const Arguments& arguments) {
+  ModelOptions options;
+  options.dir = find_model(arguments.text("--model", "drift-nano"));
+  options.backend = arguments.text("--backend", "cpu");
+  options.threads = static_cast<int>(arguments.integer("--threads", 1, 1, 256));
+  const int sessions = static_cast<int>(arguments.integer("--sessions", 1, 1, 256));
+  const double seconds = arguments.number("--seconds", 10, 0.1, 86400);
+  TransformSettings settings;
+  settings.prompt = arguments.text("--prompt", "watercolour painting on paper");
+  settings.steps = static_cast<int>(arguments.integer("--steps", 1, 1, 64));
+  const bool free_running = arguments.flag("--free");
+
+  const std::unique_ptr<Pipeline> pipeline = Pipeline::load(options);
+  const ModelInfo& info = pipeline->info();
+  const size_t bytes = static_cast<size_t>(info.frames_per_chunk) *
+                       static_cast<size_t>(info.width) * static_cast<size_t>(info.height) * 3;
+  const double interval = info.frames_per_chunk / info.fps;
+  std::vector<Track> tracks(static_cast<size_t>(sessions));
+  for (int s = 0; s < sessions; ++s) {
+    Track& track = tracks[static_cast<size_t>(s)];
+    settings.seed = static_cast<uint64_t>(s);
+    track.session = pipeline->open(settings);
+    track.clip.assign(16, Pixels(bytes));
+    for (int64_t c = 0; c < 16; ++c) draw_chunk(info, s, c, track.clip[static_cast<size_t>(c)]);
+    track.out.resize(bytes);
+  }
+  {
+    // First calls build primitives for each batch size and take memory.
+    Totals warm_up;
+    std::vector<Track*> who;
+    for (Track& track : tracks) {
+      who.push_back(&track);
+      if (who.size() <= 8) run_batch(*pipeline, who, warm_up);
+    }
+    for (Track& track : tracks) track.taken = 0;
+  }
+
+  Totals totals;
+  const auto start = Clock::now();
+  // Chunk n of session s is complete at (n + 1 + s / sessions) intervals: cameras are not in step.
+  const auto due = [&](size_t s, int64_t n) {
+    return interval *
+           (static_cast<double>(n + 1) + static_cast<double>(s) / static_cast<double>(sessions));
+  };
+  while (since(start) < seconds) {
+    std::vector<Track*> ready;
+    std::vector<double> complete;
+    const double now = since(start);
+    double next = seconds;
+    for (size_t s = 0; s < tracks.size(); ++s) {
+      Track& track = tracks[s];
+      if (!free_running) {
+        // The newest complete chunk replaces one that nobody took in time.
+        while (due(s, track.taken + 1) <= now) {
+          ++track.taken;
+          ++totals.dropped;
+        }
+        if (due(s, track.taken) > now) {
+          next = std::min(next, due(s, track.taken));
+          continue;
+        }
+      }
+      complete.push_back(free_running ? now : due(s, track.taken));
+      ready.push_back(&track);
+    }
+    if (ready.empty()) {
+      std::this_thread::sleep_until(
+          start + std::chrono::duration_cast<Clock::duration>(std::chrono::duration<double>(next)));
+      continue;
+    }
+    run_batch(*pipeline, ready, totals);
+    const double done = since(start);
+    for (double at : complete) totals.delay_ms.push_back((done - at) * 1e3);
+  }
+  const double elapsed = since(start);
+  const double per_session = static_cast<double>(totals.frames) / elapsed / sessions;
+  const double capacity =
+      totals.busy > 0 ? static_cast<double>(totals.chunks * info.frames_per_chunk) / totals.busy
+                      : 0;
+  const double cpu_ms =
+      totals.chunks > 0 ? totals.cpu * 1e3 / static_cast<double>(totals.chunks) : 0;
+  const double p50 = percentile(totals.work_ms, 0.5), p95 = percentile(totals.work_ms, 0.95);
+  std::printf(
+      "%s, %d session(s), %d step(s), %.1f s, %s\n"
+      "%.2f fps per session, %.1f ms per chunk (p95 %.1f, processor time %.1f), delay p95 %.1f ms, "
+      "%lld chunks dropped, "
+      "%.0f MB resident, engine could make %.1f fps in all\n",
+      info.name.c_str(), sessions, settings.steps, elapsed,
+      free_running ? "as fast as it goes" : "at the model's rate", per_session, p50, p95, cpu_ms,
+      percentile(totals.delay_ms, 0.95), static_cast<long long>(totals.dropped), resident_mb(),
+      capacity);
+  if (arguments.flag("--json")) {
+    const Json line = {{"fps", per_session},
+                       {"msPerChunkP50", p50},
+                       {"msPerChunkP95", p95},
+                       {"rssMb", resident_mb()},
+                       {"droppedChunks", totals.dropped},
+                       {"delayMsP95", percentile(totals.delay_ms, 0.95)},
+                       {"capacityFps", capacity},
+                       {"cpuMsPerChunk", cpu_ms},
+                       {"sessions", sessions},
+                       {"steps", settings.steps},
+                       {"threads", options.threads}};
+    std::printf("%s\n", line.dump().c_str());
+  }
+  return 0;
+}
+
+}  // namespace driftless

@@ -1,0 +1,13 @@
+#pragma once
+
+namespace driftless {
+
+class Arguments;
+
+// Forwards of a transformer with random weights. Prints; returns the exit code.
+int bench_dit(const Arguments& arguments);
+
+// Whole sessions of a model on synthetic moving pictures. Prints; returns the exit code.
+int bench_stream(const Arguments& arguments);
+
+}  // namespace driftless

@@ -1,0 +1,67 @@
+// driftless-bench: how fast the engine's parts are on this machine.
+
+#include <cstdio>
+#include <string>
+
+#include "bench/arguments.h"
+#include "bench/benches.h"
+#include "core/error.h"
+
+namespace {
+
+const char kHelp[] =
+    "driftless-bench dit    [--dim D] [--ffn F] [--heads H] [--layers L] [--tokens T] [--kv K]\n"
+    "                       [--rows R] [--text N] [--dtype auto|f32] [--seconds S]\n"
+    "driftless-bench stream [--model NAME|DIR] [--sessions S] [--seconds N] [--steps 1..4]\n"
+    "                       [--prompt TEXT] [--free]\n"
+    "both:                  [--threads N] [--backend cpu|reference] [--json]\n"
+    "\n"
+    "dit: forwards of a transformer with random weights. T tokens per latent frame; K keys in the\n"
+    "  ring, counted in tokens, or in latent frames when smaller than T. peakGflops is the rate "
+    "of\n"
+    "  oneDNN's bare matrix products of the same shapes, measured in alternation in the same run.\n"
+    "  Last line with --json: {msPerForward, gflops, peakGflops, ...}\n"
+    "\n"
+    "stream: sessions of a model on synthetic moving pictures, a chunk each as the model's frame\n"
+    "  rate brings it; a chunk that is still waiting when the next is complete is dropped. --free\n"
+    "  runs without pacing. msPerChunk is the time of the call that made the chunk.\n"
+    "  Last line with --json: {fps, msPerChunkP50, msPerChunkP95, rssMb, droppedChunks, ...}\n"
+    "\n"
+    "Exit code: 0 measured, 2 the arguments or the model cannot be used.\n";
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  using namespace driftless;
+  const std::string command = argc > 1 ? argv[1] : "--help";
+  for (int i = 1; i < argc; ++i) {
+    const std::string arg = argv[i];
+    if (arg == "--help" || arg == "-h" || command == "--help") {
+      std::fputs(kHelp, stdout);
+      return 0;
+    }
+  }
+  if (argc < 2) {
+    std::fputs(kHelp, stderr);
+    return 2;
+  }
+  try {
+    if (command == "dit") {
+      return bench_dit(
+          Arguments(argc, argv, 2,
+                    {"--dim", "--ffn", "--heads", "--layers", "--tokens", "--kv", "--rows",
+                     "--text", "--dtype", "--seconds", "--threads", "--backend"},
+                    {"--json"}));
+    }
+    if (command == "stream") {
+      return bench_stream(Arguments(
+          argc, argv, 2,
+          {"--model", "--sessions", "--seconds", "--steps", "--prompt", "--threads", "--backend"},
+          {"--json", "--free"}));
+    }
+    throw Error("command", "dit or stream", command);
+  } catch (const std::exception& error) {
+    std::fprintf(stderr, "driftless-bench: %s\n", error.what());
+    return 2;
+  }
+}
