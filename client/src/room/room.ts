@@ -63,6 +63,9 @@ export class Room {
     this.#store.update((state) => ({ ...state, draft }));
     this.#unanswered += 1;
     try {
+      // A look chosen while the camera is still on its way to the server waits for it.
+      await this.#joining;
+      await this.#carrying;
       await this.#sendTransform(draft);
       this.#accepted = draft;
       this.#store.update((state) => withoutNotice(state, "transform"));
