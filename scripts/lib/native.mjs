@@ -1,7 +1,7 @@
 import { existsSync, readdirSync } from "node:fs";
 import { availableParallelism } from "node:os";
 import { join } from "node:path";
-import { runLogged } from "./command.mjs";
+import { capture, runLogged } from "./command.mjs";
 import { nativeBuildDir, root, setupDir } from "./paths.mjs";
 import { fingerprint } from "./stamps.mjs";
 import { isPackageInstalled } from "./system-packages.mjs";
@@ -34,11 +34,23 @@ export async function buildNative(scope, { env, stamps, working }) {
     stamps.set("native", state);
   }
   const jobs = process.env.DRIFTLESS_BUILD_JOBS ?? String(availableParallelism());
-  const targets = targetsOf(scope).flatMap((target) => ["--target", target]);
-  if (!existsSync(join(nativeBuildDir, "driftless.node"))) working("compiling");
+  const names = targetsOf(scope);
+  const planned = capture("ninja", ["-C", nativeBuildDir, "-n", ...names], { env }).stdout;
+  const commands = countCommands(planned);
+  if (commands > 0) working(`compiling (${commands} commands)`);
+  const targets = names.flatMap((name) => ["--target", name]);
   const build = ["--build", nativeBuildDir, "--parallel", jobs, ...targets];
   await runLogged("cmake", build, { logFile, cwd: root, env, append: true });
   return scope === "all" ? "addon, programs and tests built" : `${scope} built`;
+}
+
+/**
+ * @param {string} plan what `ninja -n` prints: lines such as "[3/57] Building CXX object …"
+ * @returns {number} how many commands ninja would run; checking the list of files is none of them
+ */
+export function countCommands(plan) {
+  const totals = [...plan.matchAll(/^\[\d+\/(\d+)\] (?!Re-checking)/gm)];
+  return totals.reduce((most, match) => Math.max(most, Number(match[1])), 0);
 }
 
 /**
