@@ -180,7 +180,10 @@ export class Room {
     if (!reply.grants.publish) return;
     await media.openUplink(reply.iceServers);
     this.#devices.onTrack = (source, track) => this.#carry(source, track);
-    await this.#publishAll(media);
+    const publishing = this.#carrying.then(() => this.#publishAll(media));
+    // A switch in the meantime comes after it, also where it failed.
+    this.#carrying = publishing.catch(() => undefined);
+    await publishing;
     if (this.#accepted?.on) await this.#sendTransform(this.#accepted);
   }
 

@@ -10,13 +10,20 @@ export interface PictureState {
   tone: "plain" | "live" | "waiting" | "warn";
 }
 
+/** The server's reasons are clauses for logs and people alike: here they stand alone. */
+function sentence(clause: string): string {
+  if (clause === "") return "";
+  const [first = "", ...rest] = clause;
+  return `${first.toUpperCase()}${rest.join("")}${/[.!?…]$/u.test(clause) ? "" : "."}`;
+}
+
 const WAITING_REASON = "The first repainted frames are on their way.";
 
 /** What a tile shows of a person, why, and in which words. */
 export function pictureState(person: Person): PictureState {
   const { video, transform, hideOriginal } = person.info;
   const state = transform?.state ?? "off";
-  const reason = transform?.reason ?? "";
+  const reason = sentence(transform?.reason ?? "");
 
   if (video === "generated") {
     if (state === "degraded") {

@@ -25,7 +25,9 @@ describe("what a tile says", () => {
   it("names the original and what is coming", () => {
     expect(picture({})).to.include({ show: "original", label: "Original" });
     expect(picture({}, "starting")).to.include({ show: "original", tone: "waiting" });
-    expect(picture({}, "fallback", "Engine gone.")).to.include({ reason: "Engine gone." });
+    expect(picture({}, "fallback", "the engine is gone")).to.include({
+      reason: "The engine is gone.",
+    });
   });
 
   it("names the generated picture and when it is slow or held", () => {
