@@ -4,6 +4,7 @@
  */
 import { createSocket } from "node:dgram";
 import { once } from "node:events";
+import path from "node:path";
 import { expect } from "chai";
 import { Registry } from "prom-client";
 import { createEngineMetrics } from "../../server/engine/metrics.ts";
@@ -13,13 +14,8 @@ import { createLogger } from "../../server/telemetry/logger.ts";
 import { createMetrics } from "../../server/telemetry/metrics.ts";
 import { TransformManager } from "../../server/transform/manager.ts";
 import type { RestyleSettings } from "../../server/transform/settings.ts";
-import {
-  CLIP_FRAMES,
-  decodeToGrey,
-  type EncodedClipFrame,
-  makeClip,
-  readBarcode,
-} from "./support/clip.ts";
+import { decodeFrames, meanDifference } from "./clips.ts";
+import { CLIP_FRAMES, type ClipFrame, makeBarcodeClip, readBarcode } from "./support/barcode.ts";
 import { type Publisher, TestSfu, type Viewer } from "./support/sfu.ts";
 import { until } from "./support/wait.ts";
 
@@ -30,13 +26,16 @@ const SETTINGS: RestyleSettings = {
   steps: 1,
   seed: 0,
 };
-const GREY = { width: 32, height: 18 };
+const WIDTH = 256;
+const HEIGHT = 144;
+const MODEL = path.resolve(import.meta.dirname, "../../models/drift-nano");
 
-async function setUp() {
+/** Without a model sessions pass frames through, with one they repaint. */
+async function setUp(modelDir = "") {
   const logger = createLogger(process.env.DRIFTLESS_TEST_LOG ?? "silent");
   const engineMetrics = createEngineMetrics(new Registry());
   const engine = new EngineSupervisor({
-    engine: { modelDir: "", backend: "cpu", computeThreads: 1, maxSessions: 3 },
+    engine: { modelDir, backend: "cpu", computeThreads: 1, maxSessions: 3 },
     logger,
     metrics: engineMetrics,
     restart: { firstDelayMs: 50 },
@@ -50,7 +49,7 @@ async function setUp() {
     metrics: createMetrics(),
     engineMetrics,
     config: { engineIp: "127.0.0.1", bitrateBps: 500_000, maxFps: 30 },
-    toEngine: (settings) => ({ ...settings, mode: "passthrough" }),
+    toEngine: (settings) => (modelDir === "" ? { ...settings, mode: "passthrough" } : settings),
   });
   const sfu = await TestSfu.create();
   const close = async () => {
@@ -59,8 +58,8 @@ async function setUp() {
     sfu.close();
   };
   /** Puts a camera's transform on and watches it. */
-  const transform = async (publisher: Publisher): Promise<Viewer> => {
-    await manager.set(sfu.target(publisher), SETTINGS);
+  const transform = async (publisher: Publisher, settings = SETTINGS): Promise<Viewer> => {
+    await manager.set(sfu.target(publisher), settings);
     const producerId = manager.status(publisher.producer.id)?.producerId ?? "";
     return sfu.view(producerId);
   };
@@ -76,14 +75,27 @@ function captureTimeOf({ captureTimes }: Publisher, number: number, aboutMs: num
   return candidates[distances.indexOf(Math.min(...distances))] ?? 0;
 }
 
+function meanPicture(pictures: readonly Buffer[]): Buffer {
+  const size = pictures[0]?.length ?? 0;
+  return Buffer.from(
+    Array.from({ length: size }, (_, at) =>
+      Math.round(pictures.reduce((sum, p) => sum + (p[at] ?? 0), 0) / pictures.length),
+    ),
+  );
+}
+
 describe("media loop through mediasoup and the engine", function () {
   this.timeout(120_000);
-  const clips = {} as Record<VideoCodec, EncodedClipFrame[]>;
+  const clips = {} as Record<VideoCodec, ClipFrame[]>;
+  let larger: ClipFrame[];
+  let tiny: ClipFrame[];
   let context: SetUp;
 
-  before(async () => {
-    clips.vp8 = await makeClip({ codec: "vp8", size: "320x180" });
-    clips.h264 = await makeClip({ codec: "h264", size: "320x180" });
+  before(() => {
+    clips.vp8 = makeBarcodeClip("vp8", "320x180");
+    clips.h264 = makeBarcodeClip("h264", "320x180");
+    larger = makeBarcodeClip("h264", "640x480");
+    tiny = makeBarcodeClip("vp8", "8x8");
   });
 
   beforeEach(async () => {
@@ -103,14 +115,14 @@ describe("media loop through mediasoup and the engine", function () {
       const frames = viewer.frames.slice(viewer.frames.findIndex((frame) => frame.keyFrame));
       expect(frames.length).to.be.at.least(40);
       const coded = frames.map((frame) => frame.data);
-      const pictures = await decodeToGrey(codec, coded, GREY.width, GREY.height);
+      const pictures = decodeFrames(codec, coded, WIDTH, HEIGHT);
       expect(pictures.length).to.equal(coded.length);
 
       // The barcode tells which frame of the camera a generated one was made from.
       const from = frames.length - 20;
       frames.slice(from).forEach((frame, index) => {
         const picture = pictures[from + index] ?? Buffer.alloc(0);
-        const number = readBarcode(picture, GREY.width, GREY.height);
+        const number = readBarcode(picture, WIDTH, HEIGHT);
         const claimedMs = viewer.captureTimeOf(frame);
         const trueMs = captureTimeOf(publisher, number, claimedMs);
         // Far nearer to when it was captured than to when it was sent.
@@ -156,7 +168,7 @@ describe("media loop through mediasoup and the engine", function () {
     const next = viewer.frames[before];
     expect(((next?.timestamp ?? 0) - (last?.timestamp ?? 0)) >>> 0).to.be.within(1, 90 * 60_000);
     const coded = viewer.frames.slice(before).map((frame) => frame.data);
-    const pictures = await decodeToGrey("h264", coded, GREY.width, GREY.height);
+    const pictures = decodeFrames("h264", coded, WIDTH, HEIGHT);
     expect(pictures.length).to.equal(coded.length);
     await until("live again", () => manager.status(id)?.state === "live");
   });
@@ -217,7 +229,6 @@ describe("media loop through mediasoup and the engine", function () {
       keyFrame,
       data: Buffer.from(data.map((byte, index) => (index < 10 ? byte : (byte * 31 + index) & 255))),
     }));
-    const tiny = await makeClip({ codec: "vp8", size: "8x8" });
     const cut = clips.vp8.map(({ data, keyFrame }) => ({ keyFrame, data: data.subarray(0, 12) }));
     for (const clip of [noise, cut, tiny]) {
       bad.play(clip);
@@ -236,7 +247,7 @@ describe("media loop through mediasoup and the engine", function () {
     const viewer = await transform(publisher);
     const { id } = publisher.producer;
     await until("frames", () => viewer.frames.length > 10);
-    publisher.play(await makeClip({ codec: "h264", size: "640x480" }));
+    publisher.play(larger);
     const before = viewer.frames.length;
     await until("frames of another size", () => viewer.frames.length > before + 20);
     publisher.pause();
@@ -244,5 +255,35 @@ describe("media loop through mediasoup and the engine", function () {
     expect(manager.status(id)?.reason).to.equal("no video arrives from the camera");
     publisher.play(clips.h264);
     await until("live again", () => manager.status(id)?.state === "live");
+  });
+});
+
+describe("media loop with the default model", function () {
+  this.timeout(180_000);
+
+  it("repaints, and changes the picture with the prompt without a cut", async () => {
+    const { close, manager, sfu, transform } = await setUp(MODEL);
+    const publisher = await sfu.publish("vp8", makeBarcodeClip("vp8", "320x180"));
+    const viewer = await transform(publisher, { ...SETTINGS, prompt: "oil painting", strength: 1 });
+    await until("repainted frames", () => viewer.frames.length >= 16, 90_000);
+    const applied: number[] = [];
+    manager.on("applied", ({ captureTimeMs }) => applied.push(captureTimeMs));
+    const winter = { ...SETTINGS, prompt: "frozen winter, icy blue", strength: 1 };
+    await manager.set(sfu.target(publisher), winter);
+    await until("the change", () => applied.length > 0, 90_000);
+    const before = viewer.frames.length;
+    await until("frames after it", () => viewer.frames.length >= before + 16, 90_000);
+    const status = manager.status(publisher.producer.id);
+    expect(status?.appliedRevision).to.equal(status?.revision);
+
+    const frames = viewer.frames.slice(viewer.frames.findIndex((frame) => frame.keyFrame));
+    expect(frames.filter((frame) => frame.keyFrame).length).to.equal(1);
+    const coded = frames.map((frame) => frame.data);
+    const pictures = decodeFrames("vp8", coded, WIDTH, HEIGHT);
+    expect(pictures.length).to.equal(coded.length);
+    const one = meanPicture(pictures.slice(4, 12));
+    const other = meanPicture(pictures.slice(-8));
+    expect(meanDifference(one, other)).to.be.above(4);
+    await close();
   });
 });

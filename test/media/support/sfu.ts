@@ -23,7 +23,7 @@ import { ROUTER_CODECS } from "../../../server/sfu/codecs.ts";
 import type { TrackData } from "../../../server/sfu/media-room.ts";
 import { PlainTransformTap } from "../../../server/sfu/plain-transform-tap.ts";
 import type { TransformTarget } from "../../../server/transform/types.ts";
-import { CLIP_FPS, type EncodedClipFrame } from "./clip.ts";
+import { CLIP_FPS, type ClipFrame } from "./barcode.ts";
 
 const IP = "127.0.0.1";
 const PORTS = { min: 40_500, max: 40_999 };
@@ -37,7 +37,7 @@ export interface Publisher {
   /** Capture times of the frames sent so far, Unix ms. */
   readonly captureTimes: number[];
   /** Replaces what is sent, from the next frame on. */
-  play(clip: readonly EncodedClipFrame[]): void;
+  play(clip: readonly ClipFrame[]): void;
   pause(): void;
   stop(): void;
 }
@@ -146,7 +146,7 @@ export class TestSfu {
   }
 
   /** A camera that sends the clip in a loop at its own rate, with honest capture times. */
-  async publish(codec: VideoCodec, clip: readonly EncodedClipFrame[]): Promise<Publisher> {
+  async publish(codec: VideoCodec, clip: readonly ClipFrame[]): Promise<Publisher> {
     const socket = await this.#socket();
     const transport = await this.#router.createPlainTransport({ listenInfo: LISTEN });
     await transport.connect({ ip: IP, port: socket.address().port });
@@ -235,7 +235,7 @@ export class TestSfu {
 function startCamera(
   producer: ms.Producer<TrackData>,
   { codecs, encodings }: ms.RtpParameters,
-  firstClip: readonly EncodedClipFrame[],
+  firstClip: readonly ClipFrame[],
   send: (packet: Buffer) => void,
 ): Publisher {
   const captureTimes: number[] = [];
