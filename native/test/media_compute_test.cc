@@ -1,0 +1,263 @@
+#include <gtest/gtest.h>
+
+#include <chrono>
+#include <future>
+
+#include "media/compute_loop.h"
+#include "media_test_pipeline.h"
+
+namespace driftless {
+namespace {
+
+/// Collects what the compute thread says about one track.
+class Collector : public ComputeLoop::Listener {
+ public:
+  void on_generated(GeneratedChunk chunk) override {
+    std::lock_guard<std::mutex> lock(mutex_);
+    chunks_.push_back(std::move(chunk));
+    changed_.notify_all();
+  }
+  void on_compute_event(SessionEvent event) override {
+    std::lock_guard<std::mutex> lock(mutex_);
+    events_.push_back(std::move(event));
+    changed_.notify_all();
+  }
+  bool wait(size_t chunks, size_t events = 0) {
+    std::unique_lock<std::mutex> lock(mutex_);
+    return changed_.wait_for(lock, std::chrono::seconds(20),
+                             [&] { return chunks_.size() >= chunks && events_.size() >= events; });
+  }
+  std::vector<GeneratedChunk> chunks() {
+    std::lock_guard<std::mutex> lock(mutex_);
+    return chunks_;
+  }
+  std::vector<SessionEvent> events() {
+    std::lock_guard<std::mutex> lock(mutex_);
+    return events_;
+  }
+
+ private:
+  std::mutex mutex_;
+  std::condition_variable changed_;
+  std::vector<GeneratedChunk> chunks_;
+  std::vector<SessionEvent> events_;
+};
+
+class Compute : public ::testing::Test {
+ protected:
+  static Transform restyle(int steps = 1, const std::string& prompt = "") {
+    Transform transform;
+    transform.settings.steps = steps;
+    transform.settings.prompt = prompt;
+    return transform;
+  }
+  static Transform passthrough() {
+    Transform transform;
+    transform.mode = TransformMode::kPassthrough;
+    return transform;
+  }
+  /// Chunk number n: every pixel is n, captured at 1000 n + 0, 1, 2, 3.
+  Chunk chunk(uint8_t number) {
+    Chunk made;
+    made.rgb.assign(static_cast<size_t>(64) * 32 * 3 * 4, number);
+    for (int i = 0; i < 4; ++i) made.frames.push_back({1000.0 * number + i, 0, 0});
+    return made;
+  }
+
+  InvertingPipeline pipeline_;
+  SessionCounters counters_, other_counters_;
+  Collector listener_, other_;
+};
+
+TEST_F(Compute, RepaintsAChunkAndKeepsItsCaptureTimes) {
+  ComputeLoop loop(&pipeline_);
+  const auto track = loop.add(listener_, counters_, restyle());
+  loop.submit(track, chunk(7));
+  ASSERT_TRUE(listener_.wait(1));
+  const GeneratedChunk out = listener_.chunks()[0];
+  EXPECT_EQ(out.rgb[0], 248);
+  EXPECT_EQ(out.frames[3].capture_ms, 7003);
+  EXPECT_EQ(out.revision, 0u);
+  loop.remove(track);
+}
+
+TEST_F(Compute, RunsTracksThatWaitAsOneBatch) {
+  ComputeLoop loop(&pipeline_);
+  const auto first = loop.add(listener_, counters_, restyle());
+  const auto second = loop.add(other_, other_counters_, restyle());
+  pipeline_.hold();
+  loop.submit(first, chunk(1));
+  pipeline_.wait_for_runs(1);
+  loop.submit(first, chunk(2));
+  loop.submit(second, chunk(3));
+  pipeline_.release();
+  ASSERT_TRUE(listener_.wait(2));
+  ASSERT_TRUE(other_.wait(1));
+  EXPECT_EQ(pipeline_.batch_sizes(), (std::vector<size_t>{1, 2}));
+  EXPECT_EQ(other_.chunks()[0].rgb[0], 252);
+  loop.remove(first);
+  loop.remove(second);
+}
+
+TEST_F(Compute, TheNewestChunkReplacesTheOneThatWaits) {
+  ComputeLoop loop(&pipeline_);
+  const auto track = loop.add(listener_, counters_, restyle());
+  pipeline_.hold();
+  loop.submit(track, chunk(1));
+  pipeline_.wait_for_runs(1);
+  for (uint8_t number = 2; number <= 5; ++number) loop.submit(track, chunk(number));
+  EXPECT_TRUE(loop.chunk_waiting(track));
+  pipeline_.release();
+  ASSERT_TRUE(listener_.wait(2));
+  EXPECT_EQ(listener_.chunks()[1].frames[0].capture_ms, 5000);
+  EXPECT_EQ(counters_.drop_chunk_replaced, 12u);
+  loop.remove(track);
+}
+
+TEST_F(Compute, SeveralStepsGiveFramesOfTheChunkTheyBelongTo) {
+  ComputeLoop loop(&pipeline_);
+  const auto track = loop.add(listener_, counters_, restyle(3));
+  for (uint8_t number = 1; number <= 5; ++number) {
+    loop.submit(track, chunk(number));
+    pipeline_.wait_for_runs(number);
+    ASSERT_TRUE(listener_.wait(number < 3 ? 0 : number - 2));
+    while (loop.chunk_waiting(track)) std::this_thread::yield();
+  }
+  const auto chunks = listener_.chunks();
+  ASSERT_EQ(chunks.size(), 3u);
+  for (size_t i = 0; i < chunks.size(); ++i) {
+    EXPECT_EQ(chunks[i].rgb[0], 254 - i);
+    EXPECT_EQ(chunks[i].frames[0].capture_ms, 1000.0 * static_cast<double>(i + 1));
+  }
+  loop.remove(track);
+}
+
+TEST_F(Compute, FewerStepsLoseTheChunksBetweenAndCountThem) {
+  ComputeLoop loop(&pipeline_);
+  const auto track = loop.add(listener_, counters_, restyle(4));
+  for (uint8_t number = 1; number <= 3; ++number) {
+    loop.submit(track, chunk(number));
+    pipeline_.wait_for_runs(number);
+  }
+  EXPECT_EQ(loop.set_transform(track, restyle(1)), 1u);
+  loop.submit(track, chunk(4));
+  ASSERT_TRUE(listener_.wait(1));
+  EXPECT_EQ(listener_.chunks()[0].frames[0].capture_ms, 4000);
+  EXPECT_EQ(counters_.drop_stream_batch, 12u);
+  loop.remove(track);
+}
+
+TEST_F(Compute, ChunksCarryTheRevisionTheyWereMadeWith) {
+  ComputeLoop loop(&pipeline_);
+  const auto track = loop.add(listener_, counters_, restyle(1, "a"));
+  loop.submit(track, chunk(1));
+  ASSERT_TRUE(listener_.wait(1));
+  EXPECT_EQ(loop.set_transform(track, restyle(1, "b")), 1u);
+  EXPECT_EQ(loop.set_transform(track, restyle(1, "c")), 2u);
+  loop.submit(track, chunk(2));
+  ASSERT_TRUE(listener_.wait(2));
+  EXPECT_EQ(loop.set_transform(track, passthrough()), 3u);
+  loop.submit(track, chunk(3));
+  ASSERT_TRUE(listener_.wait(3));
+  EXPECT_EQ(loop.set_transform(track, restyle(1, "d")), 4u);
+  loop.submit(track, chunk(4));
+  ASSERT_TRUE(listener_.wait(4));
+  const auto chunks = listener_.chunks();
+  EXPECT_EQ(chunks[0].revision, 0u);
+  EXPECT_EQ(chunks[1].revision, 2u);
+  EXPECT_EQ(chunks[2].revision, 3u);
+  EXPECT_EQ(chunks[2].rgb[0], 3) << "passed through unchanged";
+  EXPECT_EQ(chunks[3].revision, 4u);
+  EXPECT_EQ(chunks[3].rgb[0], 251);
+  loop.remove(track);
+}
+
+TEST_F(Compute, RefusedSettingsLeaveTheFormerOnesInForce) {
+  ComputeLoop loop(&pipeline_);
+  const auto track = loop.add(listener_, counters_, restyle());
+  loop.submit(track, chunk(1));
+  ASSERT_TRUE(listener_.wait(1));
+  loop.set_transform(track, restyle(1, "refused"));
+  loop.submit(track, chunk(2));
+  ASSERT_TRUE(listener_.wait(2, 1));
+  EXPECT_FALSE(listener_.events()[0].fatal);
+  EXPECT_NE(listener_.events()[0].text.find("refused"), std::string::npos);
+  EXPECT_EQ(listener_.chunks()[1].revision, 0u);
+  loop.remove(track);
+}
+
+TEST_F(Compute, AFailedBatchIsReportedAndTheStreamBeginsAnew) {
+  ComputeLoop loop(&pipeline_);
+  const auto track = loop.add(listener_, counters_, restyle());
+  pipeline_.fail_next(1);
+  loop.submit(track, chunk(1));
+  ASSERT_TRUE(listener_.wait(0, 1));
+  EXPECT_FALSE(listener_.events()[0].fatal);
+  loop.submit(track, chunk(2));
+  ASSERT_TRUE(listener_.wait(1));
+  EXPECT_EQ(counters_.compute_errors, 1u);
+  EXPECT_EQ(counters_.drop_compute_error, 4u);
+  loop.remove(track);
+}
+
+TEST_F(Compute, ThreeFailuresInARowAreFatalOnce) {
+  ComputeLoop loop(&pipeline_);
+  const auto track = loop.add(listener_, counters_, restyle());
+  pipeline_.fail_next(5);
+  for (uint8_t number = 1; number <= 5; ++number) {
+    loop.submit(track, chunk(number));
+    pipeline_.wait_for_runs(number);
+    while (counters_.compute_errors < number) std::this_thread::yield();
+  }
+  loop.submit(track, chunk(6));
+  ASSERT_TRUE(listener_.wait(1, 3));
+  const auto events = listener_.events();
+  ASSERT_EQ(events.size(), 3u);
+  EXPECT_FALSE(events[1].fatal);
+  EXPECT_TRUE(events[2].fatal);
+  loop.remove(track);
+}
+
+TEST_F(Compute, WithoutAModelOnlyPassthroughWorks) {
+  ComputeLoop loop(nullptr);
+  const auto plain = loop.add(listener_, counters_, passthrough());
+  const auto wants = loop.add(other_, other_counters_, restyle());
+  loop.submit(plain, chunk(1));
+  loop.submit(wants, chunk(2));
+  ASSERT_TRUE(listener_.wait(1));
+  ASSERT_TRUE(other_.wait(0, 1));
+  EXPECT_NE(other_.events()[0].text.find("model"), std::string::npos);
+  loop.remove(plain);
+  loop.remove(wants);
+}
+
+TEST_F(Compute, RemoveWaitsForTheBatchAndEndsTheStreamOnTheComputeThread) {
+  ComputeLoop loop(&pipeline_);
+  const auto track = loop.add(listener_, counters_, restyle());
+  pipeline_.hold();
+  loop.submit(track, chunk(1));
+  pipeline_.wait_for_runs(1);
+  auto removal = std::async(std::launch::async, [&] { loop.remove(track); });
+  EXPECT_EQ(removal.wait_for(std::chrono::milliseconds(50)), std::future_status::timeout);
+  pipeline_.release();
+  removal.get();
+  loop.submit(track, chunk(2));  // after the end: nothing
+  loop.stop();
+  EXPECT_EQ(pipeline_.live_streams(), 0);
+  EXPECT_EQ(pipeline_.batch_sizes().size(), 1u);
+}
+
+TEST_F(Compute, StoppingTheLoopEndsTheStreamsOfTracksThatStay) {
+  std::shared_ptr<ComputeLoop::Track> track;
+  {
+    ComputeLoop loop(&pipeline_);
+    track = loop.add(listener_, counters_, restyle());
+    loop.submit(track, chunk(1));
+    ASSERT_TRUE(listener_.wait(1));
+    EXPECT_EQ(pipeline_.live_streams(), 1);
+  }
+  EXPECT_EQ(pipeline_.live_streams(), 0);
+}
+
+}  // namespace
+}  // namespace driftless

@@ -1,0 +1,273 @@
+#include <gtest/gtest.h>
+
+#include <chrono>
+#include <condition_variable>
+
+#include "core/error.h"
+#include "media/decoder.h"
+#include "media/media_engine.h"
+#include "media_test_pictures.h"
+#include "media_test_pipeline.h"
+
+namespace driftless {
+namespace {
+
+OutgoingFrame outgoing(bool key_frame, double capture_ms = 0) {
+  OutgoingFrame frame;
+  frame.picture.key_frame = key_frame;
+  frame.picture.capture_time_ms = capture_ms;
+  return frame;
+}
+
+TEST(FrameOutbox, AFullBoxDropsUpToTheNextKeyFrame) {
+  FrameOutbox box(4);
+  for (int i = 0; i < 4; ++i) EXPECT_FALSE(box.push(outgoing(i == 0)).need_key_frame);
+  const auto full = box.push(outgoing(false));
+  EXPECT_EQ(full.dropped_full, 5u);
+  EXPECT_TRUE(full.need_key_frame);
+  const auto stale = box.push(outgoing(false));
+  EXPECT_EQ(stale.dropped_stale, 1u);
+  EXPECT_TRUE(stale.need_key_frame);
+  EXPECT_EQ(box.size(), 0u);
+  EXPECT_FALSE(box.push(outgoing(true, 9)).need_key_frame);
+  EXPECT_FALSE(box.push(outgoing(false)).need_key_frame);
+  EXPECT_EQ(box.pop()->picture.capture_time_ms, 9);
+  EXPECT_EQ(box.size(), 1u);
+}
+
+TEST(FrameOutbox, AKeyFrameTakesThePlaceOfAFullBox) {
+  FrameOutbox box(3);
+  for (int i = 0; i < 3; ++i) box.push(outgoing(i == 0));
+  const auto result = box.push(outgoing(true, 9));
+  EXPECT_EQ(result.dropped_full, 3u);
+  EXPECT_FALSE(result.need_key_frame);
+  EXPECT_EQ(box.pop()->picture.capture_time_ms, 9);
+  EXPECT_FALSE(box.pop().has_value());
+}
+
+/// An engine around an InvertingPipeline at 50 fps, and one session whose frames and events can be
+/// waited for.
+class EngineSession : public ::testing::TestWithParam<VideoCodec> {
+ protected:
+  void SetUp() override {
+    auto pipeline = std::make_unique<InvertingPipeline>();
+    pipeline_ = pipeline.get();
+    engine_ = std::make_unique<MediaEngine>(std::move(pipeline), 2);
+  }
+
+  SessionOptions options() const {
+    SessionOptions options;
+    options.input_codec = options.output_codec = GetParam();
+    options.bitrate_bps = 1'000'000;
+    return options;
+  }
+
+  void open(const SessionOptions& with) {
+    session_ = engine_->create_session(with, [this] {
+      std::lock_guard<std::mutex> lock(mutex_);
+      ++wakes_;
+      changed_.notify_all();
+    });
+  }
+
+  void push(const EncodedPicture& picture) {
+    session_->push_frame(picture.data.data(), picture.data.size(), picture.capture_time_ms);
+  }
+
+  /// Takes what waits until there are so many frames and events, at most 20 s.
+  bool collect(size_t frames, size_t events = 0) {
+    const auto end = std::chrono::steady_clock::now() + std::chrono::seconds(20);
+    while (frames_.size() < frames || events_.size() < events) {
+      while (auto event = session_->take_event()) events_.push_back(std::move(*event));
+      while (auto frame = session_->take_frame()) frames_.push_back(std::move(*frame));
+      if (std::chrono::steady_clock::now() > end) return false;
+      std::unique_lock<std::mutex> lock(mutex_);
+      changed_.wait_for(lock, std::chrono::milliseconds(5));
+    }
+    return true;
+  }
+
+  size_t count(SessionEvent::Type type) const {
+    size_t found = 0;
+    for (const SessionEvent& event : events_) found += event.type == type;
+    return found;
+  }
+
+  InvertingPipeline* pipeline_ = nullptr;
+  std::unique_ptr<MediaEngine> engine_;
+  std::shared_ptr<MediaSession> session_;
+  std::vector<OutgoingFrame> frames_;
+  std::vector<SessionEvent> events_;
+  std::mutex mutex_;
+  std::condition_variable changed_;
+  int wakes_ = 0;
+};
+
+INSTANTIATE_TEST_SUITE_P(Media, EngineSession,
+                         ::testing::Values(VideoCodec::kVp8, VideoCodec::kH264),
+                         [](const auto& info) { return codec_name(info.param); });
+
+TEST_P(EngineSession, RepaintedFramesComeOutWithTheirCaptureTimes) {
+  open(options());
+  const auto clip = encode_clip(GetParam(), 128, 64, 8);
+  for (size_t i = 0; i < 4; ++i) push(clip[i]);
+  ASSERT_TRUE(collect(4, 2));
+  for (size_t i = 4; i < 8; ++i) push(clip[i]);
+  ASSERT_TRUE(collect(8));
+  Decoder source(GetParam()), result(GetParam());
+  for (size_t i = 0; i < 8; ++i) {
+    EXPECT_EQ(frames_[i].picture.capture_time_ms, clip[i].capture_time_ms);
+    const auto in = source.decode(clip[i].data.data(), clip[i].data.size());
+    const auto& data = frames_[i].picture.data;
+    const auto out = result.decode(data.data(), data.size());
+    ASSERT_EQ(out.status, DecodeStatus::kFrame);
+    // Inverted colours: chroma mirrored around grey.
+    EXPECT_NEAR(out.frame->data[1][0], 255 - in.frame->data[1][0], 12);
+    EXPECT_NEAR(out.frame->data[2][0], 255 - in.frame->data[2][0], 12);
+    EXPECT_GT(frames_[i].timing.encode_ms, 0);
+  }
+  EXPECT_TRUE(frames_[0].picture.key_frame);
+  EXPECT_EQ(events_[0].type, SessionEvent::Type::kInputSize);
+  EXPECT_EQ(events_[0].width, 128);
+  EXPECT_EQ(events_[1].type, SessionEvent::Type::kApplied);
+  EXPECT_EQ(events_[1].capture_ms, clip[0].capture_time_ms);
+}
+
+TEST_P(EngineSession, AppliedNamesTheFirstFrameWithTheNewSettings) {
+  open(options());
+  const auto clip = encode_clip(GetParam(), 128, 64, 12);
+  for (size_t i = 0; i < 4; ++i) push(clip[i]);
+  ASSERT_TRUE(collect(4, 2));
+  for (size_t i = 4; i < 8; ++i) push(clip[i]);
+  ASSERT_TRUE(collect(8));
+  Transform changed;
+  changed.settings.prompt = "another";
+  EXPECT_EQ(session_->set_transform(changed), 1u);
+  for (size_t i = 8; i < 12; ++i) push(clip[i]);
+  ASSERT_TRUE(collect(12, 3));
+  EXPECT_EQ(events_[2].type, SessionEvent::Type::kApplied);
+  EXPECT_EQ(events_[2].revision, 1u);
+  EXPECT_EQ(events_[2].capture_ms, clip[8].capture_time_ms);
+}
+
+TEST_P(EngineSession, AKeyFrameRequestIsHonoured) {
+  open(options());
+  const auto clip = encode_clip(GetParam(), 128, 64, 8);
+  for (size_t i = 0; i < 4; ++i) push(clip[i]);
+  ASSERT_TRUE(collect(4));
+  session_->request_key_frame();
+  for (size_t i = 4; i < 8; ++i) push(clip[i]);
+  ASSERT_TRUE(collect(8));
+  for (size_t i = 0; i < 8; ++i) EXPECT_EQ(frames_[i].picture.key_frame, i == 0 || i == 4) << i;
+}
+
+TEST_P(EngineSession, AnOwnerWhoDoesNotTakeFramesGetsAKeyFrameNext) {
+  open(options());
+  // 10 fps: fewer than the model takes, so nothing is dropped before the box.
+  const auto clip = encode_clip(GetParam(), 128, 64, 40);
+  size_t pushed = 0;
+  const auto& counters = session_->counters();
+  const auto end = std::chrono::steady_clock::now() + std::chrono::seconds(20);
+  while (counters.drop_callback_full == 0 && pushed < 36) {
+    for (size_t i = 0; i < 4; ++i) push(clip[pushed++]);
+    while (session_->queues().generated > 0 || counters.encode.last_ms() == 0 ||
+           counters.chunks < pushed / 4) {
+      ASSERT_LT(std::chrono::steady_clock::now(), end);
+      std::this_thread::sleep_for(std::chrono::milliseconds(2));
+    }
+  }
+  EXPECT_GT(counters.drop_callback_full, 0u);
+  EXPECT_LE(session_->queues().callbacks, MediaSession::kMaxWaitingFrames);
+  // What can be taken now can be decoded from its start.
+  for (size_t i = 0; i < 4; ++i) push(clip[pushed++]);
+  ASSERT_TRUE(collect(1));
+  EXPECT_TRUE(frames_[0].picture.key_frame);
+  Decoder decoder(GetParam());
+  for (const OutgoingFrame& frame : frames_) {
+    EXPECT_EQ(decoder.decode(frame.picture.data.data(), frame.picture.data.size()).status,
+              DecodeStatus::kFrame);
+  }
+}
+
+TEST_P(EngineSession, AStalledModelKeepsAllQueuesBounded) {
+  open(options());
+  pipeline_->hold();
+  const auto clip = encode_clip(GetParam(), 128, 64, 200);
+  for (const EncodedPicture& picture : clip) {
+    push(picture);
+    const SessionQueues queues = session_->queues();
+    EXPECT_LE(queues.input, InputStage::kMaxWaitingFrames);
+    EXPECT_LE(queues.compute, 4u);
+    EXPECT_LE(queues.generated, 4u);
+    if (queues.input > 8) std::this_thread::sleep_for(std::chrono::milliseconds(5));
+  }
+  const auto& counters = session_->counters();
+  const auto end = std::chrono::steady_clock::now() + std::chrono::seconds(20);
+  while (session_->queues().input > 0 && std::chrono::steady_clock::now() < end) {
+    std::this_thread::sleep_for(std::chrono::milliseconds(2));
+  }
+  EXPECT_GT(counters.drop_chunk_replaced, 40u);
+  pipeline_->release();
+  ASSERT_TRUE(collect(4));
+}
+
+TEST_P(EngineSession, LostInputAsksForAKeyFrame) {
+  open(options());
+  const auto clip = encode_clip(GetParam(), 128, 64, 3);
+  push(clip[1]);
+  ASSERT_TRUE(collect(0, 1));
+  EXPECT_EQ(events_[0].type, SessionEvent::Type::kNeedKeyFrame);
+  // The next ones within half a second ask no further.
+  push(clip[2]);
+  push(clip[2]);
+  const auto end = std::chrono::steady_clock::now() + std::chrono::seconds(20);
+  while (session_->counters().drop_no_key_frame < 3) {
+    ASSERT_LT(std::chrono::steady_clock::now(), end);
+    std::this_thread::yield();
+  }
+}
+
+TEST_P(EngineSession, SlowAndAbsentInputAreFine) {
+  open(options());
+  auto clip = encode_clip(GetParam(), 128, 64, 8);
+  for (size_t i = 0; i < clip.size(); ++i) {
+    clip[i].capture_time_ms = 1000.0 * static_cast<double>(i);  // 1 fps
+    push(clip[i]);
+  }
+  // Frames this far apart wait for their time; those that are left end with the session.
+  ASSERT_TRUE(collect(2));
+  session_->stop();
+  open(options());
+  session_->stop();  // 0 frames
+}
+
+TEST_P(EngineSession, StoppingAmidWorkIsCleanAndFinal) {
+  for (int round = 0; round < 10; ++round) {
+    open(options());
+    for (const EncodedPicture& picture : encode_clip(GetParam(), 128, 64, 6)) push(picture);
+    if (round % 2) std::this_thread::sleep_for(std::chrono::milliseconds(round));
+    session_->stop();
+    session_->stop();
+    std::lock_guard<std::mutex> lock(mutex_);
+    wakes_ = 0;
+  }
+  session_.reset();
+  std::this_thread::sleep_for(std::chrono::milliseconds(20));
+  EXPECT_EQ(wakes_, 0);
+}
+
+TEST_P(EngineSession, TheEngineLimitsItsSessionsAndEndsThem) {
+  open(options());
+  const auto second = engine_->create_session(options(), [] {});
+  EXPECT_THROW(engine_->create_session(options(), [] {}), Error);
+  session_.reset();
+  open(options());
+  engine_->stop();
+  EXPECT_THROW(engine_->create_session(options(), [] {}), Error);
+  push(encode_clip(GetParam(), 128, 64, 1)[0]);  // after the end: ignored
+  engine_.reset();                               // before its sessions
+  session_.reset();
+}
+
+}  // namespace
+}  // namespace driftless

@@ -1,0 +1,125 @@
+#pragma once
+
+// A small Pipeline for the tests of the sessions around it: it inverts colours, keeps `steps - 1`
+// chunks inside as a stream batch does, and can be held, watched and made to fail.
+
+#include <algorithm>
+#include <atomic>
+#include <condition_variable>
+#include <cstdint>
+#include <deque>
+#include <memory>
+#include <mutex>
+#include <vector>
+
+#include "core/error.h"
+#include "stream/pipeline.h"
+
+namespace driftless {
+
+class InvertingPipeline : public Pipeline {
+ public:
+  explicit InvertingPipeline(int width = 64, int height = 32, double fps = 50) {
+    info_.name = "inverting";
+    info_.width = width;
+    info_.height = height;
+    info_.frames_per_chunk = 4;
+    info_.fps = fps;
+  }
+
+  const ModelInfo& info() const override { return info_; }
+
+  std::unique_ptr<StreamSession> open(const TransformSettings& settings) override {
+    if (settings.prompt == "refused") throw Error("prompt", "another one", settings.prompt);
+    auto stream = std::make_unique<Stream>();
+    stream->settings = settings;
+    stream->live = &live_streams_;
+    ++live_streams_;
+    return stream;
+  }
+
+  uint64_t update(StreamSession& session, const TransformSettings& settings) override {
+    if (settings.prompt == "refused") throw Error("prompt", "another one", settings.prompt);
+    auto& stream = static_cast<Stream&>(session);
+    stream.settings = settings;
+    return ++stream.revision;
+  }
+
+  void run(Job* jobs, size_t count) override {
+    {
+      std::unique_lock<std::mutex> lock(mutex_);
+      batch_sizes_.push_back(count);
+      changed_.notify_all();
+      changed_.wait(lock, [this] { return !held_; });
+      if (failures_ > 0) {
+        --failures_;
+        throw Error("batch", "luck", "none");
+      }
+    }
+    const size_t bytes = static_cast<size_t>(info_.width) * info_.height * 3 * 4;
+    for (size_t j = 0; j < count; ++j) {
+      auto& stream = *static_cast<Stream*>(jobs[j].session);
+      std::vector<uint8_t> inverted(bytes);
+      for (size_t i = 0; i < bytes; ++i) inverted[i] = 255 - jobs[j].rgb_in[i];
+      stream.inside.push_back({stream.next_index++, stream.revision, std::move(inverted)});
+      jobs[j].result = ChunkResult();
+      if (stream.inside.size() < static_cast<size_t>(stream.settings.steps)) continue;
+      while (stream.inside.size() > static_cast<size_t>(stream.settings.steps)) {
+        stream.inside.pop_front();
+      }
+      const Inside& out = stream.inside.front();
+      std::copy(out.rgb.begin(), out.rgb.end(), jobs[j].rgb_out);
+      jobs[j].result.has_frames = true;
+      jobs[j].result.chunk_index_out = out.index;
+      jobs[j].result.settings_revision = out.revision;
+      stream.inside.pop_front();
+    }
+  }
+
+  /// The next run() waits until release().
+  void hold() {
+    std::lock_guard<std::mutex> lock(mutex_);
+    held_ = true;
+  }
+  void release() {
+    std::lock_guard<std::mutex> lock(mutex_);
+    held_ = false;
+    changed_.notify_all();
+  }
+  void fail_next(int runs) {
+    std::lock_guard<std::mutex> lock(mutex_);
+    failures_ = runs;
+  }
+  void wait_for_runs(size_t runs) {
+    std::unique_lock<std::mutex> lock(mutex_);
+    changed_.wait(lock, [&] { return batch_sizes_.size() >= runs; });
+  }
+  std::vector<size_t> batch_sizes() {
+    std::lock_guard<std::mutex> lock(mutex_);
+    return batch_sizes_;
+  }
+  int live_streams() const { return live_streams_; }
+
+ private:
+  struct Inside {
+    uint64_t index, revision;
+    std::vector<uint8_t> rgb;
+  };
+  struct Stream : StreamSession {
+    ~Stream() override { --*live; }
+    TransformSettings settings;
+    uint64_t revision = 1, next_index = 0;
+    std::deque<Inside> inside;
+    std::atomic<int>* live = nullptr;
+  };
+
+  ModelInfo info_;
+  std::mutex mutex_;
+  std::condition_variable changed_;
+  bool held_ = false;
+  int failures_ = 0;
+  std::vector<size_t> batch_sizes_;
+  std::atomic<int> live_streams_{0};
+};
+
+}  // namespace driftless
