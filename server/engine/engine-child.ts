@@ -41,8 +41,12 @@ export class EngineChild {
     this.#process = fork(options.entry, [], { execArgv: [], stdio: ["ignore", 2, 2, "ipc"] });
     this.#process.on("message", (raw) => this.#onMessage(raw));
     this.#exited = new Promise((resolve) => {
-      // "exit" does not follow when the process could not even be made.
-      this.#process.once("error", (error) => this.#onEnd(error.message, resolve));
+      this.#process.on("error", (error) => {
+        // "exit" does not follow when the process could not even be made.
+        if (this.#process.pid === undefined) {
+          this.#onEnd(error.message, resolve);
+        }
+      });
       this.#process.once("exit", (code, signal) => {
         this.#onEnd(signal === null ? `it exited with code ${code}` : `it got ${signal}`, resolve);
       });

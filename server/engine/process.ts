@@ -25,10 +25,10 @@ export function runEngineProcess(load: EngineLoader): void {
   let engine: NativeEngine | null = null;
   let closing = false;
 
-  const send = (message: EngineMessage): void => {
+  const send = (message: EngineMessage, sent: () => void = () => undefined): void => {
     if (process.connected) {
       // A failed send means that the parent is gone; "disconnect" then ends this process.
-      process.send?.(message, undefined, {}, () => undefined);
+      process.send?.(message, undefined, {}, sent);
     }
   };
 
@@ -50,8 +50,8 @@ export function runEngineProcess(load: EngineLoader): void {
     try {
       engine = await load(options);
     } catch (error) {
-      send({ type: "failed", message: (error as Error).message });
-      end(1);
+      // Only what was sent before the exit arrives.
+      send({ type: "failed", message: (error as Error).message }, () => end(1));
       return;
     }
     host = new EngineHost({ engine, maxSessions: options.maxSessions, clock: systemClock, send });

@@ -1,3 +1,5 @@
+import { fork } from "node:child_process";
+import { once } from "node:events";
 import path from "node:path";
 import { expect } from "chai";
 import { Registry } from "prom-client";
@@ -162,13 +164,25 @@ describe("EngineSupervisor", function () {
     await supervisor.close();
   });
 
-  it("ends with its parent", async () => {
+  it("obeys SIGTERM, which the supervisor takes for a crash", async () => {
     const { supervisor } = createSupervisor();
     await supervisor.start();
     const pid = supervisor.pid ?? 0;
     process.kill(pid, "SIGTERM");
     await until("the end", () => !isAlive(pid));
+    await until("another process", () => supervisor.state === "ready" && supervisor.restarts === 1);
     await supervisor.close();
+  });
+
+  it("ends with its parent, even when that is killed", async () => {
+    const parent = fork(path.join(import.meta.dirname, "support/supervisor-parent.ts"), [], {
+      execArgv: [],
+      stdio: ["ignore", 2, 2, "ipc"],
+    });
+    const [pid] = (await once(parent, "message")) as [number];
+    expect(isAlive(pid)).to.equal(true);
+    parent.kill("SIGKILL");
+    await until("the end", () => !isAlive(pid));
   });
 
   it("refuses sessions while there is no engine", async () => {

@@ -142,7 +142,7 @@ export class SfuPeer {
 export async function until<T>(
   what: string,
   condition: () => T | null | undefined | false,
-  limitMs = 20_000,
+  limitMs = 40_000,
 ): Promise<T> {
   const endMs = performance.now() + limitMs;
   for (;;) {

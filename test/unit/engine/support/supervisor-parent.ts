@@ -1,0 +1,15 @@
+/** A server process reduced to its supervisor; it tells the engine's process id to the test. */
+import path from "node:path";
+import { Registry } from "prom-client";
+import { createEngineMetrics } from "../../../../server/engine/metrics.ts";
+import { EngineSupervisor } from "../../../../server/engine/supervisor.ts";
+import { createLogger } from "../../../../server/telemetry/logger.ts";
+
+const supervisor = new EngineSupervisor({
+  engine: { modelDir: "echo", backend: "cpu", computeThreads: 1, maxSessions: 1 },
+  logger: createLogger("silent"),
+  metrics: createEngineMetrics(new Registry()),
+  entry: path.join(import.meta.dirname, "echo-child.ts"),
+});
+await supervisor.start();
+process.send?.(supervisor.pid);
