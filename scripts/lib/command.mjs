@@ -67,7 +67,7 @@ export async function runLogged(
     const signal = signals.received();
     if (signal) process.exit(128 + constants.signals[signal]);
     if (code === 0) return;
-    const tail = readFileSync(logFile, "utf8").trimEnd().split("\n").slice(-25).join("\n");
+    const tail = readFileSync(logFile, "utf8").trimEnd().split("\n").slice(-40).join("\n");
     const reason = error ? error.message : `exit code ${code}`;
     throw new SetupError(
       `\`${line}\` failed (${reason}). The end of ${logFile}:\n\n${tail}\n`,

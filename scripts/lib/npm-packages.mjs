@@ -49,7 +49,9 @@ export async function ensureNpmPackages({ env, stamps, working }) {
   working(installed ? `updating (${differences[0] ?? `now on ${platform}`})` : "installing");
   // No package needs its install script: node-datachannel, rolldown and biome ship their binaries
   // as packages of their own, and mediasoup's worker is a step of this set-up.
-  const args = ["ci", "--ignore-scripts", "--no-fund", "--no-audit"];
+  // `npm ci` would be stricter, but it refuses a lock file that was written where the registry lacks
+  // the optional packages of other platforms. Versions come from the lock file either way.
+  const args = ["install", "--no-save", "--ignore-scripts", "--no-fund", "--no-audit"];
   await runLogged("npm", args, { logFile: join(setupDir, "npm.log"), cwd: root, env });
   stamps.set("npm", platform);
   return `installed ${count} packages`;
