@@ -50,6 +50,17 @@ TEST_P(TokensTest, AttentionRowsOfDifferentLengths) {
   }
 }
 
+TEST_P(TokensTest, AttentionOverManyKeysWhoseScoresKeepGrowing) {
+  // More keys than a tile holds, each tile with a new maximum.
+  const Block b = block(9, 700, 2, 24);
+  for (int64_t i = 0; i < b.k.count(); ++i) {
+    b.k.f32()[i] *= 0.1f + static_cast<float>(i) / static_cast<float>(b.k.count());
+  }
+  const AttentionRow row = b.row();
+  ops->attention(&row, 1, 2, 24, 0.5f);
+  expect_close(expected_attention(b, 0.5f), b.out);
+}
+
 TEST_P(TokensTest, AttentionSurvivesLargeScoresAndWritesOverItsQueries) {
   Block b = block(5, 17, 2, 128);
   for (int64_t i = 0; i < b.q.count(); ++i) b.q.f32()[i] *= 3.0f;

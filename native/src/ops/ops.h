@@ -18,7 +18,8 @@ namespace driftless {
 ///    is written.
 ///  - One Ops object serves one thread at a time (it owns scratch memory and cached primitives).
 ///    Packed weights are immutable and may be shared by Ops objects of the same backend.
-///  - After the first call with a given shape nothing is allocated.
+///  - Primitives and scratch memory are kept: after the first call with a given shape no working
+///    memory is allocated.
 enum class Activation { none, relu, silu, gelu_tanh };
 
 /// Weights in the backend's own layout.
