@@ -88,7 +88,7 @@ function threadCount(): number {
 }
 
 describe("native addon, passthrough", function () {
-  this.timeout(60_000);
+  this.timeout(120_000);
   let engine: NativeEngine;
 
   before(() => {
@@ -160,21 +160,27 @@ describe("native addon, passthrough", function () {
     });
   }
 
-  it("spreads a chunk's frames over time and never sends them in a burst", async () => {
+  it("spreads the frames of chunks over time instead of sending them in bursts", async () => {
     const clip = makeClip("h264", WIDTH, HEIGHT, 32, 16);
-    const arrivals: number[] = [];
+    const arrivals: { at: number; captureTimeMs: number }[] = [];
     const session = engine.createSession(
       options({ inputCodec: "h264" }),
-      () => arrivals.push(performance.now()),
+      ({ captureTimeMs }) => arrivals.push({ at: performance.now(), captureTimeMs }),
       () => {},
     );
     await play(session, clip, 0, 62.5);
-    await until("six chunks", () => arrivals.length >= 20);
+    await until("frames of two chunks", () => arrivals.length >= 8);
+    await sleep(400);
     await session.close();
-    const gaps = arrivals.slice(1).map((time, index) => time - (arrivals[index] ?? 0));
-    gaps.sort((a, b) => a - b);
-    // Half of the gaps at least are near the true spacing, however busy the machine is.
-    expect(gaps[gaps.length >> 1]).to.be.greaterThan(40);
+    // Compared over each chunk: its last frame leaves well after its first, as it was taken. Half of
+    // the chunks must show it, so that a moment without processor time does not fail the test.
+    const spreads = arrivals.flatMap(({ at, captureTimeMs }, index) => {
+      const last = arrivals[index + 3];
+      if (!last || Math.round(captureTimeMs / 62.5) % 4 !== 0) return [];
+      return last.captureTimeMs - captureTimeMs > 180 ? [last.at - at] : [];
+    });
+    spreads.sort((a, b) => a - b);
+    expect(spreads[spreads.length >> 1]).to.be.greaterThan(94);
   });
 
   it("makes the next frame a key frame when asked", async () => {
@@ -324,7 +330,7 @@ describe("native addon, passthrough", function () {
       const output = execFileSync(
         process.execPath,
         ["--input-type=module", "-e", program(ending)],
-        { timeout: 30_000 },
+        { timeout: 100_000 },
       );
       expect(output.toString().trim()).to.equal("running");
     }

@@ -46,6 +46,8 @@ export function splitAccessUnits(stream: Buffer): Buffer[] {
   return starts.map((start, index) => stream.subarray(start, starts[index + 1] ?? stream.length));
 }
 
+const made = new Map<string, Buffer[]>();
+
 /** Frames of ffmpeg's moving test picture, with a key frame first and every `keyInterval`. */
 export function makeClip(
   codec: VideoCodec,
@@ -55,6 +57,9 @@ export function makeClip(
   fps = 30,
   keyInterval = 300,
 ): Buffer[] {
+  const key = `${codec} ${width} ${height} ${frames} ${fps} ${keyInterval}`;
+  const before = made.get(key);
+  if (before) return before;
   const source = ["-f", "lavfi", "-i", `testsrc2=size=${width}x${height}:rate=${fps}`];
   const common = [
     "-frames:v",
@@ -71,7 +76,9 @@ export function makeClip(
       ? ["-f", "ivf", "-"]
       : ["-bsf:v", "h264_metadata=aud=insert", "-f", "h264", "-"];
   const stream = run([...source, ...common, ...encoderArguments[codec], ...output]);
-  return codec === "vp8" ? splitIvf(stream) : splitAccessUnits(stream);
+  const clip = codec === "vp8" ? splitIvf(stream) : splitAccessUnits(stream);
+  made.set(key, clip);
+  return clip;
 }
 
 /** An IVF file around VP8 frames, so that ffmpeg can read what the engine sent. */

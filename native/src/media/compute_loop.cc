@@ -5,6 +5,8 @@
 #include <optional>
 #include <utility>
 
+#include "media/thread_name.h"
+
 namespace driftless {
 
 struct ComputeLoop::Track {
@@ -133,6 +135,7 @@ void ComputeLoop::stop() {
 }
 
 void ComputeLoop::run() {
+  name_thread("dl-compute");
   std::vector<std::shared_ptr<Track>> batch, ended;
   std::unique_lock<std::mutex> lock(mutex_);
   while (!stopping_) {

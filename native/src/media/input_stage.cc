@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "media/ffmpeg_support.h"
+#include "media/thread_name.h"
 
 namespace driftless {
 namespace {
@@ -62,6 +63,7 @@ size_t InputStage::waiting() const {
 }
 
 void InputStage::run() {
+  name_thread("dl-decode");
   for (;;) {
     Incoming incoming;
     bool lost_input = false;

@@ -5,6 +5,8 @@
 #include <exception>
 #include <utility>
 
+#include "media/thread_name.h"
+
 namespace driftless {
 
 OutputStage::OutputStage(const SessionOptions& options, const ModelInfo& model,
@@ -53,6 +55,7 @@ void OutputStage::stop() {
 }
 
 void OutputStage::run() {
+  name_thread("dl-encode");
   std::unique_lock<std::mutex> lock(mutex_);
   for (;;) {
     changed_.wait(lock, [this] { return stopping_ || !queue_.empty(); });
