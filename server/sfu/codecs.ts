@@ -21,6 +21,20 @@ export const ROUTER_CODECS: ms.RouterRtpCodecCapability[] = [
 
 export const ABS_CAPTURE_TIME = "http://www.webrtc.org/experiments/rtp-hdrext/abs-capture-time";
 
+const VIDEO_ORIENTATION = "urn:3gpp:video-orientation";
+
+/**
+ * What clients may negotiate. Without the orientation extension phones rotate their picture before
+ * they encode it; with it the engine would repaint pictures that lie on their side.
+ */
+export function clientCapabilities(router: ms.RtpCapabilities): ms.RtpCapabilities {
+  const { headerExtensions = [] } = router;
+  return {
+    ...router,
+    headerExtensions: headerExtensions.filter(({ uri }) => uri !== VIDEO_ORIENTATION),
+  };
+}
+
 /** "video/VP8" becomes "vp8"; undefined for what the engine cannot decode. */
 export function videoCodecOf(mimeType: string): VideoCodec | undefined {
   const name = mimeType.toLowerCase();

@@ -6,7 +6,7 @@ import type { types as ms } from "mediasoup";
 import type { SfuConfig } from "../config/schema.ts";
 import { DriftlessError, toError } from "../errors.ts";
 import type { Metrics } from "../telemetry/metrics.ts";
-import { ROUTER_CODECS, videoCodecOf } from "./codecs.ts";
+import { clientCapabilities, ROUTER_CODECS, videoCodecOf } from "./codecs.ts";
 import { PlainTransformTap } from "./plain-transform-tap.ts";
 import type { TransformTap, TransformTapOptions } from "./transform-tap.ts";
 import type { WorkerPool, WorkerSlot } from "./worker-pool.ts";
@@ -57,7 +57,7 @@ export class MediaRoom {
   }
 
   get rtpCapabilities(): ms.RtpCapabilities {
-    return this.#router.rtpCapabilities as ms.RtpCapabilities;
+    return clientCapabilities(this.#router.rtpCapabilities as ms.RtpCapabilities);
   }
 
   get closed(): boolean {

@@ -28,11 +28,7 @@ const ENGINE_FEEDBACK = [
   { type: "ccm", parameter: "fir" },
 ];
 
-const ENGINE_HEADER_EXTENSIONS = [
-  "urn:ietf:params:rtp-hdrext:sdes:mid",
-  "urn:3gpp:video-orientation",
-  ABS_CAPTURE_TIME,
-];
+const ENGINE_HEADER_EXTENSIONS = ["urn:ietf:params:rtp-hdrext:sdes:mid", ABS_CAPTURE_TIME];
 
 /** What the engine can receive, in the router's numbering. */
 function engineCapabilities(router: ms.Router): ms.RtpCapabilities {
