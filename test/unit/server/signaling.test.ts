@@ -1,5 +1,6 @@
 import { expect } from "chai";
 import { TokenAuthority } from "../../../server/security/tokens.ts";
+import { ABS_CAPTURE_TIME } from "../../../server/sfu/codecs.ts";
 import type { RunningServer } from "../../../server/start.ts";
 import { eventually, SECRET, startTestServer, TestClient } from "./support.ts";
 
@@ -38,6 +39,8 @@ describe("signalling", () => {
       "video/H264",
       "video/rtx",
     ]);
+    const extensions = first.routerRtpCapabilities.headerExtensions?.map(({ uri }) => uri);
+    expect(extensions).to.include(ABS_CAPTURE_TIME).and.not.include("urn:3gpp:video-orientation");
     expect(first.presets).to.have.length.above(3);
     expect(first.openMode).to.equal(true);
 
