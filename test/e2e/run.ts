@@ -2,14 +2,15 @@
  * `npm run e2e`: one real Chromium publishes a webcam clip, a second one watches; the transform is
  * switched on through the page. Prints what the viewer saw; with --json the last line is
  * {joinMs, firstGeneratedMs, generatedFps, delayP50Ms, delayP95Ms, avOffsetMs, changedByPrompt}
- * and `delaySource`, which says how the delay was measured.
+ * with `delaySource`, which says how the delay was measured, and `promptChangeMs`.
  */
 import path from "node:path";
 import type { Page } from "playwright-core";
 import { launchChromium } from "./support/browser.ts";
 import { webcamMedia } from "./support/clips.ts";
 import { percentile, watchGenerated } from "./support/delay.ts";
-import { GENERATED, meanDifference, meanFrame, takeFrames } from "./support/frames.ts";
+import { GENERATED } from "./support/frames.ts";
+import { isClear, lookChange } from "./support/look-change.ts";
 import { artifactsDir } from "./support/paths.ts";
 import { startServer } from "./support/server.ts";
 import { Visitor } from "./support/visitor.ts";
@@ -28,6 +29,8 @@ interface Report {
   avOffsetMs: number | null;
   /** The picture looks clearly different after another style was chosen. */
   changedByPrompt: boolean;
+  /** Publisher's click on it to the first clearly different picture on the viewer's screen. */
+  promptChangeMs: number | null;
 }
 
 const ROOM = "e2e";
@@ -36,6 +39,7 @@ const SECOND_STYLE = "Cyberpunk";
 const WATCH_SECONDS = 10;
 /** From the choice of a style to frames that all have it. */
 const SETTLE_MS = 5_000;
+const CHANGE_LIMIT_MS = 20_000;
 
 const json = process.argv.includes("--json");
 const say = (line: string): void => console.log(line);
@@ -81,7 +85,13 @@ async function measure(origin: string): Promise<Report> {
   await screenshot(publisher, "publisher.png");
   await screenshot(viewer, "viewer.png");
 
-  const changedByPrompt = await changesLook(publisher, viewer);
+  const change = await lookChange(
+    viewer.page,
+    () => publisher.chooseStyle(SECOND_STYLE),
+    CHANGE_LIMIT_MS,
+  );
+  const { byItself, byPrompt } = change;
+  say(`mean picture moved by ${round(byItself)} of itself, by ${round(byPrompt)} with the style`);
   await screenshot(viewer, "viewer-second-style.png");
   const known = watched.delaysMs.length > 0;
   return {
@@ -92,7 +102,8 @@ async function measure(origin: string): Promise<Report> {
     delayP95Ms: known ? round(percentile(watched.delaysMs, 0.95)) : null,
     delaySource: watched.delaySource,
     avOffsetMs: watched.avOffsetMs === null ? null : round(watched.avOffsetMs),
-    changedByPrompt,
+    changedByPrompt: isClear(change),
+    promptChangeMs: change.tookMs,
   };
 }
 
@@ -112,22 +123,6 @@ function firstFrameAt(page: Page, selector: string): Promise<number> {
   }, selector);
 }
 
-/**
- * Chooses another style. True when the mean picture moves further than it moves by itself under
- * one style: twice as far, and visibly (6 of 255).
- */
-async function changesLook(publisher: Visitor, viewer: Visitor): Promise<boolean> {
-  const before = meanFrame(await takeFrames(viewer.page, GENERATED, 10, 200));
-  const still = meanFrame(await takeFrames(viewer.page, GENERATED, 10, 200));
-  await publisher.chooseStyle(SECOND_STYLE);
-  await viewer.page.waitForTimeout(SETTLE_MS);
-  const after = meanFrame(await takeFrames(viewer.page, GENERATED, 10, 200));
-  const byItself = meanDifference(before, still);
-  const byPrompt = meanDifference(still, after);
-  say(`mean picture moved by ${round(byItself)} of itself, by ${round(byPrompt)} with the style`);
-  return byPrompt > 2 * byItself && byPrompt > 6;
-}
-
 async function screenshot(visitor: Visitor, name: string): Promise<void> {
   await visitor.page.screenshot({ path: path.join(artifactsDir(), name) });
 }
@@ -140,7 +135,9 @@ function printReport(report: Report): void {
   say(`generated frames         ${report.generatedFps} a second`);
   say(`delay (${report.delaySource})  p50 ${ms(report.delayP50Ms)}, p95 ${ms(report.delayP95Ms)}`);
   say(`picture behind the voice ${ms(report.avOffsetMs)}`);
-  say(`style follows the choice ${report.changedByPrompt ? "yes" : "no"}`);
+  say(
+    `style follows the choice ${report.changedByPrompt ? "yes" : "no"}, ${ms(report.promptChangeMs)}`,
+  );
   say(`screenshots              ${artifactsDir()}`);
 }
 
