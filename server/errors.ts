@@ -1,3 +1,5 @@
+import type { z } from "zod";
+
 /**
  * Every error a client can be told about. The code is stable and meant for
  * programs, the message is one sentence meant for a person.
@@ -71,4 +73,13 @@ export function toError(thrown: unknown): Error {
 export function toErrorBody(thrown: unknown): ErrorBody {
   if (thrown instanceof DriftlessError) return thrown.toBody();
   return { code: "INTERNAL", message: "The server failed to handle this. See its log." };
+}
+
+/** "prompt: expected …; steps: …", at most three of them. */
+export function describeIssues(error: z.ZodError): string {
+  const described = error.issues.slice(0, 3).map((issue) => {
+    const where = issue.path.join(".");
+    return where === "" ? issue.message : `${where}: ${issue.message}`;
+  });
+  return described.join("; ").slice(0, 500);
 }

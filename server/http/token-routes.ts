@@ -3,8 +3,8 @@ import { Router } from "express";
 import { z } from "zod";
 import type { Config } from "../config/schema.ts";
 import { DriftlessError } from "../errors.ts";
+import { identitySchema, roomIdSchema } from "../rooms/ids.ts";
 import type { AccessPolicy } from "../security/access.ts";
-import { identitySchema, roomIdSchema } from "../signaling/protocol.ts";
 import { callerOf, parseBody, requireAdmin } from "./caller.ts";
 
 const newTokenSchema = z.strictObject({

@@ -51,9 +51,16 @@ export class MediaRoom {
   }
 
   static async create(pool: WorkerPool, deps: MediaRoomDeps): Promise<MediaRoom> {
-    const slot = await pool.acquire();
-    const router = await slot.worker.createRouter({ mediaCodecs: ROUTER_CODECS });
-    return new MediaRoom(pool, slot, router, deps);
+    for (;;) {
+      const slot = await pool.acquire();
+      try {
+        const router = await slot.worker.createRouter({ mediaCodecs: ROUTER_CODECS });
+        return new MediaRoom(pool, slot, router, deps);
+      } catch (error) {
+        // A worker that died just now: its replacement, or another one, does it.
+        if (!slot.worker.closed) throw error;
+      }
+    }
   }
 
   get rtpCapabilities(): ms.RtpCapabilities {

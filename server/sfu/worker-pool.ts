@@ -4,7 +4,7 @@
  */
 import { availableParallelism } from "node:os";
 import { setTimeout as sleep } from "node:timers/promises";
-import { createWorker, type types as ms } from "mediasoup";
+import { createWorker, type types as ms, setLogEventListeners } from "mediasoup";
 import type { SfuConfig } from "../config/schema.ts";
 import { DriftlessError, toError } from "../errors.ts";
 import { SafeEmitter } from "../telemetry/events.ts";
@@ -21,6 +21,17 @@ export interface WorkerSlot {
   readonly webRtcServer: ms.WebRtcServer;
   /** Routers on it; the pool gives new rooms to the slot with the fewest. */
   routers: number;
+}
+
+/**
+ * What mediasoup and its workers have to say. Most warnings are ordinary life (packets
+ * before their track is known, pages that closed), so they are for who looks closely.
+ */
+function logWarnings(logger: Logger): void {
+  setLogEventListeners({
+    onwarn: (namespace, log) => logger.debug({ namespace }, log),
+    onerror: (namespace, log, err) => logger.error({ namespace, err }, log),
+  });
 }
 
 interface WorkerPoolEvents {
@@ -51,6 +62,7 @@ export class WorkerPool extends SafeEmitter<WorkerPoolEvents> {
 
   /** @throws Error that names the port or the program when a worker cannot start. */
   static async create(config: SfuConfig, logger: Logger, metrics: Metrics): Promise<WorkerPool> {
+    logWarnings(logger);
     const pool = new WorkerPool(config, logger, metrics);
     try {
       for (let index = 0; index < pool.#slots.length; index++) await pool.#spawn(index);

@@ -10,6 +10,7 @@ import { z } from "zod";
 import type { Preset } from "../config/presets.ts";
 import type { IceServer } from "../config/schema.ts";
 import type { ErrorBody } from "../errors.ts";
+import { identitySchema, roomIdSchema } from "../rooms/ids.ts";
 import type {
   NewConsumer,
   ParticipantInfo,
@@ -32,13 +33,6 @@ import {
 /** Answer to every client message. */
 export type Ack<T> = { ok: true; data: T } | { ok: false; error: ErrorBody };
 
-/** Room ids and identities end up in URLs and logs, so they are kept plain. */
-export const roomIdSchema = z
-  .string()
-  .regex(/^[A-Za-z0-9_-]{1,64}$/, "expected 1 to 64 letters, digits, '-' or '_'");
-export const identitySchema = z
-  .string()
-  .regex(/^[A-Za-z0-9_.@-]{1,64}$/, "expected 1 to 64 letters, digits, or one of _ . @ -");
 const nameSchema = z
   .string()
   .trim()

@@ -1,7 +1,7 @@
 /** One signalling connection: checks each message, hands it on, answers it. */
 import type { z } from "zod";
 import type { LimitsConfig } from "../config/schema.ts";
-import { DriftlessError, toErrorBody } from "../errors.ts";
+import { DriftlessError, describeIssues, toErrorBody } from "../errors.ts";
 import type { Participant } from "../rooms/participant.ts";
 import type { Room } from "../rooms/room.ts";
 import type { RateLimit } from "../security/rate-limit.ts";
@@ -149,13 +149,4 @@ function parse<N extends ClientMessageName>(
     throw new DriftlessError("INVALID_MESSAGE", describeIssues(result.error));
   }
   return result.data as ParsedMessage<N>;
-}
-
-/** "prompt: expected …; steps: …", at most three of them. */
-export function describeIssues(error: z.ZodError): string {
-  const described = error.issues.slice(0, 3).map((issue) => {
-    const where = issue.path.join(".");
-    return where === "" ? issue.message : `${where}: ${issue.message}`;
-  });
-  return described.join("; ").slice(0, 500);
 }
