@@ -1,6 +1,6 @@
 """Measures the exported model on a picture or clip it has not seen and draws a contact sheet.
 
-python evaluate.py INPUT OUT.png [--frames 48] [--skip 0] [--steps 1] [--crop X Y WIDTH] [--json]
+python evaluate.py INPUT OUT.png [--frames 48] [--skip 0] [--steps 1] [--crop X Y WIDTH] [--columns 4] [--json]
 INPUT: a video, or a still (which gets a slow camera move). Rows of the sheet: input, autoencoder alone, one
 row for each prompt. Numbers, in dB and 0..1:
   autoencoder  PSNR of encoding and decoding alone (the first chunk, a warm-up, is left out)
@@ -16,12 +16,14 @@ import subprocess
 import cv2
 import numpy as np
 import torch
+from PIL import Image, ImageDraw
 
 from clips import H, W, pan_and_zoom
 from dit import Ring, tokenise
 from export import load_models
 from styles import STYLES
 
+STILL_MOVE = 64  # frames over which a still is panned
 PROMPTS = dict(
     photo="natural photo", watercolour="watercolour painting on paper", pencil="pencil sketch", neon="neon night",
     autumn="oil painting in warm autumn colours", anime="anime cel shading", noir="film noir",
@@ -36,7 +38,7 @@ def read_frames(path, count, skip, crop):
         x, y, width = crop or (0, 0, image.shape[1])
         image = image[y:y + max(1, width * 9 // 16), x:x + width, ::-1]
         image = cv2.resize(np.ascontiguousarray(image), (int(W * 1.15), int(H * 1.15)), interpolation=cv2.INTER_AREA)
-        return pan_and_zoom(np.random.RandomState(5), image, count, 0.6)
+        return pan_and_zoom(np.random.RandomState(5), image, max(count, STILL_MOVE), 0.6)[:count]
     area = f"{crop[2]}:{crop[2]}*9/16:{crop[0]}:{crop[1]}" if crop else "iw:iw*9/16:0:ih*0.1"
     raw = subprocess.run(["ffmpeg", "-v", "error", "-i", path, "-vf", f"crop={area},fps=16,scale={W}:{H}:flags=area", "-frames:v",
                           str(count + skip), "-f", "rawvideo", "-pix_fmt", "rgb24", "-"], stdout=subprocess.PIPE, check=True).stdout
@@ -100,6 +102,28 @@ def flicker(frames):
     return float(np.abs(np.diff(frames.astype(np.float32), axis=0)).mean())
 
 
+def label(frame, text):
+    """A copy of the frame with a caption in its lower left corner."""
+    image = Image.fromarray(frame)
+    ImageDraw.Draw(image).text((6, H - 16), text, fill="white", stroke_fill="black", stroke_width=1)
+    return np.array(image)
+
+
+def draw_sheet(path, rows, columns, width):
+    """rows: name -> frames. One line for each row with `columns` moments, or a labelled grid four wide. 256 colours."""
+    if columns > 1:
+        moments = np.linspace(4, len(next(iter(rows.values()))) - 1, columns).astype(int)
+        lines = [np.concatenate([frames[m] for m in moments], 1) for frames in rows.values()]
+    else:
+        tiles = [label(frames[-1], name) for name, frames in rows.items()]
+        tiles += [np.full_like(tiles[0], 255)] * (-len(tiles) % 4)
+        lines = [np.concatenate(tiles[i:i + 4], 1) for i in range(0, len(tiles), 4)]
+    sheet = np.concatenate(lines, 0)
+    size = (width, sheet.shape[0] * width // sheet.shape[1])
+    image = Image.fromarray(sheet).resize(size, Image.LANCZOS)
+    image.quantize(palette=image.quantize(256), dither=Image.Dither.FLOYDSTEINBERG).save(path, optimize=True)
+
+
 def main():
     parser = argparse.ArgumentParser()
     parser.add_argument("input")
@@ -108,6 +132,7 @@ def main():
     parser.add_argument("--skip", type=int, default=0)
     parser.add_argument("--steps", type=int, default=1)
     parser.add_argument("--crop", type=int, nargs=3)
+    parser.add_argument("--columns", type=int, default=4, help="moments shown; 1 draws a grid of looks instead")
     parser.add_argument("--width", type=int, default=1024, help="of the sheet")
     parser.add_argument("--json", action="store_true")
     args = parser.parse_args()
@@ -124,10 +149,7 @@ def main():
         report[name] = dict(psnr=psnr(out[4:], target), structure=float(np.corrcoef(sobel(out[4:]).ravel(), edges.ravel())[0, 1]), flicker=flicker(out[4:]),
                             effect=float(np.abs(out[4:].astype(np.float32) - plain[4:]).mean()))
         rows.append(out)
-    columns = np.linspace(4, len(frames) - 1, 4).astype(int)
-    sheet = np.concatenate([np.concatenate([row[c] for c in columns], 1) for row in rows], 0)
-    scale = args.width / sheet.shape[1]
-    cv2.imwrite(args.sheet, cv2.resize(sheet, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA)[..., ::-1])
+    draw_sheet(args.sheet, dict(zip(["input", "autoencoder alone", *PROMPTS.values()], rows)), args.columns, args.width)
     if args.json:
         print(json.dumps(report))
         return
