@@ -1,11 +1,13 @@
 /**
- * `npm run e2e`: one real Chromium publishes a webcam clip, a second one watches; the transform is
- * switched on through the page. Prints what the viewer saw; with --json the last line is
+ * `npm run e2e -- [--json] [--seconds 10]`: one real Chromium publishes a webcam clip, a second one
+ * watches; the transform is switched on through the page. Prints what the viewer saw; with --json
+ * the last line is
  * {joinMs, firstGeneratedMs, generatedFps, delayP50Ms, delayP95Ms, avOffsetMs, changedByPrompt}
  * with `delaySource`, which says how the delay was measured, and `promptChangeMs`.
  */
 import path from "node:path";
-import type { Page } from "playwright-core";
+import { parseArgs } from "node:util";
+import type { Browser, Page } from "playwright-core";
 import { launchChromium } from "./support/browser.ts";
 import { webcamMedia } from "./support/clips.ts";
 import { percentile, watchGenerated } from "./support/delay.ts";
@@ -36,19 +38,25 @@ interface Report {
 const ROOM = "e2e";
 const FIRST_STYLE = "Watercolour";
 const SECOND_STYLE = "Cyberpunk";
-const WATCH_SECONDS = 10;
 /** From the choice of a style to frames that all have it. */
 const SETTLE_MS = 5_000;
 const CHANGE_LIMIT_MS = 20_000;
 
-const json = process.argv.includes("--json");
+const { json, seconds } = readArguments();
 const say = (line: string): void => console.log(line);
+
+// The server and the browsers are children: they end with this program, however it ends.
+for (const signal of ["SIGINT", "SIGTERM"] as const) process.once(signal, () => process.exit(1));
 
 const media = webcamMedia();
 const server = await startServer();
-const browsers = await Promise.all([launchChromium(media), launchChromium(media)]);
+const browsers: Browser[] = [];
 try {
-  const report = await measure(server.origin);
+  const publishing = await launchChromium(media);
+  browsers.push(publishing);
+  const watching = await launchChromium(media);
+  browsers.push(watching);
+  const report = await measure(server.origin, publishing, watching);
   printReport(report);
   if (json) console.log(JSON.stringify(report));
 } catch (error) {
@@ -60,8 +68,19 @@ try {
   await server.stop();
 }
 
-async function measure(origin: string): Promise<Report> {
-  const [publishing, watching] = browsers;
+/** `--seconds` is how long the generated picture is watched. Throws on anything unknown. */
+function readArguments(): { json: boolean; seconds: number } {
+  const { values } = parseArgs({
+    options: { json: { type: "boolean", default: false }, seconds: { type: "string" } },
+  });
+  const watch = Number(values.seconds ?? 10);
+  if (!(watch >= 1 && watch <= 3600)) {
+    throw new Error(`expected --seconds between 1 and 3600, got ${values.seconds}`);
+  }
+  return { json: values.json, seconds: watch };
+}
+
+async function measure(origin: string, publishing: Browser, watching: Browser): Promise<Report> {
   const publisher = await Visitor.join(publishing, origin, { name: "Publisher", roomId: ROOM });
   say("publisher: in the room, camera on");
   const viewer = await Visitor.join(watching, origin, {
@@ -81,7 +100,7 @@ async function measure(origin: string): Promise<Report> {
   say(`viewer: first generated frame ${firstGeneratedMs} ms after the click on ${FIRST_STYLE}`);
 
   await viewer.page.waitForTimeout(SETTLE_MS);
-  const watched = await watchGenerated(viewer.page, WATCH_SECONDS);
+  const watched = await watchGenerated(viewer.page, seconds);
   await screenshot(publisher, "publisher.png");
   await screenshot(viewer, "viewer.png");
 

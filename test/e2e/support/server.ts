@@ -49,6 +49,9 @@ export async function startServer(overrides: Record<string, object> = {}): Promi
   };
   child.stdout.on("data", keep);
   child.stderr.on("data", keep);
+  // Whatever ends this process, the server must not stay behind.
+  const killWithUs = (): void => void child.kill("SIGKILL");
+  process.once("exit", killWithUs);
   const exited = new Promise<void>((resolve) => child.once("exit", () => resolve()));
   const log = (): string => output.join("");
 
@@ -72,6 +75,7 @@ export async function startServer(overrides: Record<string, object> = {}): Promi
       const timer = setTimeout(() => child.kill("SIGKILL"), STOP_LIMIT_MS);
       await exited;
       clearTimeout(timer);
+      process.off("exit", killWithUs);
       rmSync(folder, { recursive: true, force: true });
     },
   };
