@@ -2,6 +2,7 @@
  * Life of an engine process: loads the engine when told to, reports a heartbeat, and never outlives
  * its parent. The loader is a parameter, so that tests can run the same process with another engine.
  */
+import { Worker } from "node:worker_threads";
 import { systemClock } from "./clock.ts";
 import { EngineHost } from "./host.ts";
 import type { NativeEngine } from "./native.ts";
@@ -21,6 +22,8 @@ export function runEngineProcess(load: EngineLoader): void {
     process.exitCode = 2;
     return;
   }
+  const watch = new URL("./parent-watch.ts", import.meta.url);
+  new Worker(watch, { workerData: { parentPid: process.ppid } }).unref();
   let host: EngineHost | null = null;
   let engine: NativeEngine | null = null;
   let closing = false;

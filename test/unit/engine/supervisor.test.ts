@@ -174,16 +174,17 @@ describe("EngineSupervisor", function () {
     await supervisor.close();
   });
 
-  it("ends with its parent, even when that is killed", async () => {
-    const parent = fork(path.join(import.meta.dirname, "support/supervisor-parent.ts"), [], {
-      execArgv: [],
-      stdio: ["ignore", 2, 2, "ipc"],
+  for (const modelDir of ["echo", "hang"]) {
+    it(`ends with its parent when that is killed (${modelDir})`, async () => {
+      const script = path.join(import.meta.dirname, "support/supervisor-parent.ts");
+      const parent = fork(script, [modelDir], { execArgv: [], stdio: ["ignore", 2, 2, "ipc"] });
+      const [pid] = (await once(parent, "message")) as [number];
+      await new Promise((resolve) => setTimeout(resolve, 600));
+      expect(isAlive(pid)).to.equal(true);
+      parent.kill("SIGKILL");
+      await until("the end", () => !isAlive(pid));
     });
-    const [pid] = (await once(parent, "message")) as [number];
-    expect(isAlive(pid)).to.equal(true);
-    parent.kill("SIGKILL");
-    await until("the end", () => !isAlive(pid));
-  });
+  }
 
   it("refuses sessions while there is no engine", async () => {
     const { supervisor } = createSupervisor();

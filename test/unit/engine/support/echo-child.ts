@@ -12,5 +12,10 @@ runEngineProcess(async ({ modelDir }) => {
   if (modelDir === "never") {
     await new Promise(() => undefined);
   }
+  if (modelDir === "hang") {
+    setTimeout(() => {
+      for (;;);
+    }, 300);
+  }
   return createEchoEngine();
 });

@@ -1,4 +1,7 @@
-/** A server process reduced to its supervisor; it tells the engine's process id to the test. */
+/**
+ * A server process reduced to its supervisor; it tells the engine's process id to the test. Its
+ * argument is the model's name.
+ */
 import path from "node:path";
 import { Registry } from "prom-client";
 import { createEngineMetrics } from "../../../../server/engine/metrics.ts";
@@ -6,9 +9,16 @@ import { EngineSupervisor } from "../../../../server/engine/supervisor.ts";
 import { createLogger } from "../../../../server/telemetry/logger.ts";
 
 const supervisor = new EngineSupervisor({
-  engine: { modelDir: "echo", backend: "cpu", computeThreads: 1, maxSessions: 1 },
+  engine: {
+    modelDir: process.argv[2] ?? "echo",
+    backend: "cpu",
+    computeThreads: 1,
+    maxSessions: 1,
+  },
   logger: createLogger("silent"),
   metrics: createEngineMetrics(new Registry()),
+  // Here it is the engine that has to notice.
+  heartbeatLimitMs: 600_000,
   entry: path.join(import.meta.dirname, "echo-child.ts"),
 });
 await supervisor.start();
