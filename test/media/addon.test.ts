@@ -5,83 +5,13 @@ import path from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { expect } from "chai";
 import {
-  type EncodedFrame,
   loadNativeEngine,
   type NativeEngine,
-  type NativeEvent,
-  type NativeSession,
-  type NativeSessionOptions,
-  type NativeTransform,
   type VideoCodec,
 } from "../../server/engine/native.ts";
 import { decodeFrames, makeClip, meanDifference } from "./clips.ts";
-
-const WIDTH = 256;
-const HEIGHT = 144;
-const passthrough: NativeTransform = {
-  mode: "passthrough",
-  prompt: "",
-  strength: 1,
-  steps: 1,
-  seed: 0,
-};
-
-function options(changes: Partial<NativeSessionOptions> = {}): NativeSessionOptions {
-  return {
-    id: "test",
-    inputCodec: "vp8",
-    outputCodec: "vp8",
-    bitrateBps: 800_000,
-    maxFps: 0,
-    transform: passthrough,
-    ...changes,
-  };
-}
-
-interface Opened {
-  session: NativeSession;
-  frames: EncodedFrame[];
-  events: NativeEvent[];
-}
-
-function open(engine: NativeEngine, changes: Partial<NativeSessionOptions> = {}): Opened {
-  const frames: EncodedFrame[] = [];
-  const events: NativeEvent[] = [];
-  const session = engine.createSession(
-    options(changes),
-    (frame) => frames.push(frame),
-    (event) => events.push(event),
-  );
-  return { session, frames, events };
-}
-
-/** Waits until the condition holds; fails with what it waited for. */
-async function until(what: string, condition: () => boolean, timeoutMs = 15_000): Promise<void> {
-  const end = performance.now() + timeoutMs;
-  while (!condition()) {
-    if (performance.now() > end) throw new Error(`Expected ${what} within ${timeoutMs} ms`);
-    await sleep(10);
-  }
-}
-
-/** Gives the frames to the session as a camera would, in real time. @returns their capture times */
-async function play(
-  session: NativeSession,
-  clip: Buffer[],
-  startMs: number,
-  intervalMs: number,
-): Promise<number[]> {
-  const begin = performance.now();
-  const times: number[] = [];
-  for (const [index, frame] of clip.entries()) {
-    const due = begin + index * intervalMs;
-    if (due > performance.now()) await sleep(due - performance.now());
-    const captureTimeMs = startMs + index * intervalMs;
-    times.push(captureTimeMs);
-    session.pushFrame(frame, captureTimeMs);
-  }
-  return times;
-}
+import { HEIGHT, open, options, passthrough, play, WIDTH } from "./support/native-session.ts";
+import { until } from "./support/wait.ts";
 
 function threadCount(): number {
   return readdirSync("/proc/self/task").length;

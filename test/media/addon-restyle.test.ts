@@ -1,0 +1,110 @@
+/** The native addon with the default model: real generated frames for two sessions at once. */
+import path from "node:path";
+import { expect } from "chai";
+import {
+  loadNativeEngine,
+  type NativeEngine,
+  type NativeTransform,
+} from "../../server/engine/native.ts";
+import { decodeFrames, makeClip, meanDifference } from "./clips.ts";
+import { open, play } from "./support/native-session.ts";
+import { until } from "./support/wait.ts";
+
+const restyle: NativeTransform = {
+  mode: "restyle",
+  prompt: "oil painting",
+  strength: 1,
+  steps: 1,
+  seed: 7,
+};
+
+describe("native addon, default model", function () {
+  this.timeout(240_000);
+  let engine: NativeEngine;
+
+  before(() => {
+    engine = loadNativeEngine({
+      modelDir: path.resolve(import.meta.dirname, "../../models/drift-nano"),
+      backend: "cpu",
+      computeThreads: 1,
+      maxSessions: 2,
+    });
+  });
+  after(() => engine.close());
+
+  it("repaints two sessions at once and says from which frame on new settings show", async () => {
+    const { width, height, framesPerChunk } = engine.info();
+    const clip = makeClip("vp8", 320, 240, 25, 25, 25);
+    const sessions = [
+      open(engine, { id: "a", transform: restyle }),
+      open(engine, {
+        id: "b",
+        transform: { ...restyle, mode: "passthrough" },
+        outputCodec: "h264",
+      }),
+    ];
+    const [a, b] = sessions;
+    if (!a || !b) throw new Error("no sessions");
+    let startMs = 1_700_000_000_000;
+    /** A second of camera for both, again and again until the condition holds. */
+    const playUntil = async (what: string, condition: () => boolean) => {
+      const end = performance.now() + 100_000;
+      while (!condition()) {
+        if (performance.now() > end) throw new Error(`Expected ${what} within 100 s`);
+        await Promise.all(sessions.map(({ session }) => play(session, clip, startMs, 40)));
+        startMs += 1000;
+      }
+    };
+    await playUntil("two chunks of each", () =>
+      sessions.every(({ frames }) => frames.length >= 2 * framesPerChunk),
+    );
+    const beforeChange = startMs;
+    expect(a.session.setTransform({ ...restyle, prompt: "pencil sketch" })).to.equal(1);
+    const applied = () =>
+      a.events.find((event) => event.type === "applied" && event.revision === 1);
+    await playUntil("the new settings", () => applied() !== undefined);
+    await until("the frame that shows them", () =>
+      a.frames.some((frame) => frame.captureTimeMs >= beforeChange),
+    );
+    for (const { session } of sessions) await session.close();
+
+    const event = applied();
+    if (event?.type !== "applied") throw new Error("not applied");
+    const shown = a.frames.findIndex((frame) => frame.captureTimeMs === event.captureTimeMs);
+    expect(shown).to.be.greaterThan(0);
+    expect(a.events.filter((each) => each.type === "error")).to.deep.equal([]);
+    for (const frame of a.frames) {
+      expect(frame.timing.computeMs).to.be.greaterThan(0);
+      expect([frame.width, frame.height]).to.deep.equal([width, height]);
+    }
+
+    const repainted = decodeFrames(
+      "vp8",
+      a.frames.map((frame) => frame.data),
+      width,
+      height,
+    );
+    const plain = decodeFrames(
+      "h264",
+      b.frames.map((frame) => frame.data),
+      width,
+      height,
+    );
+    expect(repainted.length).to.equal(a.frames.length);
+    expect(plain.length).to.equal(b.frames.length);
+    // Frames of one capture time: the repainted picture is clearly not the camera's.
+    const differences = a.frames.flatMap((frame, index) => {
+      const other = b.frames.findIndex((each) => each.captureTimeMs === frame.captureTimeMs);
+      const [left, right] = [repainted[index], plain[other]];
+      return left && right ? [meanDifference(left, right)] : [];
+    });
+    expect(differences.length).to.be.greaterThan(0);
+    expect(Math.min(...differences)).to.be.greaterThan(6);
+  });
+
+  it("refuses a model folder without a usable model and says why", () => {
+    const load = (modelDir: string) => () =>
+      loadNativeEngine({ modelDir, backend: "cpu", computeThreads: 1, maxSessions: 1 });
+    expect(load(path.resolve(import.meta.dirname))).to.throw(Error, "model.json");
+  });
+});
