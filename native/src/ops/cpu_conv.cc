@@ -154,13 +154,14 @@ void panel_row(const PanelPlan& plan, const float* weights, const PanelSegment* 
     out.last = segment == count;
     out.sums = sums;
     first = false;
-    for (int64_t pixel = 0; pixel < pixels; pixel += plan.pixels) {
-      const int64_t group = std::min<int64_t>(plan.pixels, pixels - pixel);
+    for (int64_t pixel = 0; pixel < pixels;) {
+      const int64_t group = next_group(plan, pixels - pixel);
       panel_kernel_for(plan, group)(parts.data(), part_count, pass_weights, out);
-      for (int p = 0; p < part_count; ++p) parts[p].x += plan.pixels * parts[p].pixel_stride;
-      out.y += plan.pixels * out.pixel_stride;
-      if (out.residual != nullptr) out.residual += plan.pixels * out.pixel_stride;
-      out.sums += plan.pixels * plan.width();
+      for (int p = 0; p < part_count; ++p) parts[p].x += group * parts[p].pixel_stride;
+      out.y += group * out.pixel_stride;
+      if (out.residual != nullptr) out.residual += group * out.pixel_stride;
+      out.sums += group * plan.width();
+      pixel += group;
     }
   }
 }

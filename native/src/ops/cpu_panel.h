@@ -110,6 +110,13 @@ inline PanelPlan plan_panels(int64_t channels) {
   return padded(3) < padded(2) ? PanelPlan{3, 4} : PanelPlan{2, 6};
 }
 
+/// Pixels of the next call when `left` remain: a small remainder is shared between the last two
+/// calls, because one or two pixels alone have too few independent sums to hide the latency.
+inline int64_t next_group(const PanelPlan& plan, int64_t left) {
+  if (left <= plan.pixels) return left;
+  return left < plan.pixels + plan.pixels / 2 ? (left + 1) / 2 : plan.pixels;
+}
+
 /// The kernel of a plan for 1..plan.pixels pixels.
 PanelKernel panel_kernel_for(const PanelPlan& plan, int64_t pixels);
 
