@@ -8,16 +8,30 @@ const MAX_RESTARTS = 3;
 export interface IceRepair {
   /** Asks the server for new ICE parameters and restarts ICE with them. */
   restart(): Promise<void>;
+  /** The connection is there (again). */
+  connected(): void;
   /** The connection could not be repaired. Called at most once. */
   giveUp(): void;
+}
+
+/** What this needs of a mediasoup-client transport. */
+export interface WatchedTransport {
+  readonly closed: boolean;
+  readonly connectionState: types.ConnectionState;
+  on(event: "connectionstatechange", listener: (state: types.ConnectionState) => void): unknown;
 }
 
 /**
  * Restarts ICE when the transport loses its connection: at once on "failed", after two seconds
  * on "disconnected". Gives up after three restarts in a row without success.
  * Returns a function that stops watching.
+ * @param patienceMs how long a disconnected transport may repair itself
  */
-export function keepConnected(transport: types.Transport, repair: IceRepair): () => void {
+export function keepConnected(
+  transport: WatchedTransport,
+  repair: IceRepair,
+  patienceMs = PATIENCE_MS,
+): () => void {
   let timer: ReturnType<typeof setTimeout> | undefined;
   let restarts = 0;
   let stopped = false;
@@ -39,11 +53,11 @@ export function keepConnected(transport: types.Transport, repair: IceRepair): ()
       await repair.restart();
     } catch {
       // No answer usually means that signalling is down as well: look again once it may be back.
-      schedule(PATIENCE_MS);
+      schedule(patienceMs);
       return;
     }
     // If ICE is still not connected after a while, the browser may not say so again.
-    schedule(3 * PATIENCE_MS);
+    schedule(3 * patienceMs);
   };
 
   const schedule = (delayMs: number): void => {
@@ -58,10 +72,11 @@ export function keepConnected(transport: types.Transport, repair: IceRepair): ()
     if (state === "connected") {
       restarts = 0;
       clearTimeout(timer);
+      repair.connected();
     } else if (state === "failed") {
       schedule(0);
     } else if (state === "disconnected") {
-      schedule(PATIENCE_MS);
+      schedule(patienceMs);
     }
   });
   return stop;

@@ -11,6 +11,8 @@ const ABS_CAPTURE_TIME = "http://www.webrtc.org/experiments/rtp-hdrext/abs-captu
 export type Source = "camera" | "microphone";
 
 export interface MediaListener extends ConsumerListener {
+  /** A transport is connected (again). */
+  connected(): void;
   /** The connection could not be repaired by ICE restarts: join again. */
   lost(): void;
   /** A received track could not be set up; the others are not affected. */
@@ -184,6 +186,7 @@ export class MediaSession {
           const reply = await this.#signaling.request("transport:restart-ice", message);
           await transport.restartIce({ iceParameters: reply.iceParameters });
         },
+        connected: () => this.#listener.connected(),
         giveUp: () => this.#listener.lost(),
       }),
     );

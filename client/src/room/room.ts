@@ -16,6 +16,9 @@ const REJOIN_DELAY_MS = 700;
  */
 const REJOIN_ATTEMPTS = 25;
 
+const NO_MEDIA_PATH =
+  "Picture and sound do not get through to the server. A firewall may block its media ports: try another network, or ask the server's operator. Trying again …";
+
 /** One stay in a room: from joining to leaving, across lost connections and rebuilt rooms. */
 export class Room {
   readonly #store: Store<AppState>;
@@ -125,6 +128,7 @@ export class Room {
 
   /** The media connection is beyond repair while signalling works: leave and join again. */
   async #startOver(): Promise<void> {
+    this.#notice("media", "error", NO_MEDIA_PATH);
     // Refused where the server has let go of us already, which is as good.
     await this.#signaling.request("leave", {}).catch(() => undefined);
     if (!this.#left) await this.#rejoin();
@@ -172,6 +176,7 @@ export class Room {
         this.#store.update((state) => withTrack(state, participantId, slot, entry));
         if (slot === "audio") syncLips(this.#store, this.#media, participantId);
       },
+      connected: () => this.#store.update((state) => withoutNotice(state, "media")),
       lost: () => void this.#startOver(),
       trackFailed: (error) => this.#notice("track", "error", describeError(error)),
     });
