@@ -12,8 +12,11 @@ export interface DepacketizedFrame {
 }
 
 export interface Depacketizer {
-  /** Whether a frame can begin with this payload. */
-  startsFrame(payload: Buffer): boolean;
+  /**
+   * Whether a frame begins with this payload. After a gap only a sure sign counts: what came before
+   * in the same frame may be lost.
+   */
+  startsFrame(payload: Buffer, afterGap: boolean): boolean;
   /** Joins all payloads of a frame, in order; null when they do not form one. */
   assemble(payloads: readonly Buffer[]): DepacketizedFrame | null;
 }
@@ -66,13 +69,23 @@ const vp8Depacketizer: Depacketizer = {
 
 const NAL_TYPE = 0x1f;
 const IDR = 5;
+const SPS = 7;
+const DELIMITER = 9;
 const STAP_A = 24;
 const FU_A = 28;
 const FU_START = 0x80;
 
 const h264Depacketizer: Depacketizer = {
-  startsFrame(payload) {
+  startsFrame(payload, afterGap) {
     const type = nalType(payload);
+    if (afterGap) {
+      // Browsers begin a key frame with its parameter sets, and no other frame will do then.
+      return (
+        type === DELIMITER ||
+        type === SPS ||
+        (type === STAP_A && (stapNalTypes(payload)?.includes(SPS) ?? false))
+      );
+    }
     return type === FU_A ? ((payload[1] ?? 0) & FU_START) !== 0 : type > 0 && type <= STAP_A;
   },
   assemble(payloads) {

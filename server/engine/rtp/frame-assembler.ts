@@ -39,6 +39,8 @@ export class FrameAssembler {
   #awaitingKeyFrame = true;
   /** Inside a frame that is not wanted: its packets pass by until the next frame starts. */
   #skipping = false;
+  /** After a gap, until the end of a frame: a packet may have lost those before it. */
+  #unsure = true;
 
   constructor({ depacketizer, onDrop, maxFrameBytes = 4 * 1024 * 1024 }: FrameAssemblerOptions) {
     this.#depacketizer = depacketizer;
@@ -58,6 +60,7 @@ export class FrameAssembler {
       this.#abandon("incompleteFrame");
       this.#awaitingKeyFrame = true;
       this.#skipping = false;
+      this.#unsure = true;
     }
     if (packet.payload.length === 0) {
       return frames;
@@ -66,18 +69,20 @@ export class FrameAssembler {
     if (current !== undefined && current.timestamp !== packet.timestamp) {
       // The sender set no marker; the sequence has no hole, so the frame is whole.
       this.#finish(frames);
+      this.#unsure = false;
     }
     this.#add(packet);
     if (packet.marker) {
       this.#finish(frames);
       this.#skipping = false;
+      this.#unsure = false;
     }
     return frames;
   }
 
   #add(packet: VideoPacket): void {
     const first = this.#packets.length === 0;
-    if (first && !this.#depacketizer.startsFrame(packet.payload)) {
+    if (first && !this.#depacketizer.startsFrame(packet.payload, this.#unsure)) {
       if (!this.#skipping) {
         this.#skipping = true;
         this.#awaitingKeyFrame = true;

@@ -13,7 +13,7 @@ describe("VP8 packetiser and depacketiser", () => {
       const payloads = packetizeVp8(frame, 0x7fff);
       expect(payloads.length).to.equal(Math.ceil(bytes / 1100));
       expect(Math.max(...payloads.map((p) => p.length))).to.be.at.most(1104);
-      expect(payloads.map((p) => depacketizer.startsFrame(p))).to.deep.equal(
+      expect(payloads.map((p) => depacketizer.startsFrame(p, true))).to.deep.equal(
         payloads.map((_, index) => index === 0),
       );
       const joined = depacketizer.assemble(payloads);
@@ -106,10 +106,14 @@ describe("H.264 packetiser and depacketiser", () => {
 
   it("starts frames only where one can start", () => {
     const [first, second] = packetizeH264(annexB(nal(5, 3000))) as [Buffer, Buffer];
-    expect(depacketizer.startsFrame(first)).to.equal(true);
-    expect(depacketizer.startsFrame(second)).to.equal(false);
-    expect(depacketizer.startsFrame(SPS)).to.equal(true);
-    expect(depacketizer.startsFrame(Buffer.alloc(0))).to.equal(false);
+    expect(depacketizer.startsFrame(first, false)).to.equal(true);
+    expect(depacketizer.startsFrame(second, false)).to.equal(false);
+    expect(depacketizer.startsFrame(SPS, false)).to.equal(true);
+    expect(depacketizer.startsFrame(first, true), "parameter sets may be lost").to.equal(false);
+    const [parameterSets] = packetizeH264(annexB(SPS, PPS, nal(5, 3000))) as [Buffer];
+    expect(depacketizer.startsFrame(parameterSets, true)).to.equal(true);
+    expect(depacketizer.startsFrame(SPS, true)).to.equal(true);
+    expect(depacketizer.startsFrame(Buffer.alloc(0), false)).to.equal(false);
   });
 
   it("refuses fragments that do not belong together and broken aggregates", () => {
