@@ -108,7 +108,7 @@ function sentence(
 ): string {
   switch (reason) {
     case "denied":
-      return `The browser was not allowed to use the ${device}. Click the camera symbol beside the address, allow it for this page, then try again.`;
+      return `The browser was not allowed to use the ${device}. Click the ${device} symbol beside the address, allow it for this page, then try again.`;
     case "missing":
       return `No ${device} was found. Plug one in or choose another, or join without it.`;
     case "busy":
