@@ -70,7 +70,7 @@ struct CausalDit::Batch {
 CausalDit::~CausalDit() = default;
 
 CausalDit::CausalDit(const DitConfig& config, WeightSource& weights, Ops& ops)
-    : config_(config), ops_(ops) {
+    : config_(config), ops_(ops), scratch_(size_t{4} << 20) {
   const int64_t d = config.dim;
   DL_CHECK(config.heads > 0 && d % config.heads == 0 && config.head_dim() % 2 == 0, "dit.heads",
            "a divisor of dim " + std::to_string(d) + " with an even quotient", config.heads);

@@ -38,6 +38,16 @@ class ModelPipeline : public Pipeline {
 
   const ModelInfo& info() const override { return info_; }
 
+  // Runs one grey chunk through everything, so that the first picture of the first session does
+  // not wait for memory and for the matrix library's preparations.
+  void warm_up() {
+    const std::vector<uint8_t> grey(static_cast<size_t>(picture_shape().count()), 128);
+    std::vector<uint8_t> out(grey.size());
+    const std::unique_ptr<StreamSession> session = open(TransformSettings());
+    Job job{session.get(), grey.data(), out.data(), {}};
+    run(&job, 1);
+  }
+
   std::unique_ptr<StreamSession> open(const TransformSettings& settings) override {
     return std::make_unique<Session>(config_, this, activate(settings, nullptr));
   }
@@ -213,7 +223,10 @@ void ModelPipeline::run(Job* jobs, size_t count) {
 
 std::unique_ptr<Pipeline> Pipeline::load(const ModelOptions& options) {
   if (options.threads < 1) throw Error("threads", "at least 1", options.threads);
-  return std::make_unique<ModelPipeline>(options);
+  auto pipeline = std::make_unique<ModelPipeline>(options);
+  // The plain loops of the reference backend have nothing to prepare and are slow.
+  if (options.backend == "cpu") pipeline->warm_up();
+  return pipeline;
 }
 
 }  // namespace driftless

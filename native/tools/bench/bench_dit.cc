@@ -75,13 +75,15 @@ class RawProducts {
     fill_normal(1, 1, 0, x_.data(), x_.size());
     fill_normal(1, 2, 0, w_.data(), w_.size());
   }
-  // Runs all of them once; returns the seconds taken.
-  double run(int threads) {
+  // Runs all of them so many times; returns the seconds taken.
+  double run(int threads, int times) {
     omp_set_num_threads(threads);
     const double start = seconds_now();
-    for (int i = 0; i < 6; ++i) product_.run(x_.data(), w_.data(), y_.data(), rows_, dim_, dim_);
-    product_.run(x_.data(), w_.data(), y_.data(), rows_, dim_, ffn_);
-    product_.run(x_.data(), w_.data(), y_.data(), rows_, ffn_, dim_);
+    for (int n = 0; n < times; ++n) {
+      for (int i = 0; i < 6; ++i) product_.run(x_.data(), w_.data(), y_.data(), rows_, dim_, dim_);
+      product_.run(x_.data(), w_.data(), y_.data(), rows_, dim_, ffn_);
+      product_.run(x_.data(), w_.data(), y_.data(), rows_, ffn_, dim_);
+    }
     return seconds_now() - start;
   }
   double flops() const {
@@ -136,24 +138,25 @@ int bench_dit(const Arguments& arguments) {
   }
   for (FullCache& cache : caches) batch.push_back(DitRow{1, &timestep, &cache, prompt.get()});
 
-  // Alternating, so that a busy neighbour slows both alike.
+  // In alternation and about as long as a forward, so that a busy neighbour slows both alike.
   RawProducts raw(rows * tokens, config.dim, config.ffn);
+  const double flops = forward_flops(config, static_cast<double>(tokens), static_cast<double>(keys),
+                                     static_cast<double>(rows));
+  const int times = std::max(1, static_cast<int>(std::lround(flops / raw.flops())));
   std::vector<double> forwards, products, cpu;
   dit.forward(batch.data(), rows, x, y);
-  raw.run(threads);
+  raw.run(threads, 1);
   const double end = seconds_now() + seconds;
   while (forwards.size() < 3 || seconds_now() < end) {
     const double start = seconds_now(), cpu_start = cpu_seconds();
     dit.forward(batch.data(), rows, x, y);
     forwards.push_back(seconds_now() - start);
     cpu.push_back(cpu_seconds() - cpu_start);
-    products.push_back(raw.run(threads));
+    products.push_back(raw.run(threads, times));
   }
   const double median = percentile(forwards, 0.5);
-  const double flops = forward_flops(config, static_cast<double>(tokens), static_cast<double>(keys),
-                                     static_cast<double>(rows));
   const double gflops = flops / median * 1e-9;
-  const double peak = raw.flops() / percentile(products, 0.5) * 1e-9;
+  const double peak = raw.flops() * times / percentile(products, 0.5) * 1e-9;
   std::printf(
       "dit %lld x %lld layers, %lld rows of %lld tokens over %lld keys, f32, %d thread(s)\n"
       "%.2f ms per forward (median of %zu, best %.2f, processor time %.2f), %.1f GFLOP/s; bare "

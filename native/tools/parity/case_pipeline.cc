@@ -13,13 +13,13 @@ namespace {
 // Half floats in the recording add this much to the error of a pixel.
 constexpr float kHalfPixel = 5e-4f;
 
-std::vector<float> as_nchw(const Tensor &x, Ops &ops) {
+std::vector<float> as_nchw(const Tensor& x, Ops& ops) {
   std::vector<float> out(static_cast<size_t>(x.count()));
   ops.nhwc_to_nchw(x, Tensor({x.dim(0), x.dim(3), x.dim(1), x.dim(2)}, out.data()));
   return out;
 }
 
-void append(std::vector<float> &list, const std::vector<float> &values) {
+void append(std::vector<float>& list, const std::vector<float>& values) {
   list.insert(list.end(), values.begin(), values.end());
 }
 
@@ -33,13 +33,13 @@ struct Recording {
 // the recording.
 class PipelineRun {
  public:
-  PipelineRun(const GoldenSet &set, GoldenCase &golden, CausalDit &dit, Ops &ops)
+  PipelineRun(const GoldenSet& set, GoldenCase& golden, CausalDit& dit, Ops& ops)
       : golden_(golden),
         dit_(dit),
         ops_(ops),
         vae_(load_wan_vae(set, ops)),
         umt5_(load_umt5(set, ops)) {
-    const Json &json = golden.config();
+    const Json& json = golden.config();
     config_.steps = json_get<std::vector<int>>(json, "steps", golden.where());
     config_.kv_frames = json_get<int>(json, "kv", golden.where());
     config_.sink_frames = json_get<int>(json, "sink", golden.where());
@@ -52,7 +52,7 @@ class PipelineRun {
     read_pixels();
   }
 
-  Recording run(Comparison &out) {
+  Recording run(Comparison& out) {
     const Tensor prepare_eps = golden_.images("prepare_eps_in", ops_);
     const Tensor eps = golden_.images("eps_in", ops_);
     Tensor prepare_renoise, renoise;
@@ -79,7 +79,7 @@ class PipelineRun {
           static_cast<size_t>(WanVae::kFramesPerLatent), latent, noise_of(eps, renoise, i, 1));
       recording_.step.push_back(it.decision.step);
       recording_.noise_scale.push_back(static_cast<float>(it.decision.noise_scale));
-      for (const std::vector<float> &x0 : it.x0) append(recording_.x0_rows, x0);
+      for (const std::vector<float>& x0 : it.x0) append(recording_.x0_rows, x0);
       recording_.chunks_emitted.push_back(it.finished ? 1 : 0);
       if (!it.finished) continue;
       append(recording_.final_latents, it.x0.back());
@@ -105,7 +105,7 @@ class PipelineRun {
     return std::vector<uint8_t>(at, at + static_cast<long>(frame_bytes_));
   }
 
-  Tensor encode_text(Comparison &out) {
+  Tensor encode_text(Comparison& out) {
     const Tensor ids = golden_.integers("text_ids"), mask = golden_.integers("text_mask");
     const int64_t length = std::count(mask.i32(), mask.i32() + mask.count(), 1);
     const Tensor text = arena_.tensor({ids.count(), umt5_->config().dim});
@@ -139,7 +139,7 @@ class PipelineRun {
     }
   }
 
-  std::vector<Tensor> noise_of(const Tensor &input, const Tensor &renoise, int64_t pass,
+  std::vector<Tensor> noise_of(const Tensor& input, const Tensor& renoise, int64_t pass,
                                int64_t count) const {
     std::vector<Tensor> noise{input.slice(pass * count, (pass + 1) * count)};
     const auto more = static_cast<int64_t>(config_.steps.size()) - 1;
@@ -150,9 +150,9 @@ class PipelineRun {
     return noise;
   }
 
-  GoldenCase &golden_;
-  CausalDit &dit_;
-  Ops &ops_;
+  GoldenCase& golden_;
+  CausalDit& dit_;
+  Ops& ops_;
   std::unique_ptr<WanVae> vae_;
   std::unique_ptr<Umt5Encoder> umt5_;
   ReferenceStreamConfig config_;
@@ -164,8 +164,8 @@ class PipelineRun {
   Recording recording_;
 };
 
-void compare_integers(GoldenCase &golden, const std::string &name, const std::vector<int32_t> &got,
-                      Comparison &out) {
+void compare_integers(GoldenCase& golden, const std::string& name, const std::vector<int32_t>& got,
+                      Comparison& out) {
   const Tensor expected = golden.integers(name);
   if (static_cast<size_t>(expected.count()) != got.size()) {
     out.fail(name + ": expected " + std::to_string(expected.count()) + " values, got " +
@@ -177,7 +177,7 @@ void compare_integers(GoldenCase &golden, const std::string &name, const std::ve
 
 // Pixels are recorded as half floats, so they get an absolute allowance of
 // their own.
-void compare_pixels(const Tensor &expected, const std::vector<float> &got, Comparison &out) {
+void compare_pixels(const Tensor& expected, const std::vector<float>& got, Comparison& out) {
   if (static_cast<size_t>(expected.count()) != got.size()) {
     out.fail("pixels_out: expected " + std::to_string(expected.count()) + " values, got " +
              std::to_string(got.size()));
@@ -194,7 +194,7 @@ void compare_pixels(const Tensor &expected, const std::vector<float> &got, Compa
 
 }  // namespace
 
-Comparison check_pipeline(const GoldenSet &set, const std::string &name, CausalDit &dit, Ops &ops) {
+Comparison check_pipeline(const GoldenSet& set, const std::string& name, CausalDit& dit, Ops& ops) {
   Comparison out(name);
   const std::unique_ptr<GoldenCase> golden = set.open(name);
   const Recording got = PipelineRun(set, *golden, dit, ops).run(out);
@@ -205,7 +205,7 @@ Comparison check_pipeline(const GoldenSet &set, const std::string &name, CausalD
   out.floats("x0_rows", golden->images("x0_rows", ops), got.x0_rows);
   out.floats("final_latents", golden->images("final_latents", ops), got.final_latents);
   compare_pixels(golden->floats("pixels_out"), got.pixels, out);
-  for (const std::string &unused : golden->unused()) out.fail(unused + ": was never compared");
+  for (const std::string& unused : golden->unused()) out.fail(unused + ": was never compared");
   return out;
 }
 

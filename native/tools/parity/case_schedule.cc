@@ -11,7 +11,7 @@ namespace {
 
 using Floats = std::vector<float>;
 
-void check_table(const Json &json, const FlowSchedule &schedule, Comparison &out) {
+void check_table(const Json& json, const FlowSchedule& schedule, Comparison& out) {
   const auto sigmas = json_get<Floats>(json, "sigmas", "schedule");
   const auto timesteps = json_get<Floats>(json, "timesteps", "schedule");
   if (sigmas.size() != schedule.sigmas().size() || timesteps.size() != sigmas.size()) {
@@ -23,9 +23,9 @@ void check_table(const Json &json, const FlowSchedule &schedule, Comparison &out
   out.floats("timesteps", timesteps.data(), schedule.timesteps().data(), timesteps.size());
 }
 
-void check_lookups(const Json &json, const FlowSchedule &schedule, Comparison &out) {
+void check_lookups(const Json& json, const FlowSchedule& schedule, Comparison& out) {
   size_t i = 0;
-  for (const Json &entry : json_get<Json>(json, "lookup", "schedule")) {
+  for (const Json& entry : json_get<Json>(json, "lookup", "schedule")) {
     const std::string where = "lookup[" + std::to_string(i) + "]";
     const double t = json_get<double>(entry, "t", where);
     out.integer(where + ".index", i, json_get<int64_t>(entry, "index", where), schedule.nearest(t));
@@ -38,15 +38,15 @@ void check_lookups(const Json &json, const FlowSchedule &schedule, Comparison &o
   }
 }
 
-void check_step_lists(const Json &json, const FlowSchedule &schedule, Comparison &out) {
+void check_step_lists(const Json& json, const FlowSchedule& schedule, Comparison& out) {
   const Json lists = json_get<Json>(json, "step_lists", "schedule");
   std::vector<int> longest;
-  for (const Json &entry : lists) {
+  for (const Json& entry : lists) {
     const auto list = json_get<std::vector<int>>(entry, "list", "step_lists");
     if (list.size() > longest.size()) longest = list;
   }
   longest.push_back(0);  // as the configurations write it
-  for (const Json &entry : lists) {
+  for (const Json& entry : lists) {
     const int n = json_get<int>(entry, "n", "step_lists");
     const std::string where = "step_lists[n=" + std::to_string(n) + "]";
     const auto expected = json_get<std::vector<int>>(entry, "list", where);
@@ -62,8 +62,8 @@ void check_step_lists(const Json &json, const FlowSchedule &schedule, Comparison
   }
 }
 
-void check_noising(const Json &json, const FlowSchedule &schedule, Comparison &out) {
-  for (const Json &entry : json_get<Json>(json, "add_noise", "schedule")) {
+void check_noising(const Json& json, const FlowSchedule& schedule, Comparison& out) {
+  for (const Json& entry : json_get<Json>(json, "add_noise", "schedule")) {
     const std::string where = "add_noise[t=" + entry.at("t").dump() + "]";
     const float sigma = schedule.sigma(json_get<double>(entry, "t", where));
     const auto x0 = json_get<Floats>(entry, "x0", where);
@@ -83,7 +83,7 @@ void check_noising(const Json &json, const FlowSchedule &schedule, Comparison &o
   }
 }
 
-void check_controller(const Json &sequence, const std::string &where, Comparison &out) {
+void check_controller(const Json& sequence, const std::string& where, Comparison& out) {
   NoiseControllerConfig config;
   config.noise_scale = json_get<double>(sequence, "init_noise_scale", where);
   NoiseController controller(config);
@@ -93,7 +93,7 @@ void check_controller(const Json &sequence, const std::string &where, Comparison
   const size_t frame =
       3 * json_get<size_t>(sequence, "height", where) * json_get<size_t>(sequence, "width", where);
   DL_CHECK_EQ(where + ".frames_u8_TCHW: values", count * frame, frames.size());
-  for (const Json &entry : json_get<Json>(sequence, "trace", where)) {
+  for (const Json& entry : json_get<Json>(sequence, "trace", where)) {
     const std::string at = where + ".trace[" + entry.at("chunk").dump() + "]";
     const size_t first = json_get<size_t>(entry, "first_frame", at);
     const auto r = json_get<Floats>(entry, "r", at);
@@ -110,7 +110,7 @@ void check_controller(const Json &sequence, const std::string &where, Comparison
 
 }  // namespace
 
-Comparison check_schedule(const GoldenSet &set) {
+Comparison check_schedule(const GoldenSet& set) {
   Comparison out("schedule");
   const Json json = load_json(set.path("schedule.json"));
   const FlowSchedule schedule(json_get<double>(json, "shift", "schedule"),
@@ -120,19 +120,19 @@ Comparison check_schedule(const GoldenSet &set) {
   check_table(json, schedule, out);
   check_noising(json, schedule, out);
   int i = 0;
-  for (const Json &sequence : json_get<Json>(json, "controller", "schedule")) {
+  for (const Json& sequence : json_get<Json>(json, "controller", "schedule")) {
     check_controller(sequence, "controller[" + std::to_string(i++) + "]", out);
   }
   return out;
 }
 
-Comparison check_weights(const GoldenSet &set, const std::string &name) {
+Comparison check_weights(const GoldenSet& set, const std::string& name) {
   Comparison out(name);
   const Json sums = json_get<Json>(set.entry(name), "tensors", name);
   const SafeTensors file(set.path(name + ".safetensors"));
   int64_t parameters = 0;
   double sum = 0, sum_abs = 0;
-  for (const std::string &key : file.names()) {
+  for (const std::string& key : file.names()) {
     Arena arena;
     const Tensor tensor = file.load_f32(key, arena);
     parameters += tensor.count();

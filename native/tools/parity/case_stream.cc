@@ -14,8 +14,8 @@ struct Recording {
   std::map<std::string, std::vector<float>> floats;
   std::vector<double> noise_scales;
 
-  void add(const std::string &name, const std::vector<float> &values) {
-    std::vector<float> &list = floats[name];
+  void add(const std::string& name, const std::vector<float>& values) {
+    std::vector<float>& list = floats[name];
     list.insert(list.end(), values.begin(), values.end());
   }
 };
@@ -30,13 +30,13 @@ struct Sizes {
 };
 
 // Keys or values of all layers and rows, the recorded channels only.
-std::vector<float> kv_subset(const ReferenceStream &stream, const DitConfig &dit,
-                             const std::vector<int> &subset, bool keys) {
+std::vector<float> kv_subset(const ReferenceStream& stream, const DitConfig& dit,
+                             const std::vector<int>& subset, bool keys) {
   std::vector<float> out;
   for (int64_t l = 0; l < dit.layers; ++l) {
     for (int r = 0; r < stream.rows(); ++r) {
-      const ReferenceCache::Layer &layer = stream.cache(r).layer(static_cast<int>(l));
-      const std::vector<float> &all = keys ? layer.k : layer.v;
+      const ReferenceCache::Layer& layer = stream.cache(r).layer(static_cast<int>(l));
+      const std::vector<float>& all = keys ? layer.k : layer.v;
       const size_t head_dim = static_cast<size_t>(dit.head_dim());
       for (size_t at = 0; at < all.size(); at += head_dim) {
         for (int c : subset) out.push_back(all[at + static_cast<size_t>(c)]);
@@ -46,8 +46,8 @@ std::vector<float> kv_subset(const ReferenceStream &stream, const DitConfig &dit
   return out;
 }
 
-void add_evict(const std::deque<int> &evict, size_t width, std::vector<int32_t> &out,
-               Comparison &result) {
+void add_evict(const std::deque<int>& evict, size_t width, std::vector<int32_t>& out,
+               Comparison& result) {
   if (evict.size() > width) {
     result.fail("ring_evict: expected at most " + std::to_string(width) + " entries, got " +
                 std::to_string(evict.size()));
@@ -55,19 +55,19 @@ void add_evict(const std::deque<int> &evict, size_t width, std::vector<int32_t> 
   for (size_t i = 0; i < width; ++i) out.push_back(i < evict.size() ? evict[i] : -1);
 }
 
-void record_prepared_ring(const GoldenCase &golden, const ReferenceStream &stream, int64_t layers,
-                          Recording &out, Comparison &result) {
+void record_prepared_ring(const GoldenCase& golden, const ReferenceStream& stream, int64_t layers,
+                          Recording& out, Comparison& result) {
   const size_t width = static_cast<size_t>(golden.shape("prepare_ring_evict")[-1]);
   for (int l = 0; l < static_cast<int>(layers); ++l) {
-    const ReferenceRing &ring = stream.cache(0).layer(l).ring;
+    const ReferenceRing& ring = stream.cache(0).layer(l).ring;
     add_evict(ring.evict(), width, out.integers["prepare_ring_evict"], result);
     out.integers["prepare_ring_global_end"].push_back(ring.global_end());
     out.integers["prepare_ring_local_end"].push_back(ring.local_end());
   }
 }
 
-void record_rings(const GoldenCase &golden, const ReferenceStream &stream, int64_t layers,
-                  const Sizes &sizes, Recording &out, Comparison &result) {
+void record_rings(const GoldenCase& golden, const ReferenceStream& stream, int64_t layers,
+                  const Sizes& sizes, Recording& out, Comparison& result) {
   const size_t width = static_cast<size_t>(golden.shape("ring_evict")[-1]);
   for (int l = 0; l < static_cast<int>(layers); ++l) {
     // The countdown exists per layer and stands still outside of sequential
@@ -75,7 +75,7 @@ void record_rings(const GoldenCase &golden, const ReferenceStream &stream, int64
     out.integers["ring_countdown"].push_back(
         sizes.sequential ? stream.cache(0).layer(l).ring.countdown() : sizes.steps);
     for (int r = 0; r < stream.rows(); ++r) {
-      const ReferenceCache::Layer &layer = stream.cache(r).layer(l);
+      const ReferenceCache::Layer& layer = stream.cache(r).layer(l);
       add_evict(layer.ring.evict(), width, out.integers["ring_evict"], result);
       out.integers["ring_global_end"].push_back(layer.ring.global_end());
       out.integers["ring_local_end"].push_back(layer.ring.local_end());
@@ -89,8 +89,8 @@ void record_rings(const GoldenCase &golden, const ReferenceStream &stream, int64
   }
 }
 
-ReferenceStreamConfig stream_config(const GoldenSet &set, const Json &config,
-                                    const std::string &name) {
+ReferenceStreamConfig stream_config(const GoldenSet& set, const Json& config,
+                                    const std::string& name) {
   ReferenceStreamConfig out;
   out.steps = json_get<std::vector<int>>(config, "steps", name);
   out.kv_frames = json_get<int>(config, "kv", name);
@@ -110,7 +110,7 @@ ReferenceStreamConfig stream_config(const GoldenSet &set, const Json &config,
 
 // Noise of one pass: the input's first, then that of each re-noising. `count`
 // latents per tensor; the re-noising list holds (steps - 1) tensors per pass.
-std::vector<Tensor> noise_of(const Tensor &input, const Tensor &renoise, int64_t pass,
+std::vector<Tensor> noise_of(const Tensor& input, const Tensor& renoise, int64_t pass,
                              int64_t count, int64_t steps) {
   std::vector<Tensor> noise{input.slice(pass * count, (pass + 1) * count)};
   for (int64_t i = 0; i + 1 < steps; ++i) {
@@ -120,8 +120,8 @@ std::vector<Tensor> noise_of(const Tensor &input, const Tensor &renoise, int64_t
   return noise;
 }
 
-Recording run_stream(GoldenCase &golden, const ReferenceStreamConfig &config, Sizes sizes,
-                     CausalDit &dit, Ops &ops, Comparison &result) {
+Recording run_stream(GoldenCase& golden, const ReferenceStreamConfig& config, Sizes sizes,
+                     CausalDit& dit, Ops& ops, Comparison& result) {
   Recording out;
   ReferenceStream stream(config, dit);
   const std::vector<uint8_t> pixels = golden.bytes("frames_u8");
@@ -150,7 +150,7 @@ Recording run_stream(GoldenCase &golden, const ReferenceStreamConfig &config, Si
       dit.encode_prompt(golden.floats("text")),
       std::vector<uint8_t>(pixels.begin() + static_cast<long>(first_chunk - frame),
                            pixels.begin() + static_cast<long>(first_chunk)));
-  for (const std::vector<float> &x0 : prepared) out.add("prepare_x0_steps", x0);
+  for (const std::vector<float>& x0 : prepared) out.add("prepare_x0_steps", x0);
   out.add("prepare_x0", prepared.back());
   record_prepared_ring(golden, stream, dit.config().layers, out, result);
   if (golden.has("prepare_kv_k")) {
@@ -158,7 +158,7 @@ Recording run_stream(GoldenCase &golden, const ReferenceStreamConfig &config, Si
     for (bool keys : {true, false}) {
       const std::vector<float> all = kv_subset(stream, dit.config(), sizes.channel_subset, keys);
       const size_t row = all.size() / static_cast<size_t>(dit.config().layers) / rows;
-      std::vector<float> &list = out.floats[keys ? "prepare_kv_k" : "prepare_kv_v"];
+      std::vector<float>& list = out.floats[keys ? "prepare_kv_k" : "prepare_kv_v"];
       for (size_t at = 0; at < all.size(); at += row * rows) {
         list.insert(list.end(), all.begin() + static_cast<long>(at),
                     all.begin() + static_cast<long>(at + row));
@@ -181,7 +181,7 @@ Recording run_stream(GoldenCase &golden, const ReferenceStreamConfig &config, Si
     out.add("noise_scale", {static_cast<float>(it.decision.noise_scale)});
     out.noise_scales.push_back(it.decision.noise_scale);
     out.add("noisy_in", it.noisy_in);
-    for (const std::vector<float> &x0 : it.x0) out.add("x0_rows", x0);
+    for (const std::vector<float>& x0 : it.x0) out.add("x0_rows", x0);
     if (it.finished) out.add("final_latents", it.x0.back());
     for (bool keys : {true, false}) {
       std::string name = std::to_string(i + 1);
@@ -197,18 +197,18 @@ Recording run_stream(GoldenCase &golden, const ReferenceStreamConfig &config, Si
 }
 
 // Latent tensors are recorded channels first, ours are channels last.
-bool is_image(const std::string &name) {
-  static const char *const kImages[] = {"final_latents",    "noisy_in",        "prepare_x0",
+bool is_image(const std::string& name) {
+  static const char* const kImages[] = {"final_latents",    "noisy_in",        "prepare_x0",
                                         "prepare_x0_steps", "state_rows_last", "x0_rows"};
   return std::find(std::begin(kImages), std::end(kImages), name) != std::end(kImages);
 }
 
 }  // namespace
 
-Comparison check_stream(const GoldenSet &set, const std::string &name, CausalDit &dit, Ops &ops) {
+Comparison check_stream(const GoldenSet& set, const std::string& name, CausalDit& dit, Ops& ops) {
   Comparison out(name);
   const std::unique_ptr<GoldenCase> golden = set.open(name);
-  const Json &json = golden->config();
+  const Json& json = golden->config();
   const ReferenceStreamConfig config = stream_config(set, json, name);
   Sizes sizes;
   sizes.iterations = json_get<int>(json, "iterations", name);
@@ -221,7 +221,7 @@ Comparison check_stream(const GoldenSet &set, const std::string &name, CausalDit
   }
   const Recording got = run_stream(*golden, config, sizes, dit, ops, out);
 
-  for (const auto &[key, values] : got.integers) {
+  for (const auto& [key, values] : got.integers) {
     const Tensor expected = golden->integers(key);
     if (static_cast<size_t>(expected.count()) != values.size()) {
       out.fail(key + ": expected " + std::to_string(expected.count()) + " values, got " +
@@ -230,7 +230,7 @@ Comparison check_stream(const GoldenSet &set, const std::string &name, CausalDit
     }
     out.integers(key, expected.i32(), values.data(), values.size());
   }
-  for (const auto &[key, values] : got.floats) {
+  for (const auto& [key, values] : got.floats) {
     if (!golden->has(key)) continue;
     out.floats(key, is_image(key) ? golden->images(key, ops) : golden->floats(key), values);
   }
@@ -239,7 +239,7 @@ Comparison check_stream(const GoldenSet &set, const std::string &name, CausalDit
     out.doubles("noise_scale of iteration " + std::to_string(i + 1), scales[i], got.noise_scales[i],
                 1e-6);
   }
-  for (const std::string &unused : golden->unused()) out.fail(unused + ": was never compared");
+  for (const std::string& unused : golden->unused()) out.fail(unused + ": was never compared");
   return out;
 }
 

@@ -10,13 +10,13 @@ namespace {
 
 constexpr int64_t kFrames = 4;  // per latent
 
-std::vector<float> as_nchw(const Tensor &x, Ops &ops) {
+std::vector<float> as_nchw(const Tensor& x, Ops& ops) {
   std::vector<float> out(static_cast<size_t>(x.count()));
   ops.nhwc_to_nchw(x, Tensor({x.dim(0), x.dim(3), x.dim(1), x.dim(2)}, out.data()));
   return out;
 }
 
-Tensor decode(Autoencoder &taehv, const Tensor &z, AutoencoderState &state, Arena &arena) {
+Tensor decode(Autoencoder& taehv, const Tensor& z, AutoencoderState& state, Arena& arena) {
   const int64_t scale = taehv.config().spatial_scale;
   const Tensor pixels = arena.tensor({z.dim(0) * kFrames, z.dim(1) * scale, z.dim(2) * scale, 3});
   taehv.decode_raw(z, state, pixels);
@@ -29,7 +29,7 @@ Tensor decode(Autoencoder &taehv, const Tensor &z, AutoencoderState &state, Aren
 // The whole clip, its last frame repeated up to a multiple of four, fed chunk
 // by chunk. A latent appears with the last frame of its chunk; for a chunk that
 // the clip does not fill, with the clip's last frame.
-void check_encoder(GoldenCase &golden, Autoencoder &taehv, Ops &ops, Comparison &out) {
+void check_encoder(GoldenCase& golden, Autoencoder& taehv, Ops& ops, Comparison& out) {
   const Shape shape = golden.shape("frames_u8");
   std::vector<uint8_t> bytes = golden.bytes("frames_u8");
   Arena arena;
@@ -42,7 +42,7 @@ void check_encoder(GoldenCase &golden, Autoencoder &taehv, Ops &ops, Comparison 
     const Tensor last = pixels.at(frames - 1);
     std::copy_n(last.f32(), last.count(), pixels.at(f).f32());
   }
-  const AutoencoderConfig &config = taehv.config();
+  const AutoencoderConfig& config = taehv.config();
   const Tensor z = arena.tensor({chunks, shape[2] / config.spatial_scale,
                                  shape[3] / config.spatial_scale, config.latent_channels});
   AutoencoderState state;
@@ -60,8 +60,8 @@ void check_encoder(GoldenCase &golden, Autoencoder &taehv, Ops &ops, Comparison 
 }
 
 // Latent by latent; the first frames are warm-up and not shown.
-void check_decoder(GoldenCase &golden, Autoencoder &taehv, int64_t trim, Ops &ops,
-                   Comparison &out) {
+void check_decoder(GoldenCase& golden, Autoencoder& taehv, int64_t trim, Ops& ops,
+                   Comparison& out) {
   const Tensor latents = golden.images("dec_latents", ops);
   AutoencoderState state;
   std::vector<float> shown;
@@ -83,8 +83,8 @@ void check_decoder(GoldenCase &golden, Autoencoder &taehv, int64_t trim, Ops &op
 // StreamDiffusionV2 keeps no memory: each call decodes up to three latents of
 // context and the new ones from zeros, drops the warm-up frames and shows the
 // last four per new latent.
-void check_restarting_decoder(GoldenCase &golden, Autoencoder &taehv, int64_t trim, Ops &ops,
-                              Comparison &out) {
+void check_restarting_decoder(GoldenCase& golden, Autoencoder& taehv, int64_t trim, Ops& ops,
+                              Comparison& out) {
   constexpr int64_t kContext = 3;
   const Tensor latents = golden.images("sdv2_dec_latents", ops);
   const Tensor expected = golden.integers("sdv2_dec_frames_per_call");
@@ -105,14 +105,14 @@ void check_restarting_decoder(GoldenCase &golden, Autoencoder &taehv, int64_t tr
     last = as_nchw(pixels.slice(pixels.dim(0) - count, pixels.dim(0)), ops);
     start = end++;
   }
-  for (float &value : last) value = 2.0f * value - 1.0f;
+  for (float& value : last) value = 2.0f * value - 1.0f;
   out.integers("sdv2_dec_frames_per_call", expected.i32(), counts.data(), counts.size());
   out.floats("sdv2_dec_last_call", golden.floats("sdv2_dec_last_call"), last);
 }
 
 }  // namespace
 
-Comparison check_taehv(const GoldenSet &set, const std::string &name, Ops &ops) {
+Comparison check_taehv(const GoldenSet& set, const std::string& name, Ops& ops) {
   Comparison out(name);
   const std::unique_ptr<GoldenCase> golden = set.open(name);
   const std::unique_ptr<Autoencoder> taehv = load_taehv(set, ops);
@@ -121,7 +121,7 @@ Comparison check_taehv(const GoldenSet &set, const std::string &name, Ops &ops) 
   check_encoder(*golden, *taehv, ops, out);
   check_decoder(*golden, *taehv, trim, ops, out);
   check_restarting_decoder(*golden, *taehv, trim, ops, out);
-  for (const std::string &unused : golden->unused()) out.fail(unused + ": was never compared");
+  for (const std::string& unused : golden->unused()) out.fail(unused + ": was never compared");
   return out;
 }
 

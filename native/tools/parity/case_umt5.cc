@@ -9,15 +9,15 @@ namespace driftless {
 namespace {
 
 // Number of tokens that belong to the prompt: the mask is ones, then zeros.
-int64_t prompt_length(const int32_t *mask, int64_t tokens) {
+int64_t prompt_length(const int32_t* mask, int64_t tokens) {
   int64_t length = 0;
   while (length < tokens && mask[length] != 0) ++length;
   return length;
 }
 
 // Encodes each prompt of "<prefix>_ids" and compares "<prefix>_embeds".
-void check_prompts(GoldenCase &golden, const std::string &prefix, Umt5Encoder &encoder,
-                   Comparison &out) {
+void check_prompts(GoldenCase& golden, const std::string& prefix, Umt5Encoder& encoder,
+                   Comparison& out) {
   const Tensor ids = golden.integers(prefix + "_ids");
   const Tensor mask = golden.integers(prefix + "_mask");
   const Tensor expected = golden.floats(prefix + "_embeds");
@@ -27,7 +27,7 @@ void check_prompts(GoldenCase &golden, const std::string &prefix, Umt5Encoder &e
   const Tensor embeddings = arena.tensor({tokens, dim});
   std::vector<float> all, hidden;
   for (int64_t i = 0; i < ids.dim(0); ++i) {
-    const Umt5Encoder::Trace trace = [&](int64_t block, const Tensor &x) {
+    const Umt5Encoder::Trace trace = [&](int64_t block, const Tensor& x) {
       if (block == 0) hidden.insert(hidden.end(), x.f32(), x.f32() + x.count());
     };
     encoder.encode(ids.at(i), prompt_length(mask.at(i).i32(), tokens), embeddings, trace);
@@ -39,7 +39,7 @@ void check_prompts(GoldenCase &golden, const std::string &prefix, Umt5Encoder &e
 
 }  // namespace
 
-Comparison check_umt5(const GoldenSet &set, const std::string &name, Ops &ops) {
+Comparison check_umt5(const GoldenSet& set, const std::string& name, Ops& ops) {
   Comparison out(name);
   const std::unique_ptr<GoldenCase> golden = set.open(name);
   const std::unique_ptr<Umt5Encoder> encoder = load_umt5(set, ops);
@@ -49,8 +49,8 @@ Comparison check_umt5(const GoldenSet &set, const std::string &name, Ops &ops) {
     out.integer("bucket", static_cast<size_t>(i), buckets.i32()[i],
                 umt5_bucket(positions.i32()[i], encoder->config()));
   }
-  for (const char *prefix : {"short", "long"}) check_prompts(*golden, prefix, *encoder, out);
-  for (const std::string &unused : golden->unused()) out.fail(unused + ": was never compared");
+  for (const char* prefix : {"short", "long"}) check_prompts(*golden, prefix, *encoder, out);
+  for (const std::string& unused : golden->unused()) out.fail(unused + ": was never compared");
   return out;
 }
 

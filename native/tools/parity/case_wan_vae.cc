@@ -9,7 +9,7 @@ namespace driftless {
 namespace {
 
 // bytes [n, 3, h, w] -> [n, h, w, 3] in -1..1.
-Tensor pixels_of(GoldenCase &golden, Ops &ops, Arena &arena) {
+Tensor pixels_of(GoldenCase& golden, Ops& ops, Arena& arena) {
   const Shape shape = golden.shape("frames_u8");
   std::vector<uint8_t> bytes = golden.bytes("frames_u8");
   const Tensor planar = arena.tensor(shape);
@@ -19,15 +19,15 @@ Tensor pixels_of(GoldenCase &golden, Ops &ops, Arena &arena) {
   return pixels;
 }
 
-std::vector<float> as_nchw(const Tensor &x, Ops &ops) {
+std::vector<float> as_nchw(const Tensor& x, Ops& ops) {
   std::vector<float> out(static_cast<size_t>(x.count()));
   ops.nhwc_to_nchw(x, Tensor({x.dim(0), x.dim(3), x.dim(1), x.dim(2)}, out.data()));
   return out;
 }
 
 // Encodes the clip call by call; `prefix` names the tensors to compare with.
-void check_encoder(GoldenCase &golden, WanVae &vae, bool normalise, const std::string &prefix,
-                   Ops &ops, Comparison &out) {
+void check_encoder(GoldenCase& golden, WanVae& vae, bool normalise, const std::string& prefix,
+                   Ops& ops, Comparison& out) {
   Arena arena;
   const Tensor pixels = pixels_of(golden, ops, arena);
   WanVaeState state = vae.encoder_state();
@@ -45,7 +45,7 @@ void check_encoder(GoldenCase &golden, WanVae &vae, bool normalise, const std::s
   }
 }
 
-void check_decoder(GoldenCase &golden, WanVae &vae, Ops &ops, Comparison &out) {
+void check_decoder(GoldenCase& golden, WanVae& vae, Ops& ops, Comparison& out) {
   Arena arena;
   const Tensor latents = golden.images("dec_latents", ops);
   WanVaeState state = vae.decoder_state();
@@ -62,8 +62,8 @@ void check_decoder(GoldenCase &golden, WanVae &vae, Ops &ops, Comparison &out) {
   }
 }
 
-void check_slots(GoldenCase &golden, const std::string &name, size_t used, size_t allocated,
-                 Comparison &out) {
+void check_slots(GoldenCase& golden, const std::string& name, size_t used, size_t allocated,
+                 Comparison& out) {
   const Tensor slots = golden.integers(name);
   out.integer(name, 0, slots.i32()[0], static_cast<int64_t>(used));
   out.integer(name, 1, slots.i32()[1], static_cast<int64_t>(allocated));
@@ -71,7 +71,7 @@ void check_slots(GoldenCase &golden, const std::string &name, size_t used, size_
 
 }  // namespace
 
-Comparison check_wan_vae(const GoldenSet &set, const std::string &name, Ops &ops) {
+Comparison check_wan_vae(const GoldenSet& set, const std::string& name, Ops& ops) {
   Comparison out(name);
   const std::unique_ptr<GoldenCase> golden = set.open(name);
   const std::unique_ptr<WanVae> vae = load_wan_vae(set, ops);
@@ -82,7 +82,7 @@ Comparison check_wan_vae(const GoldenSet &set, const std::string &name, Ops &ops
   check_encoder(*golden, *vae, false, "enc_raw_call", ops, out);
   check_encoder(*golden, *vae, true, "enc_norm_call", ops, out);
   check_decoder(*golden, *vae, ops, out);
-  for (const std::string &unused : golden->unused()) out.fail(unused + ": was never compared");
+  for (const std::string& unused : golden->unused()) out.fail(unused + ": was never compared");
   return out;
 }
 

@@ -5,23 +5,23 @@
 
 namespace driftless {
 
-void Comparison::fail(const std::string &message) {
+void Comparison::fail(const std::string& message) {
   if (failures_.size() < 6) failures_.push_back(message);
 }
 
-void Comparison::integers(const std::string &what, const int32_t *expected, const int32_t *got,
+void Comparison::integers(const std::string& what, const int32_t* expected, const int32_t* got,
                           size_t count) {
   for (size_t i = 0; i < count; ++i) integer(what, i, expected[i], got[i]);
 }
 
-void Comparison::integer(const std::string &what, size_t index, int64_t expected, int64_t got) {
+void Comparison::integer(const std::string& what, size_t index, int64_t expected, int64_t got) {
   ++values_;
   if (expected == got) return;
   fail(what + "[" + std::to_string(index) + "]: expected " + std::to_string(expected) + ", got " +
        std::to_string(got));
 }
 
-void Comparison::doubles(const std::string &what, double expected, double got, double tolerance) {
+void Comparison::doubles(const std::string& what, double expected, double got, double tolerance) {
   ++values_;
   if (std::fabs(expected - got) <= tolerance) return;
   std::ostringstream text;
@@ -30,7 +30,7 @@ void Comparison::doubles(const std::string &what, double expected, double got, d
   fail(text.str());
 }
 
-void Comparison::floats(const std::string &what, const float *expected, const float *got,
+void Comparison::floats(const std::string& what, const float* expected, const float* got,
                         size_t count) {
   if (count == 0) return;
   values_ += count;
@@ -59,8 +59,8 @@ void Comparison::floats(const std::string &what, const float *expected, const fl
   fail(text.str());
 }
 
-void Comparison::floats(const std::string &what, const Tensor &expected,
-                        const std::vector<float> &got) {
+void Comparison::floats(const std::string& what, const Tensor& expected,
+                        const std::vector<float>& got) {
   if (static_cast<size_t>(expected.count()) != got.size()) {
     fail(what + ": expected " + std::to_string(expected.count()) + " values, got " +
          std::to_string(got.size()));

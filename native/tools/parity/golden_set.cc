@@ -28,13 +28,13 @@ std::string type_name(SafeTensors::Type type) {
 
 }  // namespace
 
-GoldenCase::GoldenCase(const std::string &path, const Json &manifest_entry,
-                       const std::string &where)
+GoldenCase::GoldenCase(const std::string& path, const Json& manifest_entry,
+                       const std::string& where)
     : file_(path), config_(json_get<Json>(manifest_entry, "config", where)), where_(where) {
   const Json tensors = json_get<Json>(manifest_entry, "tensors", where);
-  for (const auto &item : tensors.items()) {
+  for (const auto& item : tensors.items()) {
     const std::string name = where + "." + item.key();
-    const SafeTensors::Entry &entry = file_.entry(item.key());
+    const SafeTensors::Entry& entry = file_.entry(item.key());
     const auto dims = json_get<std::vector<int64_t>>(item.value(), "shape", name);
     DL_CHECK_EQ(name + ": shape", Shape(dims.data(), static_cast<int>(dims.size())), entry.shape);
     DL_CHECK_EQ(name + ": type", json_get<std::string>(item.value(), "dtype", name),
@@ -42,26 +42,26 @@ GoldenCase::GoldenCase(const std::string &path, const Json &manifest_entry,
   }
 }
 
-Tensor GoldenCase::floats(const std::string &name) {
+Tensor GoldenCase::floats(const std::string& name) {
   used_.insert(name);
   return file_.load_f32(name, arena_);
 }
 
-Tensor GoldenCase::integers(const std::string &name) {
+Tensor GoldenCase::integers(const std::string& name) {
   used_.insert(name);
   return file_.load_i32(name, arena_);
 }
 
-std::vector<uint8_t> GoldenCase::bytes(const std::string &name) {
+std::vector<uint8_t> GoldenCase::bytes(const std::string& name) {
   used_.insert(name);
-  const SafeTensors::Entry &entry = file_.entry(name);
+  const SafeTensors::Entry& entry = file_.entry(name);
   if (entry.type != SafeTensors::Type::U8) {
     throw Error(where_ + "." + name + ": type", "uint8", type_name(entry.type));
   }
   return std::vector<uint8_t>(entry.data, entry.data + entry.bytes);
 }
 
-Tensor GoldenCase::images(const std::string &name, Ops &ops) {
+Tensor GoldenCase::images(const std::string& name, Ops& ops) {
   const Tensor from = floats(name);
   if (from.rank() < 4) throw Error(where_ + "." + name, "[..., c, h, w]", from.shape());
   const int64_t c = from.dim(-3), h = from.dim(-2), w = from.dim(-1);
@@ -71,9 +71,9 @@ Tensor GoldenCase::images(const std::string &name, Ops &ops) {
   return to;
 }
 
-std::vector<std::string> GoldenCase::names(const std::string &prefix) const {
+std::vector<std::string> GoldenCase::names(const std::string& prefix) const {
   std::vector<std::string> found;
-  for (const std::string &name : file_.names()) {
+  for (const std::string& name : file_.names()) {
     if (name.rfind(prefix, 0) == 0) found.push_back(name);
   }
   return found;
@@ -82,16 +82,16 @@ std::vector<std::string> GoldenCase::names(const std::string &prefix) const {
 std::vector<std::string> GoldenCase::unused() const {
   std::vector<std::string> names = file_.names();
   names.erase(std::remove_if(names.begin(), names.end(),
-                             [&](const std::string &name) { return used_.count(name) != 0; }),
+                             [&](const std::string& name) { return used_.count(name) != 0; }),
               names.end());
   return names;
 }
 
-GoldenSet::GoldenSet(const std::string &dir) : dir_(dir) {
+GoldenSet::GoldenSet(const std::string& dir) : dir_(dir) {
   if (!std::filesystem::is_directory(dir)) throw Error("golden folder", "a folder", dir);
   manifest_ = load_json(path("manifest.json"));
   json_get<Json>(manifest_, "files", path("manifest.json"));
-  for (const auto &item : std::filesystem::directory_iterator(dir)) {
+  for (const auto& item : std::filesystem::directory_iterator(dir)) {
     const std::string name = item.path().stem().string();
     const std::string extension = item.path().extension().string();
     if (extension == ".json" && name == "schedule") cases_.push_back(name);
@@ -104,19 +104,19 @@ GoldenSet::GoldenSet(const std::string &dir) : dir_(dir) {
   if (cases_.empty()) throw Error(dir, "at least one golden case", "none");
 }
 
-const Json &GoldenSet::entry(const std::string &name) const {
-  const Json &files = manifest_.at("files");
+const Json& GoldenSet::entry(const std::string& name) const {
+  const Json& files = manifest_.at("files");
   if (!files.is_object() || !files.contains(name)) {
     throw Error(path("manifest.json") + ".files." + name, "an entry", "nothing");
   }
   return files.at(name);
 }
 
-std::unique_ptr<GoldenCase> GoldenSet::open(const std::string &name) const {
+std::unique_ptr<GoldenCase> GoldenSet::open(const std::string& name) const {
   return std::make_unique<GoldenCase>(path(name + ".safetensors"), entry(name), name);
 }
 
-const Json &GoldenSet::model(const std::string &name) const {
+const Json& GoldenSet::model(const std::string& name) const {
   const auto models = manifest_.find("models");
   if (models == manifest_.end() || !models->is_object() || !models->contains(name)) {
     throw Error(path("manifest.json") + ".models." + name, "sizes", "nothing");
@@ -124,8 +124,8 @@ const Json &GoldenSet::model(const std::string &name) const {
   return models->at(name);
 }
 
-std::unique_ptr<CausalDit> GoldenSet::load_dit(Ops &ops) const {
-  const Json &json = model("dit");
+std::unique_ptr<CausalDit> GoldenSet::load_dit(Ops& ops) const {
+  const Json& json = model("dit");
   const std::string where = "manifest.models.dit";
   DitConfig config;
   config.dim = json_get<int64_t>(json, "dim", where);

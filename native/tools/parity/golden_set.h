@@ -22,21 +22,21 @@ class GoldenCase {
  public:
   // Checks every tensor that the manifest lists: present, same shape, same
   // type.
-  GoldenCase(const std::string &path, const Json &manifest_entry, const std::string &where);
+  GoldenCase(const std::string& path, const Json& manifest_entry, const std::string& where);
 
-  const Json &config() const { return config_; }
-  const std::string &where() const { return where_; }
-  bool has(const std::string &name) const { return file_.has(name); }
+  const Json& config() const { return config_; }
+  const std::string& where() const { return where_; }
+  bool has(const std::string& name) const { return file_.has(name); }
 
-  Tensor floats(const std::string &name);  // widened to f32
-  Tensor integers(const std::string &name);
-  std::vector<uint8_t> bytes(const std::string &name);
+  Tensor floats(const std::string& name);  // widened to f32
+  Tensor integers(const std::string& name);
+  std::vector<uint8_t> bytes(const std::string& name);
   // [n, c, h, w] as the file has it -> [n, h, w, c].
-  Tensor images(const std::string &name, Ops &ops);
-  Shape shape(const std::string &name) const { return file_.entry(name).shape; }
+  Tensor images(const std::string& name, Ops& ops);
+  Shape shape(const std::string& name) const { return file_.entry(name).shape; }
 
   // Names that start with `prefix`.
-  std::vector<std::string> names(const std::string &prefix) const;
+  std::vector<std::string> names(const std::string& prefix) const;
   std::vector<std::string> unused() const;
 
  private:
@@ -50,22 +50,22 @@ class GoldenCase {
 class GoldenSet {
  public:
   // Throws Error when the folder or its manifest is missing or broken.
-  explicit GoldenSet(const std::string &dir);
+  explicit GoldenSet(const std::string& dir);
 
   // Base names of the files present, without weights; "schedule" stands for
   // schedule.json.
-  const std::vector<std::string> &cases() const { return cases_; }
+  const std::vector<std::string>& cases() const { return cases_; }
   // Weight files present.
-  const std::vector<std::string> &weights() const { return weights_; }
-  std::string path(const std::string &file) const { return dir_ + "/" + file; }
+  const std::vector<std::string>& weights() const { return weights_; }
+  std::string path(const std::string& file) const { return dir_ + "/" + file; }
   // The manifest's entry of a file; throws Error when there is none.
-  const Json &entry(const std::string &name) const;
+  const Json& entry(const std::string& name) const;
 
-  std::unique_ptr<GoldenCase> open(const std::string &name) const;
+  std::unique_ptr<GoldenCase> open(const std::string& name) const;
   // The manifest's sizes of a network; throws Error when there are none.
-  const Json &model(const std::string &name) const;
+  const Json& model(const std::string& name) const;
   // The transformer of dit_weights.safetensors at the manifest's sizes.
-  std::unique_ptr<CausalDit> load_dit(Ops &ops) const;
+  std::unique_ptr<CausalDit> load_dit(Ops& ops) const;
   // Shift and length of the sigma table.
   double shift() const;
   int schedule_entries() const;

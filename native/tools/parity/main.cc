@@ -1,5 +1,4 @@
-// driftless-parity: runs every golden case of a folder through the engine and
-// compares.
+// driftless-parity: runs every golden case of a folder through the engine and compares.
 
 #include <cstdio>
 #include <functional>
@@ -17,20 +16,15 @@ using driftless::Json;
 const char kHelp[] =
     "driftless-parity --golden DIR [--backend reference|cpu] [--json]\n"
     "\n"
-    "Compares the engine with recorded vectors of the public implementation: "
-    "integers must be\n"
-    "equal, floats within 2e-4 of the tensor's rms. Sizes come from DIR's "
-    "manifest and tensors.\n"
+    "Compares the engine with recorded vectors of the public implementation: integers must be\n"
+    "equal, floats within 2e-4 of the tensor's rms. Sizes come from DIR's manifest and tensors.\n"
     "\n"
-    "  --golden DIR       folder with manifest.json, *.safetensors, "
-    "schedule.json\n"
-    "  --backend NAME     reference (plain loops) or cpu (oneDNN); default "
-    "cpu\n"
-    "  --json             last line: {\"cases\": [{name, maxRelErr, ok}], "
-    "\"failed\", \"unsupported\"}\n"
+    "  --golden DIR       folder with manifest.json, *.safetensors, schedule.json\n"
+    "  --backend NAME     reference (plain loops) or cpu (oneDNN); default cpu\n"
+    "  --json             last line: {\"cases\": [{name, maxRelErr, ok}], \"failed\", "
+    "\"unsupported\"}\n"
     "\n"
-    "Exit code: 0 all cases passed, 1 a case failed, 2 the set or the "
-    "arguments cannot be used.\n";
+    "Exit code: 0 all cases passed, 1 a case failed, 2 the set or the arguments cannot be used.\n";
 
 struct Options {
   std::string golden;
@@ -38,7 +32,7 @@ struct Options {
   bool json = false;
 };
 
-Options parse(int argc, char **argv) {
+Options parse(int argc, char** argv) {
   Options options;
   for (int i = 1; i < argc; ++i) {
     const std::string arg = argv[i];
@@ -60,20 +54,20 @@ Options parse(int argc, char **argv) {
   return options;
 }
 
-bool starts_with(const std::string &text, const std::string &prefix) {
+bool starts_with(const std::string& text, const std::string& prefix) {
   return text.rfind(prefix, 0) == 0;
 }
 
-void print(const Comparison &result) {
+void print(const Comparison& result) {
   std::printf("%-4s %-22s max error %.2e of rms", result.ok() ? "ok" : "FAIL",
               result.name().c_str(), result.max_rel_err());
   if (!result.worst().empty()) std::printf(" (%s)", result.worst().c_str());
   std::printf(", %zu values\n", result.values());
-  for (const std::string &failure : result.failures()) std::printf("       %s\n", failure.c_str());
+  for (const std::string& failure : result.failures()) std::printf("       %s\n", failure.c_str());
   std::fflush(stdout);
 }
 
-int run(const Options &options) {
+int run(const Options& options) {
   using namespace driftless;
   const GoldenSet set(options.golden);
   const std::unique_ptr<Ops> ops = make_ops(options.backend);
@@ -83,9 +77,9 @@ int run(const Options &options) {
     print(result);
     results.push_back(std::move(result));
   };
-  for (const std::string &name : set.weights()) add(check_weights(set, name));
+  for (const std::string& name : set.weights()) add(check_weights(set, name));
   std::unique_ptr<CausalDit> dit;
-  for (const std::string &name : set.cases()) {
+  for (const std::string& name : set.cases()) {
     const bool pipeline = starts_with(name, "pipeline_");
     if (name == "schedule") {
       add(check_schedule(set));
@@ -110,12 +104,12 @@ int run(const Options &options) {
   }
   int failed = 0;
   Json cases = Json::array();
-  for (const Comparison &result : results) {
+  for (const Comparison& result : results) {
     if (!result.ok()) ++failed;
     cases.push_back(
         {{"name", result.name()}, {"maxRelErr", result.max_rel_err()}, {"ok", result.ok()}});
   }
-  for (const std::string &name : unsupported) {
+  for (const std::string& name : unsupported) {
     std::printf("     %-22s not checked: this build has no such model yet\n", name.c_str());
   }
   std::printf("%zu cases, %d failed, %zu not checked (backend %s)\n", results.size(), failed,
@@ -132,7 +126,7 @@ int run(const Options &options) {
 
 }  // namespace
 
-int main(int argc, char **argv) {
+int main(int argc, char** argv) {
   for (int i = 1; i < argc; ++i) {
     const std::string arg = argv[i];
     if (arg == "--help" || arg == "-h") {
@@ -142,7 +136,7 @@ int main(int argc, char **argv) {
   }
   try {
     return run(parse(argc, argv));
-  } catch (const std::exception &error) {
+  } catch (const std::exception& error) {
     std::fprintf(stderr, "driftless-parity: %s\n", error.what());
     return 2;
   }

@@ -36,7 +36,7 @@ Layer plain(Layer::Type type) {
 
 constexpr int kMemoryBlocks = 3;
 
-void add_memory(std::vector<Layer> &layers, int64_t channels) {
+void add_memory(std::vector<Layer>& layers, int64_t channels) {
   Layer layer;
   layer.type = Layer::Type::mem;
   layer.in = layer.out = channels;
@@ -46,9 +46,9 @@ void add_memory(std::vector<Layer> &layers, int64_t channels) {
 
 }  // namespace
 
-std::unique_ptr<WanVae> load_wan_vae(const GoldenSet &set, Ops &ops) {
+std::unique_ptr<WanVae> load_wan_vae(const GoldenSet& set, Ops& ops) {
   const std::string where = "manifest.models.wan_vae";
-  const Json &json = set.model("wan_vae");
+  const Json& json = set.model("wan_vae");
   WanVaeConfig config = WanVaeConfig::wan21();
   config.dim = json_get<int64_t>(json, "dim", where);
   config.latent_channels = json_get<int64_t>(json, "z_dim", where);
@@ -61,9 +61,9 @@ std::unique_ptr<WanVae> load_wan_vae(const GoldenSet &set, Ops &ops) {
   return vae;
 }
 
-std::unique_ptr<Umt5Encoder> load_umt5(const GoldenSet &set, Ops &ops) {
+std::unique_ptr<Umt5Encoder> load_umt5(const GoldenSet& set, Ops& ops) {
   const std::string where = "manifest.models.umt5";
-  const Json &json = set.model("umt5");
+  const Json& json = set.model("umt5");
   Umt5Config config;
   config.vocab = json_get<int64_t>(json, "vocab", where);
   config.dim = json_get<int64_t>(json, "dim", where);
@@ -80,9 +80,9 @@ std::unique_ptr<Umt5Encoder> load_umt5(const GoldenSet &set, Ops &ops) {
   return encoder;
 }
 
-std::unique_ptr<Autoencoder> load_taehv(const GoldenSet &set, Ops &ops) {
+std::unique_ptr<Autoencoder> load_taehv(const GoldenSet& set, Ops& ops) {
   const std::string where = "manifest.models.taehv";
-  const Json &json = set.model("taehv");
+  const Json& json = set.model("taehv");
   const auto width = json_get<int64_t>(json, "encoder_width", where);
   const auto widths = json_get<std::vector<int64_t>>(json, "decoder_widths", where);
   DL_CHECK_EQ(where + ".decoder_widths: stages", size_t{4}, widths.size());

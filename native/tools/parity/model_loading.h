@@ -11,11 +11,11 @@
 
 namespace driftless {
 
-std::unique_ptr<WanVae> load_wan_vae(const GoldenSet &set, Ops &ops);
-std::unique_ptr<Umt5Encoder> load_umt5(const GoldenSet &set, Ops &ops);
+std::unique_ptr<WanVae> load_wan_vae(const GoldenSet& set, Ops& ops);
+std::unique_ptr<Umt5Encoder> load_umt5(const GoldenSet& set, Ops& ops);
 
 // The public TAEHV layout (madebyollin/taehv): a width for the encoder, four
 // for the decoder.
-std::unique_ptr<Autoencoder> load_taehv(const GoldenSet &set, Ops &ops);
+std::unique_ptr<Autoencoder> load_taehv(const GoldenSet& set, Ops& ops);
 
 }  // namespace driftless
