@@ -51,6 +51,7 @@ const DEGRADE_HOLD_MS = 2000;
 const RECOVER_HOLD_MS = 3000;
 const RESUME_HOLD_MS = 500;
 
+const LIVE: Verdict = { state: "live", cause: "none", reason: "", holdMs: 0 };
 const NO_INPUT: Verdict = {
   state: "fallback",
   cause: "camera",
@@ -151,6 +152,13 @@ export class SessionStateMachine {
   }
 
   #judgeFlow(sample: SessionSample): Verdict {
+    // Rates need a few seconds to tell the truth: frames that flow count as live until then.
+    if (this.state === "starting") {
+      return LIVE;
+    }
+    if (this.state === "fallback") {
+      return { ...LIVE, holdMs: RESUME_HOLD_MS };
+    }
     const degraded = this.state === "degraded";
     const share = sample.expectedFps > 0 ? sample.outputFps / sample.expectedFps : 1;
     if (share < (degraded ? RECOVERED_SHARE : SLOW_SHARE)) {
@@ -159,7 +167,6 @@ export class SessionStateMachine {
     if (sample.delayMs !== null && sample.delayMs > (degraded ? DELAY_LOW_MS : DELAY_HIGH_MS)) {
       return TOO_LATE;
     }
-    const holdMs = degraded ? RECOVER_HOLD_MS : this.state === "fallback" ? RESUME_HOLD_MS : 0;
-    return { state: "live", cause: "none", reason: "", holdMs };
+    return { ...LIVE, holdMs: degraded ? RECOVER_HOLD_MS : 0 };
   }
 }

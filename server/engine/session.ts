@@ -231,6 +231,7 @@ export class EngineSession {
     if (this.#framesOut === 1) {
       const { captureTimeMs } = frame;
       this.#send({ type: "firstFrame", sessionId: this.id, captureTimeMs });
+      this.#updateState(now);
     }
     // The first report follows the first frame at once: lip sync waits for it.
     this.#sendReports(now);

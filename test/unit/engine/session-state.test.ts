@@ -32,7 +32,8 @@ describe("SessionStateMachine", () => {
   it("goes live with the first frames", () => {
     const { changes, run } = setUp();
     run(0, 2000, () => ({ lastOutputMs: null }));
-    run(2000, 5000, () => ({}));
+    run(2000, 3000, () => ({ outputFps: 2 }));
+    run(3000, 5000, () => ({}));
     expect(changes).to.deep.equal(["starting:none", "live:none"]);
   });
 
