@@ -5,7 +5,7 @@
 import type { EngineMetrics } from "../engine/metrics.ts";
 import type { EngineTransform } from "../engine/protocol.ts";
 import type { EngineSupervisor } from "../engine/supervisor.ts";
-import { toError } from "../errors.ts";
+import { DriftlessError, toError } from "../errors.ts";
 import { SafeEmitter } from "../telemetry/events.ts";
 import type { Logger } from "../telemetry/logger.ts";
 import type { Metrics } from "../telemetry/metrics.ts";
@@ -61,7 +61,7 @@ export class TransformManager extends SafeEmitter<TransformEvents> {
    * Starts the participant's transform or changes it; "off" stops it. A target with another video
    * producer than last time moves the transform to the new camera.
    * @returns the revision that "applied" will name once the change is visible
-   * @throws DriftlessError ENGINE_UNAVAILABLE, or what the target's createTap throws
+   * @throws DriftlessError ENGINE_UNAVAILABLE, SHUTTING_DOWN, or what the target's createTap throws
    */
   set(target: TransformTarget, settings: TransformSettings): Promise<{ revision: number }> {
     return this.#enqueue(target.id, async () => {
@@ -69,6 +69,9 @@ export class TransformManager extends SafeEmitter<TransformEvents> {
       if (settings.mode === "off") {
         this.#remove(target.id, "switched off");
         return { revision: current?.revision ?? 0 };
+      }
+      if (this.#closed) {
+        throw new DriftlessError("SHUTTING_DOWN", "The server is closing.");
       }
       this.#lastRevision += 1;
       const revision = this.#lastRevision;

@@ -1,3 +1,5 @@
+import { createSocket } from "node:dgram";
+import { once } from "node:events";
 import path from "node:path";
 import { expect } from "chai";
 import { createEngineMetrics } from "../../../server/engine/metrics.ts";
@@ -16,6 +18,7 @@ const ENTRY = path.join(import.meta.dirname, "support/echo-child.ts");
 class SocketTap implements TransformTap {
   static #count = 0;
   readonly calls: string[] = [];
+  enginePort = 0;
   readonly local: { ip: string; port: number };
   readonly input = {
     ssrc: CAMERA_SSRC,
@@ -41,6 +44,7 @@ class SocketTap implements TransformTap {
   }
 
   async connect(enginePort: number): Promise<void> {
+    this.enginePort = enginePort;
     this.#peer.connect(enginePort);
     this.calls.push("connect");
   }
@@ -203,6 +207,22 @@ describe("TransformManager", function () {
     ]);
   });
 
+  it("builds a new way when the engine's port was taken during its restart", async () => {
+    const { engine, has, manager, taps, target } = context;
+    await manager.set(target({ allowOriginalFallback: false }), restyle("one"));
+    await until("live", has("live"));
+    const [tap] = taps;
+    process.kill(engine.pid ?? 0, "SIGKILL");
+    await until("the notice", () => manager.status("ann")?.state === "fallback");
+    const thief = createSocket("udp4");
+    thief.bind(tap?.enginePort, "127.0.0.1");
+    await once(thief, "listening");
+    await until("another track", () => has(`active ${taps[1]?.output.producerId}`)());
+    expect(tap?.calls.at(-1)).to.equal("close");
+    expect(manager.status("ann")).to.include({ video: "generated", revision: 1 });
+    thief.close();
+  });
+
   it("undoes everything when the engine or the tap refuses", async () => {
     const { engine, manager, taps, target } = context;
     const refused = async (settings: TransformSettings, over: Partial<TransformTarget> = {}) =>
@@ -234,5 +254,11 @@ describe("TransformManager", function () {
     expect(revisions.map(({ revision }) => revision)).to.deep.equal([1, 2, 2, 3]);
     expect(taps.length).to.equal(2);
     expect(manager.status("ann")?.settings.prompt).to.equal("three");
+    await manager.close();
+    expect(taps.every((tap) => tap.calls.at(-1) === "close")).to.equal(true);
+    const late = await manager
+      .set(target(), restyle("four"))
+      .catch((error: Error) => error.message);
+    expect(late).to.equal("The server is closing.");
   });
 });
