@@ -55,6 +55,12 @@ class EngineSession : public ::testing::TestWithParam<VideoCodec> {
     engine_ = std::make_unique<MediaEngine>(std::move(pipeline), 2);
   }
 
+  /// The threads end before the members that the wake function uses.
+  void TearDown() override {
+    session_.reset();
+    engine_.reset();
+  }
+
   SessionOptions options() const {
     SessionOptions options;
     options.input_codec = options.output_codec = GetParam();
