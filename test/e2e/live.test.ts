@@ -79,9 +79,9 @@ describe("a live room", function () {
     expect(frames, "generated frames while watching").to.be.greaterThan(4);
     const delayMs = percentile(delaysMs, 0.5);
     // The camera first: what the viewer sees was in front of it `delayMs` ago.
-    const camera = takeFrames(publisher.page, OWN_CAMERA, Math.ceil(delayMs / 100) + 40, 100);
+    const camera = takeFrames(publisher.page, OWN_CAMERA, Math.ceil(delayMs / 200) + 15, 200);
     await viewer.page.waitForTimeout(delayMs);
-    const output = await takeFrames(viewer.page, GENERATED, 12, 300);
+    const output = await takeFrames(viewer.page, GENERATED, 8, 300);
     const input = await camera;
     const look = compare(input, output, delayMs);
     console.log(

@@ -104,11 +104,12 @@ function lockedBecause(state: AppState): string | null {
   return null;
 }
 
-/** Oneself first, then in the order of arrival. */
+/** Oneself first, or last without a camera; the others in the order of arrival. */
 function inOrder(state: AppState): Person[] {
+  const own = state.local.camera === null ? 1 : -1;
   return Object.values(state.people).sort((a, b) => {
-    if (a.info.participantId === state.selfId) return -1;
-    if (b.info.participantId === state.selfId) return 1;
+    if (a.info.participantId === state.selfId) return own;
+    if (b.info.participantId === state.selfId) return -own;
     return a.info.joinedAtMs - b.info.joinedAtMs;
   });
 }
