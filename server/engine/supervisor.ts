@@ -22,7 +22,10 @@ export interface EngineSupervisorOptions {
   /** Module of the engine process; tests use others. */
   entry?: string;
   restart?: RestartPolicyOptions;
-  /** Default 1000. */
+  /**
+   * Silence after which a running engine counts as hung. Default 2500: a crash is seen at once by the
+   * process's end, and on two busy cores a healthy engine may well be silent for a second.
+   */
   heartbeatLimitMs?: number;
   /** Default 60 000: a large model on a slow disk. */
   startLimitMs?: number;
@@ -169,7 +172,7 @@ export class EngineSupervisor {
     this.#child = new EngineChild({
       entry: entry ?? MAIN,
       engine,
-      heartbeatLimitMs: heartbeatLimitMs ?? 1000,
+      heartbeatLimitMs: heartbeatLimitMs ?? 2500,
       startLimitMs: startLimitMs ?? 60_000,
       onMessage: (message) => this.#onMessage(message),
       onBadMessage: (problem) =>
