@@ -1,12 +1,15 @@
 import { existsSync, readdirSync } from "node:fs";
 import { availableParallelism } from "node:os";
 import { join } from "node:path";
-import { capture, runLogged } from "./command.mjs";
+import { runLogged } from "./command.mjs";
 import { nativeBuildDir, root, setupDir } from "./paths.mjs";
 import { fingerprint } from "./stamps.mjs";
 import { isPackageInstalled } from "./system-packages.mjs";
 
 const nativeDir = join(root, "native");
+
+/** A build that finds nothing to do is over before this. */
+const NOTICE_AFTER_MS = 2_000;
 
 /** @typedef {"addon" | "programs" | "all"} NativeScope what to build: the Node addon, the command-line programs, or both and the tests */
 
@@ -34,23 +37,15 @@ export async function buildNative(scope, { env, stamps, working }) {
     stamps.set("native", state);
   }
   const jobs = process.env.DRIFTLESS_BUILD_JOBS ?? String(availableParallelism());
-  const names = targetsOf(scope);
-  const planned = capture("ninja", ["-C", nativeBuildDir, "-n", ...names], { env }).stdout;
-  const commands = countCommands(planned);
-  if (commands > 0) working(`compiling (${commands} commands)`);
-  const targets = names.flatMap((name) => ["--target", name]);
+  const targets = targetsOf(scope).flatMap((target) => ["--target", target]);
   const build = ["--build", nativeBuildDir, "--parallel", jobs, ...targets];
-  await runLogged("cmake", build, { logFile, cwd: root, env, append: true });
+  const notice = setTimeout(() => working("compiling what has changed"), NOTICE_AFTER_MS);
+  try {
+    await runLogged("cmake", build, { logFile, cwd: root, env, append: true });
+  } finally {
+    clearTimeout(notice);
+  }
   return scope === "all" ? "addon, programs and tests built" : `${scope} built`;
-}
-
-/**
- * @param {string} plan what `ninja -n` prints: lines such as "[3/57] Building CXX object …"
- * @returns {number} how many commands ninja would run; checking the list of files is none of them
- */
-export function countCommands(plan) {
-  const totals = [...plan.matchAll(/^\[\d+\/(\d+)\] (?!Re-checking)/gm)];
-  return totals.reduce((most, match) => Math.max(most, Number(match[1])), 0);
 }
 
 /**
