@@ -134,7 +134,7 @@ int bench_stream(const Arguments& arguments) {
 
   Totals totals;
   const auto start = Clock::now();
-  // Chunk n of session s is complete at (n + 1 + s / sessions) intervals: cameras are not in step.
+  // Chunk n of session s is complete at (n + s / sessions) intervals: cameras are not in step.
   const auto due = [&](size_t s, int64_t n) {
     return interval *
            (static_cast<double>(n + 1) + static_cast<double>(s) / static_cast<double>(sessions));
