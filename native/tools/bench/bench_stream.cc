@@ -137,7 +137,7 @@ int bench_stream(const Arguments& arguments) {
   // Chunk n of session s is complete at (n + s / sessions) intervals: cameras are not in step.
   const auto due = [&](size_t s, int64_t n) {
     return interval *
-           (static_cast<double>(n + 1) + static_cast<double>(s) / static_cast<double>(sessions));
+           (static_cast<double>(n) + static_cast<double>(s) / static_cast<double>(sessions));
   };
   while (since(start) < seconds) {
     std::vector<Track*> ready;
