@@ -50,8 +50,7 @@ export class Consumers {
       producerId: message.producerId,
       kind: message.kind,
       rtpParameters: clientParameters(message.rtpParameters),
-      // The browser syncs sound and picture only within one stream id.
-      streamId: message.streamId,
+      streamId: syncGroup(message),
     });
     if (!this.#pending.delete(message.consumerId)) {
       consumer.close();
@@ -110,4 +109,13 @@ export class Consumers {
     for (const entry of this.#entries.values()) entry.consumer.close();
     this.#entries.clear();
   }
+}
+
+/**
+ * The stream id that a track is received under. The browser syncs the voice with one picture of
+ * the same stream id, and takes any where there are several: so the generated picture, whose delay
+ * needs it, shares the voice's id, and the original, which arrives with the voice, has its own.
+ */
+function syncGroup({ kind, track, streamId }: NewConsumer): string {
+  return kind === "video" && track === "original" ? `${streamId}-original` : streamId;
 }

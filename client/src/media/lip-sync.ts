@@ -8,8 +8,12 @@
 
 /** Browsers hold back audio by 3 s at most; asking for more throws. */
 const MAX_TARGET_MS = 3_000;
-/** Each change makes the voice run faster or slower for a while: small ones are not worth it. */
+/**
+ * Each change makes the voice run faster or slower for a while: small ones, in ms or as a share of
+ * the delay, are left to the browser's own sync.
+ */
 const STEP_MS = 40;
+const STEP_SHARE = 0.15;
 
 /**
  * The new `jitterBufferTarget` in ms, or null for the browser's own choice.
@@ -27,7 +31,9 @@ export function audioTarget(
   if (shown === "original") return null;
   if (delayMs === null || !Number.isFinite(delayMs)) return current;
   const wanted = Math.round(Math.min(Math.max(delayMs, 0), MAX_TARGET_MS));
-  return current !== null && Math.abs(wanted - current) < STEP_MS ? current : wanted;
+  if (current === null) return wanted;
+  const step = Math.max(STEP_MS, STEP_SHARE * current);
+  return Math.abs(wanted - current) < step ? current : wanted;
 }
 
 /** Sets the receiver's target; browsers without the property rely on sender reports alone. */
