@@ -1,5 +1,5 @@
 /**
- * `npm run e2e -- [--json] [--seconds 10]`: one real Chromium publishes a webcam clip, a second one
+ * `npm run e2e -- [--json] [--seconds 15]`: one real Chromium publishes a webcam clip, a second one
  * watches; the transform is switched on through the page. Prints what the viewer saw; with --json
  * the last line is
  * {joinMs, firstGeneratedMs, generatedFps, delayP50Ms, delayP95Ms, avOffsetMs, changedByPrompt}
@@ -27,7 +27,7 @@ interface Report {
   delayP50Ms: number | null;
   delayP95Ms: number | null;
   delaySource: string;
-  /** How far the picture is behind the voice; negative: ahead. Null: the browser cannot say. */
+  /** How far the picture is behind the voice in the end; negative: ahead. Null: unknown. */
   avOffsetMs: number | null;
   /** The picture looks clearly different after another style was chosen. */
   changedByPrompt: boolean;
@@ -73,7 +73,7 @@ function readArguments(): { json: boolean; seconds: number } {
   const { values } = parseArgs({
     options: { json: { type: "boolean", default: false }, seconds: { type: "string" } },
   });
-  const watch = Number(values.seconds ?? 10);
+  const watch = Number(values.seconds ?? 15);
   if (!(watch >= 1 && watch <= 3600)) {
     throw new Error(`expected --seconds between 1 and 3600, got ${values.seconds}`);
   }

@@ -16,7 +16,10 @@ export interface Watched {
   frames: number;
   delaysMs: number[];
   delaySource: DelaySource;
-  /** Median of the picture's lag behind the voice; null where the browser could not say. */
+  /**
+   * The picture's lag behind the voice: median of the last third of the time, because the browser
+   * moves the voice by some 50 ms a second only. Null where the browser could not say.
+   */
   avOffsetMs: number | null;
 }
 
@@ -72,12 +75,13 @@ export async function watchGenerated(page: Page, seconds: number): Promise<Watch
     ["engine", raw.engine],
   ];
   const [delaySource, delaysMs] = found.find(([, delays]) => delays.length > 0) ?? ["engine", []];
+  const settled = raw.offsets.slice(Math.floor((raw.offsets.length * 2) / 3));
   return {
     seconds: raw.seconds,
     frames: raw.presented.length,
     delaysMs,
     delaySource,
-    avOffsetMs: raw.offsets.length === 0 ? null : percentile(raw.offsets, 0.5),
+    avOffsetMs: settled.length === 0 ? null : percentile(settled, 0.5),
   };
 }
 
