@@ -30,6 +30,8 @@ export function RoomPage(props: RoomPageProps): JSX.Element {
   const [stage, size] = useSize();
   const grid = bestGrid(people.length, size.width, size.height, GAP);
   const [panel, setPanel] = useState(true);
+  // On a phone the lobby was scrolled down to its button.
+  useEffect(() => window.scrollTo(0, 0), []);
 
   return (
     <div class={panel ? "room" : "room panel-closed"}>
