@@ -11,6 +11,8 @@ import { SafeEmitter } from "../telemetry/events.ts";
 import type { Logger } from "../telemetry/logger.ts";
 import type { Metrics } from "../telemetry/metrics.ts";
 
+/** Between a worker's end and the news that this process was told to end as well. */
+const SIGNAL_GRACE_MS = 100;
 const RESPAWN_FIRST_MS = 100;
 const RESPAWN_MAX_MS = 5000;
 
@@ -167,6 +169,8 @@ export class WorkerPool extends SafeEmitter<WorkerPoolEvents> {
   }
 
   async #replace(slot: WorkerSlot, error: Error): Promise<void> {
+    // Ctrl-C reaches the workers too, and they may be gone before this process has read its signal.
+    await sleep(SIGNAL_GRACE_MS);
     if (this.#closed) return;
     this.#metrics.workerDeaths.inc();
     this.#logger.error({ err: error, index: slot.index }, "media worker died");
