@@ -1,4 +1,4 @@
-import { isRtcp, RtcpPacketConverter, RtcpSrPacket, RtpPacket } from "werift-rtp";
+import { isRtcp, RtpPacket } from "werift-rtp";
 import { ABS_CAPTURE_TIME_URI, readAbsCaptureTime } from "../server/engine/rtp/abs-capture-time.ts";
 import type { ClientMessage, JoinReply, NewConsumer } from "../server/signaling/protocol.ts";
 import { Peer } from "./peer.ts";
@@ -56,7 +56,8 @@ class IncomingStream {
     const captureTime = extensions.find((e) => e.id === this.#captureTimeId);
     const captureMs = captureTime ? readAbsCaptureTime(captureTime.payload) : null;
     if (captureMs !== null) this.#anchor = { rtp: timestamp, captureMs };
-    this.report.firstFrameAtMs ??= packet.payload.length > 0 ? nowMs : null;
+    // A packet of Opus is a frame of its own; a frame of video ends with the marker.
+    if (marker || this.report.kind === "audio") this.report.firstFrameAtMs ??= nowMs;
     if (measuring) {
       this.report.packets += 1;
       this.report.bytes += packet.payload.length;
@@ -179,17 +180,8 @@ export class Viewer {
   }
 
   #onPacket(packet: Buffer): void {
-    if (isRtcp(packet)) {
-      // Sender reports are parsed only to prove that they arrive well formed.
-      for (const report of RtcpPacketConverter.deSerialize(packet)) {
-        if (report instanceof RtcpSrPacket) this.senderReports += 1;
-      }
-      return;
-    }
+    if (isRtcp(packet)) return;
     const rtp = RtpPacket.deSerialize(packet);
     this.#streams.get(rtp.header.ssrc)?.onPacket(rtp, this.#nowMs(), this.#measuring);
   }
-
-  /** RTCP sender reports seen so far. */
-  senderReports = 0;
 }
