@@ -6,9 +6,9 @@ import {
   type NativeEngine,
   type NativeTransform,
 } from "../../server/engine/native.ts";
+import { until } from "../support/wait.ts";
 import { decodeFrames, makeClip, meanDifference } from "./clips.ts";
 import { open, play } from "./support/native-session.ts";
-import { until } from "./support/wait.ts";
 
 const restyle: NativeTransform = {
   mode: "restyle",

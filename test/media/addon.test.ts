@@ -9,9 +9,9 @@ import {
   type NativeEngine,
   type VideoCodec,
 } from "../../server/engine/native.ts";
+import { until } from "../support/wait.ts";
 import { decodeFrames, makeClip, meanDifference } from "./clips.ts";
 import { HEIGHT, open, options, passthrough, play, WIDTH } from "./support/native-session.ts";
-import { until } from "./support/wait.ts";
 
 function threadCount(): number {
   return readdirSync("/proc/self/task").length;

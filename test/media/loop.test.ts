@@ -14,10 +14,10 @@ import { createLogger } from "../../server/telemetry/logger.ts";
 import { createMetrics } from "../../server/telemetry/metrics.ts";
 import { TransformManager } from "../../server/transform/manager.ts";
 import type { RestyleSettings } from "../../server/transform/settings.ts";
+import { until } from "../support/wait.ts";
 import { decodeFrames, meanDifference } from "./clips.ts";
 import { CLIP_FRAMES, type ClipFrame, makeBarcodeClip, readBarcode } from "./support/barcode.ts";
 import { type Publisher, TestSfu, type Viewer } from "./support/sfu.ts";
-import { until } from "./support/wait.ts";
 
 const SETTINGS: RestyleSettings = {
   mode: "restyle",

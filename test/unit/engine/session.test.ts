@@ -21,8 +21,9 @@ import { createDepacketizer } from "../../../server/engine/rtp/depacketize.ts";
 import { ntpToUnixMs } from "../../../server/engine/rtp/ntp.ts";
 import { genericNack, pictureLossIndication } from "../../../server/engine/rtp/rtcp.ts";
 import { rtpTimestampAt } from "../../../server/engine/rtp/sender-report.ts";
+import { until } from "../../support/wait.ts";
 import { createEchoEngine } from "./support/echo-engine.ts";
-import { CAMERA_SSRC, OUTPUT_SSRC, SfuPeer, until } from "./support/sfu-peer.ts";
+import { CAMERA_SSRC, OUTPUT_SSRC, SfuPeer } from "./support/sfu-peer.ts";
 
 type MessageOf<T extends EngineMessage["type"]> = Extract<EngineMessage, { type: T }>;
 

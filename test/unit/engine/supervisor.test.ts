@@ -9,7 +9,8 @@ import type { RemoteSessionListener } from "../../../server/engine/remote-sessio
 import type { EngineSupervisorOptions } from "../../../server/engine/supervisor.ts";
 import { EngineSupervisor } from "../../../server/engine/supervisor.ts";
 import { createLogger } from "../../../server/telemetry/logger.ts";
-import { SfuPeer, until } from "./support/sfu-peer.ts";
+import { until } from "../../support/wait.ts";
+import { SfuPeer } from "./support/sfu-peer.ts";
 
 const ENTRY = path.join(import.meta.dirname, "support/echo-child.ts");
 

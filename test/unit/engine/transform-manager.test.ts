@@ -10,7 +10,8 @@ import { createMetrics } from "../../../server/telemetry/metrics.ts";
 import { TransformManager } from "../../../server/transform/manager.ts";
 import type { TransformSettings } from "../../../server/transform/settings.ts";
 import type { TransformTarget } from "../../../server/transform/types.ts";
-import { CAMERA_SSRC, PAYLOAD_TYPE, SfuPeer, until } from "./support/sfu-peer.ts";
+import { until } from "../../support/wait.ts";
+import { CAMERA_SSRC, PAYLOAD_TYPE, SfuPeer } from "./support/sfu-peer.ts";
 
 const ENTRY = path.join(import.meta.dirname, "support/echo-child.ts");
 
