@@ -62,6 +62,14 @@ ReferenceCache::ReferenceCache(const RingConfig& config, int layers, int dim)
   }
 }
 
+void ReferenceCache::restart() {
+  for (Layer& layer : layers_) {
+    layer.ring.restart();
+    std::fill(layer.k.begin(), layer.k.end(), 0.0f);
+    std::fill(layer.v.begin(), layer.v.end(), 0.0f);
+  }
+}
+
 void ReferenceCache::refresh_sinks(Layer& layer, const float* k, const float* v) {
   const size_t tokens = static_cast<size_t>(config_.tokens_per_frame);
   const size_t dim = static_cast<size_t>(dim_);

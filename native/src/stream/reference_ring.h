@@ -40,6 +40,10 @@ class ReferenceRing {
   // ring is full and its queue empty (a configuration that the public code crashes on).
   Write advance(int start, int tokens);
 
+  // What a new session of the public implementation does to the ring of the one before: lengths go
+  // back to 0, the evict queue stays as it was.
+  void restart() { global_end_ = local_end_ = 0; }
+
   const std::deque<int>& evict() const { return evict_; }
   int global_end() const { return global_end_; }
   int local_end() const { return local_end_; }
@@ -65,6 +69,9 @@ class ReferenceCache : public KvCache {
   int query_position() const override { return start_ / config_.tokens_per_frame; }
   int key_position() const override { return query_position(); }
   KvView append(int layer, const float* k, const float* v, int tokens) override;
+
+  // Empties the slots for a new session and keeps the evict queues (see ReferenceRing::restart).
+  void restart();
 
   // What the last forward did in a layer, for comparison with recordings.
   struct Layer {

@@ -73,6 +73,10 @@ std::vector<std::vector<float>> ReferenceStream::prepare(const Tensor& latents,
                                                          std::vector<uint8_t> last_pixels) {
   const size_t steps = config_.steps.size();
   DL_CHECK_EQ("prepare: noise tensors", steps, noise.size());
+  caches_.resize(1, caches_[0]);
+  caches_[0].restart();
+  controller_ = NoiseController(controller_config(config_));
+  iterations_ = 0;
   prompt_ = std::move(prompt);
   last_pixels_ = std::move(last_pixels);
   const size_t size = static_cast<size_t>(latents.count());
@@ -131,7 +135,7 @@ void ReferenceStream::run_batch(const std::vector<Tensor>& noise, Iteration& out
   std::copy(out.noisy_in.begin(), out.noisy_in.end(), state_.begin());
   std::copy_backward(starts_.begin(), starts_.end() - 1, starts_.end());
   starts_[0] = next_start_;
-  timesteps_[0] = out.decision.step;
+  timesteps_[0] = config_.steps[0] = out.decision.step;
   std::vector<float> x0;
   forward(static_cast<int64_t>(rows), 1, state_.data(), x0);
   for (size_t r = 0; r < rows; ++r) {

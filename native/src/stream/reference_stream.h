@@ -39,6 +39,10 @@ class ReferenceStream {
   // noise: one tensor like `latents` for the input and one for each step after the first.
   // last_pixels: the last pixel frame that went into the latents.
   // Returns the clean estimates of every step, last step last.
+  // Called again it begins the next session on the same objects, as the public implementation does,
+  // which leaves two things of the session before in place: the evict queues of row 0, and the last
+  // timestep of row 0 as the first of the step list (stream batch only; the vector that the loop
+  // writes to is the list itself).
   std::vector<std::vector<float>> prepare(const Tensor& latents, const std::vector<Tensor>& noise,
                                           std::shared_ptr<const PromptKv> prompt,
                                           std::vector<uint8_t> last_pixels);
