@@ -44,7 +44,7 @@ TEST_P(DriftNano, AutoencoderStreams) {
   const Tensor pixels = images(file, "pixels");
   const Tensor latents = images(file, "latents");
   const Tensor decoded = images(file, "decoded");
-  Autoencoder& autoencoder = model_->autoencoder();
+  auto& autoencoder = dynamic_cast<Autoencoder&>(model_->codec());
   AutoencoderState encoder, decoder;
   const int64_t per_latent = autoencoder.config().frames_per_latent;
   const Tensor z = arena_.tensor(latents.shape());

@@ -84,9 +84,9 @@ class TinyModel {
     const std::unique_ptr<Ops> ops = make_ops("reference");
     RandomWeights autoencoder(1), dit(2);
     autoencoder.keep = dit.keep = true;
-    Autoencoder(config.autoencoder, autoencoder, *ops);
+    make_codec(config.autoencoder, autoencoder, *ops);
     CausalDit(config.dit, dit, *ops);
-    PromptEncoder(config.prompt, dit, *ops);
+    HashedPromptEncoder(config.prompt, dit, *ops);
     autoencoder_ = autoencoder.entries();
     dit_ = dit.entries();
     write();

@@ -199,7 +199,7 @@ class Engine {
       config.refresh_frame = refresh_frame;
       reference_ = std::make_unique<ReferenceStream>(config, model_->dit());
       latent_shape_ =
-          Shape{1, model.latent_height(), model.latent_width(), model.autoencoder.latent_channels};
+          Shape{1, model.latent_height(), model.latent_width(), model.latent_channels()};
       noise_.resize(static_cast<size_t>(2 * latent_shape_.count()));
       fill_normal(0, 0, 0, noise_.data(), noise_.size());
     }
@@ -209,9 +209,10 @@ class Engine {
   // Begins the next session.
   void open() {
     chunks_ = 0;
-    encoder_ = AutoencoderState();
     if (mode_ == Mode::live) {
       session_ = pipeline_->open(TransformSettings{"rain", 1, steps_, 0});
+    } else {
+      encoder_ = model_->codec().make_encoder_state(32, 64);
     }
   }
 
@@ -226,7 +227,7 @@ class Engine {
     }
     Values latent(static_cast<size_t>(latent_shape_.count()));
     const Tensor rgb(DType::u8, {4, 32, 64, 3}, const_cast<uint8_t*>(pixels.data()));
-    model_->autoencoder().encode(rgb, encoder_, Tensor(latent_shape_, latent.data()));
+    model_->codec().encode(rgb, *encoder_, Tensor(latent_shape_, latent.data()));
     if (index == 0) {
       first_ = latent;
       return {};
@@ -262,7 +263,7 @@ class Engine {
   TinyModel tiny_{public_model()};
   Mode mode_;
   int steps_, chunks_ = 0;
-  AutoencoderState encoder_;
+  std::unique_ptr<CodecState> encoder_;
   std::unique_ptr<Pipeline> pipeline_;
   std::unique_ptr<StreamSession> session_;
   std::unique_ptr<Model> model_;

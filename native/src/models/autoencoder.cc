@@ -1,11 +1,80 @@
 #include "models/autoencoder.h"
 
 #include <algorithm>
+#include <numeric>
 #include <string>
 
 #include "core/error.h"
 
 namespace driftless {
+
+namespace {
+
+using Layers = std::vector<AutoencoderLayer>;
+
+// Values that each layer remembers of a stream whose first layer sees h x w.
+std::vector<size_t> memory_sizes(const Layers& layers, int64_t h, int64_t w) {
+  std::vector<size_t> sizes;
+  for (const AutoencoderLayer& layer : layers) {
+    const bool remembers = layer.type == AutoencoderLayer::Type::mem;
+    sizes.push_back(remembers ? static_cast<size_t>(h * w * layer.in) : 0);
+    if (layer.type == AutoencoderLayer::Type::conv) {
+      h = (h + layer.stride - 1) / layer.stride;
+      w = (w + layer.stride - 1) / layer.stride;
+    }
+    if (layer.type == AutoencoderLayer::Type::up) {
+      h *= 2;
+      w *= 2;
+    }
+  }
+  return sizes;
+}
+
+std::vector<size_t> encoder_sizes(const AutoencoderConfig& config, int64_t height, int64_t width) {
+  return memory_sizes(config.encoder, height / config.patch, width / config.patch);
+}
+
+std::vector<size_t> decoder_sizes(const AutoencoderConfig& config, int64_t height, int64_t width) {
+  return memory_sizes(config.decoder, height / config.spatial_scale, width / config.spatial_scale);
+}
+
+size_t bytes_of(const std::vector<size_t>& sizes) {
+  return std::accumulate(sizes.begin(), sizes.end(), size_t{0}) * sizeof(float);
+}
+
+std::unique_ptr<CodecState> make_state(const std::vector<size_t>& sizes) {
+  auto state = std::make_unique<AutoencoderState>();
+  for (size_t size : sizes) state->past.emplace_back(size, 0.0f);
+  return state;
+}
+
+AutoencoderState& own_state(CodecState& state) {
+  auto* own = dynamic_cast<AutoencoderState*>(&state);
+  if (own == nullptr) throw Error("autoencoder state", "one of this autoencoder", "another's");
+  return *own;
+}
+
+}  // namespace
+
+size_t AutoencoderState::bytes() const {
+  size_t values = 0;
+  for (const std::vector<float>& one : past) values += one.size();
+  return values * sizeof(float);
+}
+
+CodecStateBytes autoencoder_state_bytes(const AutoencoderConfig& config, int64_t height,
+                                        int64_t width) {
+  return {bytes_of(encoder_sizes(config, height, width)),
+          bytes_of(decoder_sizes(config, height, width))};
+}
+
+std::unique_ptr<CodecState> Autoencoder::make_encoder_state(int64_t height, int64_t width) const {
+  return make_state(encoder_sizes(config_, height, width));
+}
+
+std::unique_ptr<CodecState> Autoencoder::make_decoder_state(int64_t height, int64_t width) const {
+  return make_state(decoder_sizes(config_, height, width));
+}
 
 Autoencoder::Autoencoder(const AutoencoderConfig& config, WeightSource& weights, Ops& ops)
     : config_(config), ops_(ops), scratch_(size_t{8} << 20) {
@@ -109,24 +178,24 @@ void Autoencoder::decode_raw(const Tensor& z, AutoencoderState& state, const Ten
   if (config_.has_anchor) add_anchor(z, pixels);
 }
 
-void Autoencoder::encode(const Tensor& rgb, AutoencoderState& state, const Tensor& z) {
+void Autoencoder::encode(const Tensor& rgb, CodecState& state, const Tensor& z) {
   const ArenaScope scope(scratch_);
   const Tensor pixels = scratch_.tensor(rgb.shape());
   ops_.u8_to_f32(rgb, config_.input_high - config_.input_low, config_.input_low, pixels);
-  encode_raw(pixels, state, z);
+  encode_raw(pixels, own_state(state), z);
   const int64_t c = config_.latent_channels;
   ops_.affine_channels(z, Tensor({c}, normalise_scale_.data()),
                        Tensor({c}, normalise_shift_.data()), z);
 }
 
-void Autoencoder::decode(const Tensor& z, AutoencoderState& state, const Tensor& rgb) {
+void Autoencoder::decode(const Tensor& z, CodecState& state, const Tensor& rgb) {
   const ArenaScope scope(scratch_);
   const int64_t c = config_.latent_channels;
   const Tensor latent = scratch_.tensor(z.shape());
   ops_.affine_channels(z, Tensor({c}, config_.latent_std.data()),
                        Tensor({c}, config_.latent_mean.data()), latent);
   const Tensor pixels = scratch_.tensor(rgb.shape());
-  decode_raw(latent, state, pixels);
+  decode_raw(latent, own_state(state), pixels);
   const float span = config_.output_high - config_.output_low;
   ops_.f32_to_u8(pixels, 1.0f / span, -config_.output_low / span, rgb);
 }

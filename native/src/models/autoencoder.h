@@ -11,6 +11,7 @@
 
 #include "core/arena.h"
 #include "core/tensor.h"
+#include "models/latent_codec.h"
 #include "models/weights.h"
 #include "ops/ops.h"
 
@@ -51,10 +52,17 @@ struct AutoencoderConfig {
   std::vector<float> latent_mean, latent_std;  // [latent_channels]
 };
 
-// One direction's memory of one session: the last input of every mem layer. Starts as zeros.
-struct AutoencoderState {
+// The last input of every mem layer. Starts as zeros; without sizes it takes those of its first
+// run.
+struct AutoencoderState : CodecState {
   std::vector<std::vector<float>> past;
+
+  size_t bytes() const override;
 };
+
+// What Autoencoder::state_bytes() gives, from the configuration alone.
+CodecStateBytes autoencoder_state_bytes(const AutoencoderConfig& config, int64_t height,
+                                        int64_t width);
 
 // A list of layers with its weights.
 class LayerStack {
@@ -81,19 +89,23 @@ class LayerStack {
   std::vector<Layer> layers_;
 };
 
-class Autoencoder {
+class Autoencoder : public LatentCodec {
  public:
   // `ops` must outlive the autoencoder. Throws Error when the layers do not add up to the scales.
   Autoencoder(const AutoencoderConfig& config, WeightSource& weights, Ops& ops);
 
   const AutoencoderConfig& config() const { return config_; }
 
-  // rgb: n * frames_per_latent frames [., height, width, 3] of bytes -> z [n, h, w, channels],
-  // normalised with the latent statistics; h = height / spatial_scale.
-  void encode(const Tensor& rgb, AutoencoderState& state, const Tensor& z);
-
-  // z as above -> rgb as above.
-  void decode(const Tensor& z, AutoencoderState& state, const Tensor& rgb);
+  int64_t latent_channels() const override { return config_.latent_channels; }
+  int64_t spatial_scale() const override { return config_.spatial_scale; }
+  int64_t frames_per_latent() const override { return config_.frames_per_latent; }
+  std::unique_ptr<CodecState> make_encoder_state(int64_t height, int64_t width) const override;
+  std::unique_ptr<CodecState> make_decoder_state(int64_t height, int64_t width) const override;
+  CodecStateBytes state_bytes(int64_t height, int64_t width) const override {
+    return autoencoder_state_bytes(config_, height, width);
+  }
+  void encode(const Tensor& rgb, CodecState& state, const Tensor& z) override;
+  void decode(const Tensor& z, CodecState& state, const Tensor& rgb) override;
 
   // The same on floats: pixels in the configured ranges, latents as the network sees them.
   void encode_raw(const Tensor& pixels, AutoencoderState& state, const Tensor& z);

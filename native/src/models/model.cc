@@ -13,19 +13,19 @@ std::unique_ptr<Model> Model::load(const std::string& dir, const std::string& ba
   Ops& ops = *model->ops_;
 
   FileWeights autoencoder(dir + "/" + model->config_.autoencoder_file);
-  model->autoencoder_ = std::make_unique<Autoencoder>(model->config_.autoencoder, autoencoder, ops);
+  model->codec_ = make_codec(model->config_.autoencoder, autoencoder, ops);
   autoencoder.finish();
 
   FileWeights dit(dir + "/" + model->config_.dit_file);
   model->dit_ = std::make_unique<CausalDit>(model->config_.dit, dit, ops);
-  model->prompt_encoder_ = std::make_unique<PromptEncoder>(model->config_.prompt, dit, ops);
+  model->prompt_encoder_ = std::make_unique<HashedPromptEncoder>(model->config_.prompt, dit, ops);
   dit.finish();
   return model;
 }
 
 std::shared_ptr<const PromptKv> Model::encode_prompt(const std::string& prompt) {
   Arena scratch;
-  const Tensor text = scratch.tensor({config_.prompt.length, config_.prompt.dim});
+  const Tensor text = scratch.tensor({prompt_encoder_->length(), prompt_encoder_->dim()});
   prompt_encoder_->encode(prompt, text);
   return dit_->encode_prompt(text);
 }

@@ -5,8 +5,8 @@
 #include <memory>
 #include <string>
 
-#include "models/autoencoder.h"
 #include "models/causal_dit.h"
+#include "models/latent_codec.h"
 #include "models/model_config.h"
 #include "models/prompt_encoder.h"
 #include "ops/ops.h"
@@ -22,7 +22,7 @@ class Model {
 
   const ModelConfig& config() const { return config_; }
   Ops& ops() { return *ops_; }
-  Autoencoder& autoencoder() { return *autoencoder_; }
+  LatentCodec& codec() { return *codec_; }
   CausalDit& dit() { return *dit_; }
 
   // Cross-attention keys and values of a prompt.
@@ -34,7 +34,7 @@ class Model {
 
   ModelConfig config_;
   std::unique_ptr<Ops> ops_;  // before what uses it
-  std::unique_ptr<Autoencoder> autoencoder_;
+  std::unique_ptr<LatentCodec> codec_;
   std::unique_ptr<CausalDit> dit_;
   std::unique_ptr<PromptEncoder> prompt_encoder_;
 };

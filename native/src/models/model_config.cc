@@ -152,9 +152,16 @@ std::vector<AutoencoderLayer> parse_layers(const Section& section, const char* k
   return layers;
 }
 
-AutoencoderConfig parse_autoencoder(const Section& s) {
+std::vector<float> parse_latent_std(const Section& s, size_t channels) {
+  std::vector<float> values = s.floats("latentStd", channels);
+  for (float value : values) {
+    if (!(value > 0)) throw Error(s.path("latentStd"), "positive values", value);
+  }
+  return values;
+}
+
+AutoencoderConfig parse_taehv(const Section& s) {
   AutoencoderConfig config;
-  s.choice("type", {"taehv"});
   config.latent_channels = s.integer("latentChannels", 1, 256);
   config.spatial_scale = s.integer("spatialScale", 1, 64);
   config.patch = s.integer("patch", 1, 16);
@@ -171,10 +178,7 @@ AutoencoderConfig parse_autoencoder(const Section& s) {
   config.decoder = parse_layers(s, "decoder");
   const size_t channels = static_cast<size_t>(config.latent_channels);
   config.latent_mean = s.floats("latentMean", channels);
-  config.latent_std = s.floats("latentStd", channels);
-  for (float value : config.latent_std) {
-    if (!(value > 0)) throw Error(s.path("latentStd"), "positive values", value);
-  }
+  config.latent_std = parse_latent_std(s, channels);
   if (!s.has("chromaAnchor") || s.json("chromaAnchor").is_null()) return config;
   const Section a(s.json("chromaAnchor"), s.path("chromaAnchor"),
                   {"channels", "toChroma", "fromChroma", "scale"});
@@ -193,6 +197,47 @@ AutoencoderConfig parse_autoencoder(const Section& s) {
   return config;
 }
 
+WanVaeConfig parse_wan_vae(const Section& s) {
+  WanVaeConfig config;
+  config.dim = s.integer("dim", 1, 4096);
+  config.latent_channels = s.integer("latentChannels", 1, 256);
+  config.multipliers = s.get<std::vector<int64_t>>("multipliers");
+  // Eight times smaller in space and four times in time is what the codec's interface promises.
+  DL_CHECK_EQ(s.path("multipliers") + ": number of values", size_t{4}, config.multipliers.size());
+  for (int64_t value : config.multipliers) {
+    DL_CHECK(value >= 1 && value <= 64, s.path("multipliers"), "1 to 64", value);
+  }
+  config.residual_blocks = s.integer("residualBlocks", 1, 16);
+  config.temporal_down = s.get<std::vector<bool>>("temporalDown");
+  DL_CHECK_EQ(s.path("temporalDown") + ": number of values", size_t{3},
+              config.temporal_down.size());
+  DL_CHECK_EQ(s.path("temporalDown") + ": halvings", 2,
+              std::count(config.temporal_down.begin(), config.temporal_down.end(), true));
+  const size_t channels = static_cast<size_t>(config.latent_channels);
+  config.latent_mean = s.floats("latentMean", channels);
+  config.latent_std = parse_latent_std(s, channels);
+  return config;
+}
+
+// The keys depend on the type, which is read first.
+CodecConfig parse_codec(const Json& json, const std::string& where, std::string* file) {
+  const std::string type = json_get<std::string>(json, "type", where);
+  if (type == "wan") {
+    const Section s(json, where,
+                    {"type", "file", "dim", "latentChannels", "multipliers", "residualBlocks",
+                     "temporalDown", "latentMean", "latentStd"});
+    *file = s.file("file");
+    return parse_wan_vae(s);
+  }
+  if (type != "taehv") throw Error(where + ".type", "\"taehv\" or \"wan\"", "\"" + type + "\"");
+  const Section s(json, where,
+                  {"type", "file", "latentChannels", "spatialScale", "patch", "inputRange",
+                   "outputRange", "latentClamp", "encoder", "decoder", "latentMean", "latentStd"},
+                  {"chromaAnchor"});
+  *file = s.file("file");
+  return parse_taehv(s);
+}
+
 void parse_dit(const Section& s, ModelConfig& config) {
   DitConfig& dit = config.dit;
   dit.dim = s.integer("dim", 2, 16384);
@@ -205,7 +250,7 @@ void parse_dit(const Section& s, ModelConfig& config) {
   }
   dit.patch = patch[1];
   dit.out_channels = s.integer("latentChannels", 1, 256);
-  DL_CHECK_EQ(s.path("latentChannels"), config.autoencoder.latent_channels, dit.out_channels);
+  DL_CHECK_EQ(s.path("latentChannels"), config.latent_channels(), dit.out_channels);
   config.clean_conditioning = s.choice("conditioning", {"none", "clean"}) == "clean";
   dit.in_channels = dit.out_channels * (config.clean_conditioning ? 2 : 1);
   dit.freq_dim = s.integer("freqDim", 2, 4096);
@@ -220,6 +265,7 @@ ScheduleConfig parse_schedule(const Section& s) {
   ScheduleConfig config;
   config.shift = s.number("shift", 0.01, 100);
   config.latent_scale = s.number("latentScale", 1e-3, 1e3);
+  config.raw_latents = s.has("rawLatents") && s.get<bool>("rawLatents");
   config.noise =
       s.choice("noise", {"fixed", "fresh"}) == "fixed" ? NoiseSource::fixed : NoiseSource::fresh;
   config.timestep_offset = s.number("timestepOffset", -1000, 1000);
@@ -251,13 +297,13 @@ ModelConfig parse_model_config(const Json& json, const std::string& where) {
   config.fps = s.number("fps", 1, 240);
   config.frames_per_chunk = static_cast<int>(s.integer("framesPerChunk", 1, 64));
 
-  const Section ae(s.json("autoencoder"), s.path("autoencoder"),
-                   {"type", "file", "latentChannels", "spatialScale", "patch", "inputRange",
-                    "outputRange", "latentClamp", "encoder", "decoder", "latentMean", "latentStd"},
-                   {"chromaAnchor"});
-  config.autoencoder = parse_autoencoder(ae);
-  config.autoencoder.frames_per_latent = config.frames_per_chunk;
-  config.autoencoder_file = ae.file("file");
+  config.autoencoder =
+      parse_codec(s.json("autoencoder"), s.path("autoencoder"), &config.autoencoder_file);
+  if (auto* taehv = std::get_if<AutoencoderConfig>(&config.autoencoder)) {
+    taehv->frames_per_latent = config.frames_per_chunk;
+  }
+  DL_CHECK_EQ(s.path("framesPerChunk"), codec_frames_per_latent(config.autoencoder),
+              config.frames_per_chunk);
 
   const Section dit(s.json("dit"), s.path("dit"),
                     {"file", "dim", "ffn", "heads", "layers", "patch", "latentChannels",
@@ -278,9 +324,10 @@ ModelConfig parse_model_config(const Json& json, const std::string& where) {
   config.schedule = parse_schedule(
       Section(s.json("schedule"), s.path("schedule"),
               {"shift", "latentScale", "noise", "timestepOffset", "steps", "noiseScale",
-               "motionRange", "kvFrames", "sinkFrames", "adaptSinkThreshold"}));
+               "motionRange", "kvFrames", "sinkFrames", "adaptSinkThreshold"},
+              {"rawLatents"}));
 
-  const int64_t unit = config.autoencoder.spatial_scale * config.dit.patch;
+  const int64_t unit = codec_spatial_scale(config.autoencoder) * config.dit.patch;
   DL_CHECK(config.width % unit == 0, s.path("width"), "a multiple of " + std::to_string(unit),
            config.width);
   DL_CHECK(config.height % unit == 0, s.path("height"), "a multiple of " + std::to_string(unit),

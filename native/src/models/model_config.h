@@ -6,9 +6,9 @@
 #include <vector>
 
 #include "core/json.h"
-#include "models/autoencoder.h"
 #include "models/causal_dit.h"
-#include "models/prompt_encoder.h"
+#include "models/codec_config.h"
+#include "models/hashed_prompt_encoder.h"
 
 namespace driftless {
 
@@ -18,6 +18,8 @@ enum class NoiseSource { fixed, fresh };  // one tensor per stream, or new noise
 struct ScheduleConfig {
   double shift = 1;         // of the sigma table
   double latent_scale = 1;  // latents times this before noising; raises signal over noise
+  // Incoming latents are noised without their normalisation, as StreamDiffusionV2 does by default.
+  bool raw_latents = false;
   NoiseSource noise = NoiseSource::fixed;
   double timestep_offset = 0;  // added to 1000 * noise scale before the network sees it
   std::vector<int> steps;      // timesteps of the denoising steps, first to last
@@ -34,15 +36,16 @@ struct ModelConfig {
   double fps = 0;
   int frames_per_chunk = 0;
   std::string autoencoder_file, dit_file;
-  AutoencoderConfig autoencoder;
+  CodecConfig autoencoder;
   DitConfig dit;
   bool clean_conditioning = false;  // the transformer also sees the clean latents
   Prediction prediction = Prediction::flow;
-  PromptConfig prompt;
+  HashedPromptConfig prompt;
   ScheduleConfig schedule;
 
-  int latent_height() const { return height / static_cast<int>(autoencoder.spatial_scale); }
-  int latent_width() const { return width / static_cast<int>(autoencoder.spatial_scale); }
+  int64_t latent_channels() const { return codec_latent_channels(autoencoder); }
+  int latent_height() const { return height / static_cast<int>(codec_spatial_scale(autoencoder)); }
+  int latent_width() const { return width / static_cast<int>(codec_spatial_scale(autoencoder)); }
 };
 
 // Checks everything: a missing, unknown or ill-typed key, or sizes that do not fit each other, is

@@ -1,48 +1,23 @@
 #pragma once
 
-// The prompt encoder of the small default model: words as bags of hashed n-grams. It needs no
-// vocabulary file, knows misspelt words by their parts, and costs microseconds.
+// From the words of a prompt to what the transformer's text_embedding takes.
 
 #include <cstdint>
-#include <memory>
 #include <string>
-#include <vector>
 
-#include "core/arena.h"
 #include "core/tensor.h"
-#include "models/weights.h"
-#include "ops/ops.h"
 
 namespace driftless {
 
-struct PromptConfig {
-  int64_t buckets = 0;  // rows of the embedding table; row 0 stands for "nothing"
-  int64_t ngrams = 0;   // at most so many per word
-  int64_t length = 0;   // tokens: one for the sentence, the others for its first words
-  int64_t dim = 0;
-};
-
-// Ids of the words of a prompt: up to length - 1 words with up to `ngrams` ids each.
-// Words are runs of [a-z0-9] after lower-casing ASCII; everything else separates.
-std::vector<std::vector<int64_t>> hash_words(const std::string& prompt, const PromptConfig& config);
-
 class PromptEncoder {
  public:
-  // `ops` must outlive the encoder. Takes the weights under "prompt.…".
-  PromptEncoder(const PromptConfig& config, WeightSource& weights, Ops& ops);
+  virtual ~PromptEncoder() = default;
 
-  const PromptConfig& config() const { return config_; }
+  virtual int64_t length() const = 0;  // tokens, used or not
+  virtual int64_t dim() const = 0;
 
-  // text [length, dim], what the transformer's text_embedding takes.
-  void encode(const std::string& prompt, const Tensor& text);
-
- private:
-  PromptConfig config_;
-  Ops& ops_;
-  Arena parameters_;
-  Tensor embedding_;  // [buckets, dim]
-  Tensor position_;   // [length, dim]
-  std::unique_ptr<PackedLinear> pool0_, pool2_;
+  // text: [length, dim]. Prompts longer than `length` tokens are cut; any bytes are a prompt.
+  virtual void encode(const std::string& prompt, const Tensor& text) = 0;
 };
 
 }  // namespace driftless

@@ -2,20 +2,48 @@
 
 #include <algorithm>
 #include <string>
+#include <vector>
 
 #include "core/error.h"
 
 namespace driftless {
 
-WanVaeConfig WanVaeConfig::wan21() {
-  WanVaeConfig config;
-  config.latent_mean = {-0.7571f, -0.7089f, -0.9113f, 0.1075f,  -0.1745f, 0.9653f,
-                        -0.1517f, 1.5508f,  0.4134f,  -0.0715f, 0.5517f,  -0.3632f,
-                        -0.1922f, -0.9497f, 0.2503f,  -0.2921f};
-  config.latent_std = {2.8184f, 1.4541f, 2.3275f, 2.6558f, 1.2196f, 1.7708f, 2.6052f, 2.0743f,
-                       3.2687f, 2.1526f, 2.8652f, 1.5579f, 1.6382f, 1.1253f, 2.8251f, 1.9160f};
-  return config;
-}
+namespace {
+
+// Makes a layer of every block.
+class LayersOf : public WanVaeBlocks {
+ public:
+  LayersOf(WanLayerContext& context, std::vector<std::unique_ptr<WanLayer>>& layers)
+      : context_(context), layers_(layers) {}
+
+  void conv(const std::string& key, int64_t in, int64_t out) override {
+    layers_.push_back(make_wan_conv(context_, key, in, out));
+  }
+  void residual(const std::string& key, int64_t in, int64_t out) override {
+    layers_.push_back(make_wan_residual(context_, key, in, out));
+  }
+  void attention(const std::string& key, int64_t channels) override {
+    layers_.push_back(make_wan_attention(context_, key, channels));
+  }
+  void downsample(const std::string& key, int64_t channels, bool temporal) override {
+    layers_.push_back(make_wan_downsample(context_, key, channels, temporal));
+  }
+  void upsample(const std::string& key, int64_t channels, bool temporal) override {
+    layers_.push_back(make_wan_upsample(context_, key, channels, temporal));
+  }
+  void head(const std::string& key, int64_t in, int64_t out) override {
+    layers_.push_back(make_wan_head(context_, key, in, out));
+  }
+  void pointwise(const std::string& key, int64_t in, int64_t out) override {
+    layers_.push_back(make_wan_pointwise(context_, key, in, out));
+  }
+
+ private:
+  WanLayerContext& context_;
+  std::vector<std::unique_ptr<WanLayer>>& layers_;
+};
+
+}  // namespace
 
 WanVae::WanVae(const WanVaeConfig& config, WeightSource& weights, Ops& ops)
     : config_(config), ops_(ops) {
@@ -24,65 +52,16 @@ WanVae::WanVae(const WanVaeConfig& config, WeightSource& weights, Ops& ops)
   DL_CHECK_EQ("wan vae: latentStd", channels, config.latent_std.size());
   DL_CHECK_EQ("wan vae: temporalDown", config.multipliers.size() - 1, config.temporal_down.size());
   WanLayerContext encoder{weights, ops, parameters_};
-  build_encoder(encoder);
+  LayersOf encoder_blocks(encoder, encoder_);
+  walk_wan_encoder(config, encoder_blocks);
   encoder_slots_ = encoder.slots;
   // The pointwise convolution between encoder and latents has no slot in the reference either.
   encoder_convolutions_ = encoder.convolutions - 1;
   WanLayerContext decoder{weights, ops, parameters_};
-  build_decoder(decoder);
+  LayersOf decoder_blocks(decoder, decoder_);
+  walk_wan_decoder(config, decoder_blocks);
   decoder_slots_ = decoder.slots;
   decoder_convolutions_ = decoder.convolutions - 1;
-}
-
-void WanVae::build_encoder(WanLayerContext& context) {
-  const size_t stages = config_.multipliers.size();
-  int64_t channels = config_.dim;
-  encoder_.push_back(make_wan_conv(context, "encoder.conv1", 3, channels));
-  int index = 0;
-  const auto key = [&] { return "encoder.downsamples." + std::to_string(index++); };
-  for (size_t stage = 0; stage < stages; ++stage) {
-    const int64_t out = config_.dim * config_.multipliers[stage];
-    for (int64_t block = 0; block < config_.residual_blocks; ++block) {
-      encoder_.push_back(make_wan_residual(context, key(), channels, out));
-      channels = out;
-    }
-    if (stage + 1 < stages) {
-      encoder_.push_back(make_wan_downsample(context, key(), out, config_.temporal_down[stage]));
-    }
-  }
-  encoder_.push_back(make_wan_residual(context, "encoder.middle.0", channels, channels));
-  encoder_.push_back(make_wan_attention(context, "encoder.middle.1", channels));
-  encoder_.push_back(make_wan_residual(context, "encoder.middle.2", channels, channels));
-  // Twice the channels: mean and log-variance, of which only the mean is used.
-  const int64_t moments = 2 * config_.latent_channels;
-  encoder_.push_back(make_wan_head(context, "encoder.head", channels, moments));
-  encoder_.push_back(make_wan_pointwise(context, "conv1", moments, moments));
-}
-
-void WanVae::build_decoder(WanLayerContext& context) {
-  const size_t stages = config_.multipliers.size();
-  int64_t channels = config_.dim * config_.multipliers.back();
-  decoder_.push_back(
-      make_wan_pointwise(context, "conv2", config_.latent_channels, config_.latent_channels));
-  decoder_.push_back(make_wan_conv(context, "decoder.conv1", config_.latent_channels, channels));
-  decoder_.push_back(make_wan_residual(context, "decoder.middle.0", channels, channels));
-  decoder_.push_back(make_wan_attention(context, "decoder.middle.1", channels));
-  decoder_.push_back(make_wan_residual(context, "decoder.middle.2", channels, channels));
-  int index = 0;
-  const auto key = [&] { return "decoder.upsamples." + std::to_string(index++); };
-  for (size_t stage = 0; stage < stages; ++stage) {
-    const int64_t out = config_.dim * config_.multipliers[stages - 1 - stage];
-    for (int64_t block = 0; block <= config_.residual_blocks; ++block) {
-      decoder_.push_back(make_wan_residual(context, key(), channels, out));
-      channels = out;
-    }
-    if (stage + 1 < stages) {
-      const bool temporal = config_.temporal_down[stages - 2 - stage];
-      decoder_.push_back(make_wan_upsample(context, key(), channels, temporal));
-      channels /= 2;
-    }
-  }
-  decoder_.push_back(make_wan_head(context, "decoder.head", channels, 3));
 }
 
 WanVaeState WanVae::encoder_state() const {

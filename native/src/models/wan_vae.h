@@ -10,23 +10,11 @@
 #include "core/arena.h"
 #include "core/tensor.h"
 #include "models/wan_vae_layers.h"
+#include "models/wan_vae_structure.h"
 #include "models/weights.h"
 #include "ops/ops.h"
 
 namespace driftless {
-
-struct WanVaeConfig {
-  int64_t dim = 96;
-  int64_t latent_channels = 16;
-  std::vector<int64_t> multipliers = {1, 2, 4, 4};
-  int64_t residual_blocks = 2;
-  std::vector<bool> temporal_down = {false, true, true};
-  // Statistics of the latents, [latent_channels].
-  std::vector<float> latent_mean, latent_std;
-
-  // The published statistics of Wan2.1's 16 channels.
-  static WanVaeConfig wan21();
-};
 
 class WanVae {
  public:
@@ -63,8 +51,6 @@ class WanVae {
  private:
   using Layers = std::vector<std::unique_ptr<WanLayer>>;
 
-  void build_encoder(WanLayerContext& context);
-  void build_decoder(WanLayerContext& context);
   Tensor run(const Layers& layers, Tensor x, WanVaeState& state);
 
   WanVaeConfig config_;

@@ -25,15 +25,22 @@ class ModelPipeline : public Pipeline {
  public:
   explicit ModelPipeline(const ModelOptions& options)
       : model_(Model::load(options.dir, options.backend, options.threads)),
-        config_(model_->config()) {
+        config_(model_->config()),
+        schedule_(config_.schedule.shift) {
     info_.name = config_.name;
     info_.width = config_.width;
     info_.height = config_.height;
     info_.frames_per_chunk = config_.frames_per_chunk;
     info_.fps = config_.fps;
-    latent_shape_ = Shape{1, config_.latent_height(), config_.latent_width(),
-                          config_.autoencoder.latent_channels};
+    latent_shape_ =
+        Shape{1, config_.latent_height(), config_.latent_width(), config_.latent_channels()};
     latent_size_ = static_cast<size_t>(latent_shape_.count());
+    for (size_t c = 0; c < static_cast<size_t>(config_.latent_channels()); ++c) {
+      const float scale = static_cast<float>(config_.schedule.latent_scale);
+      const bool raw = config_.schedule.raw_latents;
+      input_scale_.push_back(raw ? scale * codec_latent_std(config_.autoencoder)[c] : scale);
+      input_shift_.push_back(raw ? scale * codec_latent_mean(config_.autoencoder)[c] : 0.0f);
+    }
   }
 
   const ModelInfo& info() const override { return info_; }
@@ -49,7 +56,7 @@ class ModelPipeline : public Pipeline {
   }
 
   std::unique_ptr<StreamSession> open(const TransformSettings& settings) override {
-    return std::make_unique<Session>(config_, this, activate(settings, nullptr));
+    return std::make_unique<Session>(config_, model_->codec(), this, activate(settings, nullptr));
   }
 
   uint64_t update(StreamSession& session, const TransformSettings& settings) override {
@@ -80,9 +87,12 @@ class ModelPipeline : public Pipeline {
 
   std::unique_ptr<Model> model_;
   const ModelConfig& config_;
+  FlowSchedule schedule_;
   ModelInfo info_;
   Shape latent_shape_;
   size_t latent_size_ = 0;
+  // From normalised latents to what is noised for row 0, by channel.
+  std::vector<float> input_scale_, input_shift_;
   // Reused from call to call.
   std::vector<Row> rows_;
   std::vector<DitRow> dit_rows_;
@@ -130,13 +140,12 @@ void ModelPipeline::begin(Job& job) {
   job.result = ChunkResult();
   job.result.noise_scale = chunk.noise_scale;
   const Tensor rgb(DType::u8, picture_shape(), const_cast<uint8_t*>(job.rgb_in));
-  model_->autoencoder().encode(rgb, session.encoder_state,
-                               Tensor(latent_shape_, chunk.clean.data()));
-  const float scale = static_cast<float>(config_.schedule.latent_scale);
+  model_->codec().encode(rgb, session.encoder_state(), Tensor(latent_shape_, chunk.clean.data()));
   const float* eps = session.noise_for(chunk, 0, noise_);
+  const size_t channels = input_scale_.size();
   for (size_t i = 0; i < latent_size_; ++i) {
-    chunk.noisy[i] =
-        (1.0f - chunk.noise_scale) * scale * chunk.clean[i] + chunk.noise_scale * eps[i];
+    const float input = input_scale_[i % channels] * chunk.clean[i] + input_shift_[i % channels];
+    chunk.noisy[i] = (1.0f - chunk.noise_scale) * input + chunk.noise_scale * eps[i];
   }
   for (size_t k = 0; k < session.rows(); ++k) {
     if (session.row(k).present) rows_.push_back(Row{&job, &session, k});
@@ -145,7 +154,7 @@ void ModelPipeline::begin(Job& job) {
 
 // One forward over the rows of all sessions.
 void ModelPipeline::denoise() {
-  const size_t channels = static_cast<size_t>(config_.autoencoder.latent_channels);
+  const size_t channels = static_cast<size_t>(config_.latent_channels());
   const size_t in_channels = static_cast<size_t>(config_.dit.in_channels);
   const size_t pixels = latent_size_ / channels;
   input_.resize(rows_.size() * pixels * in_channels);
@@ -177,13 +186,13 @@ void ModelPipeline::finish(const Row& row, const float* output) {
   x0_.assign(output, output + latent_size_);
   if (config_.prediction == Prediction::flow) {
     // The level that the network was told, which an offset may set below the true one.
-    const float sigma = static_cast<float>(chunk.timestep / 1000.0);
+    const float sigma = schedule_.sigma(chunk.timestep);
     x0_from_flow(chunk.noisy.data(), output, sigma, latent_size_, x0_.data());
     for (float& value : x0_) value /= scale;
   }
   row.session->cache(row.step).finish();
   if (row.step + 1 < row.session->rows()) {
-    const float sigma = static_cast<float>(config_.schedule.steps[row.step + 1]) / 1000.0f;
+    const float sigma = schedule_.sigma(config_.schedule.steps[row.step + 1]);
     const float* eps = row.session->noise_for(chunk, row.step + 1, noise_);
     for (size_t i = 0; i < latent_size_; ++i) {
       chunk.noisy[i] = (1.0f - sigma) * scale * x0_[i] + sigma * eps[i];
@@ -195,7 +204,7 @@ void ModelPipeline::finish(const Row& row, const float* output) {
     x0_[i] = chunk.clean[i] + blend * (x0_[i] - chunk.clean[i]);
   }
   const Tensor rgb(DType::u8, picture_shape(), row.job->rgb_out);
-  model_->autoencoder().decode(Tensor(latent_shape_, x0_.data()), row.session->decoder_state, rgb);
+  model_->codec().decode(Tensor(latent_shape_, x0_.data()), row.session->decoder_state(), rgb);
   chunk.present = false;
   row.job->result.has_frames = true;
   row.job->result.chunk_index_out = chunk.index;

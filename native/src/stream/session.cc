@@ -32,11 +32,13 @@ RollingConfig cache_config(const ModelConfig& config) {
 
 }  // namespace
 
-Session::Session(const ModelConfig& config, const void* owner,
+Session::Session(const ModelConfig& config, const LatentCodec& codec, const void* owner,
                  std::shared_ptr<const ActiveSettings> settings)
     : config_(config),
       owner_(owner),
       settings_(std::move(settings)),
+      encoder_state_(codec.make_encoder_state(config.height, config.width)),
+      decoder_state_(codec.make_decoder_state(config.height, config.width)),
       controller_(controller_config(config)) {
   fit_rows();
 }
@@ -45,7 +47,7 @@ void Session::fit_rows() {
   const size_t steps = static_cast<size_t>(settings_->asked.steps);
   const size_t latent = static_cast<size_t>(config_.latent_height()) *
                         static_cast<size_t>(config_.latent_width()) *
-                        static_cast<size_t>(config_.autoencoder.latent_channels);
+                        static_cast<size_t>(config_.latent_channels());
   while (caches_.size() > steps) caches_.pop_back();
   while (rows_.size() > steps) rows_.pop_back();
   caches_.reserve(steps);

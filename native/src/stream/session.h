@@ -6,8 +6,8 @@
 #include <memory>
 #include <vector>
 
-#include "models/autoencoder.h"
 #include "models/causal_dit.h"
+#include "models/latent_codec.h"
 #include "models/model_config.h"
 #include "stream/noise_controller.h"
 #include "stream/pipeline.h"
@@ -36,7 +36,7 @@ struct ChunkInFlight {
 
 class Session : public StreamSession {
  public:
-  Session(const ModelConfig& config, const void* owner,
+  Session(const ModelConfig& config, const LatentCodec& codec, const void* owner,
           std::shared_ptr<const ActiveSettings> settings);
 
   const void* owner() const { return owner_; }
@@ -57,7 +57,9 @@ class Session : public StreamSession {
   ChunkInFlight& row(size_t index) { return rows_[index]; }
   RollingCache& cache(size_t index) { return caches_[index]; }
 
-  AutoencoderState encoder_state, decoder_state;
+  // What the codec remembers of the stream.
+  CodecState& encoder_state() { return *encoder_state_; }
+  CodecState& decoder_state() { return *decoder_state_; }
 
  private:
   void fit_rows();
@@ -65,6 +67,7 @@ class Session : public StreamSession {
   const ModelConfig& config_;
   const void* owner_;
   std::shared_ptr<const ActiveSettings> settings_;
+  std::unique_ptr<CodecState> encoder_state_, decoder_state_;
   NoiseController controller_;
   std::vector<uint8_t> last_frame_;   // empty before the first chunk
   std::vector<RollingCache> caches_;  // by row: memory belongs to a noise level

@@ -1,4 +1,4 @@
-#include "models/prompt_encoder.h"
+#include "models/hashed_prompt_encoder.h"
 
 #include <zlib.h>
 
@@ -16,7 +16,7 @@ int64_t bucket_of(const std::string& text, int64_t buckets) {
   return 1 + static_cast<int64_t>(crc) % (buckets - 1);
 }
 
-std::vector<int64_t> hash_word(const std::string& word, const PromptConfig& config) {
+std::vector<int64_t> hash_word(const std::string& word, const HashedPromptConfig& config) {
   const std::string marked = "<" + word + ">";
   std::vector<int64_t> ids{bucket_of(marked, config.buckets)};
   for (size_t i = 0; i + 3 <= marked.size(); ++i) {
@@ -29,7 +29,7 @@ std::vector<int64_t> hash_word(const std::string& word, const PromptConfig& conf
 }  // namespace
 
 std::vector<std::vector<int64_t>> hash_words(const std::string& prompt,
-                                             const PromptConfig& config) {
+                                             const HashedPromptConfig& config) {
   std::vector<std::vector<int64_t>> words;
   std::string word;
   const size_t most = static_cast<size_t>(config.length - 1);
@@ -46,7 +46,8 @@ std::vector<std::vector<int64_t>> hash_words(const std::string& prompt,
   return words;
 }
 
-PromptEncoder::PromptEncoder(const PromptConfig& config, WeightSource& weights, Ops& ops)
+HashedPromptEncoder::HashedPromptEncoder(const HashedPromptConfig& config, WeightSource& weights,
+                                         Ops& ops)
     : config_(config), ops_(ops) {
   DL_CHECK(config.buckets >= 2, "prompt.buckets", "at least 2", config.buckets);
   DL_CHECK(config.length >= 2, "prompt.length", "at least 2", config.length);
@@ -60,7 +61,7 @@ PromptEncoder::PromptEncoder(const PromptConfig& config, WeightSource& weights, 
   }
 }
 
-void PromptEncoder::encode(const std::string& prompt, const Tensor& text) {
+void HashedPromptEncoder::encode(const std::string& prompt, const Tensor& text) {
   const int64_t dim = config_.dim;
   DL_CHECK_EQ("prompt embeddings", (Shape{config_.length, dim}), text.shape());
   const std::vector<std::vector<int64_t>> words = hash_words(prompt, config_);
