@@ -64,6 +64,14 @@ export const PROFILES = {
     client: false,
     clips: false,
   },
+  bench: {
+    packages: ["build", "native"],
+    npm: true,
+    worker: false,
+    native: "programs",
+    client: false,
+    clips: true,
+  },
   // The second stage of the Dockerfile, which gets everything else from the first.
   runtime: {
     packages: ["runtime"],

@@ -72,11 +72,13 @@ export const TASKS = {
     run: nativeProgram("driftless-parity"),
   },
   bench: {
-    profile: "tools",
-    summary: "Measure the engine: one forward pass (dit) or whole streams (stream).",
+    profile: "bench",
+    summary:
+      "Measure the engine: one forward pass (dit), whole streams (stream), the person matte (matte).",
     usage:
       "dit --dim D --ffn F --heads H --layers L --tokens T --kv K --rows R --dtype auto [--json]\n" +
-      "       npm run bench -- stream --model NAME --sessions S --seconds N [--json]",
+      "       npm run bench -- stream --model NAME --sessions S --seconds N [--json]\n" +
+      "       npm run bench -- matte [--seconds N] [--json]",
     run: nativeProgram("driftless-bench"),
   },
   loadtest: {

@@ -118,14 +118,15 @@ class CpuMobileOps : public ReferenceMobileOps {
     const Picture s = check_channels("channel scale", x, scale);
     check_same("scaled channels", x, y);
     if (addend.present()) check_same("addend of scaled channels", x, addend);
-    for (int64_t pixel = 0; pixel < s.h * s.w; ++pixel) {
-      const float* in = x.f32() + pixel * s.c;
-      float* out = y.f32() + pixel * s.c;
-      const float* more = addend.present() ? addend.f32() + pixel * s.c : nullptr;
+    const float* factors = scale.f32();
+    const float *in = x.f32(), *more = addend.present() ? addend.f32() : nullptr;
+    float* out = y.f32();
+    for (int64_t pixel = 0; pixel < s.h * s.w; ++pixel, in += s.c, out += s.c) {
       if (more != nullptr) {
-        for (int64_t c = 0; c < s.c; ++c) out[c] = in[c] * scale.f32()[c] + more[c];
+        for (int64_t c = 0; c < s.c; ++c) out[c] = in[c] * factors[c] + more[c];
+        more += s.c;
       } else {
-        for (int64_t c = 0; c < s.c; ++c) out[c] = in[c] * scale.f32()[c];
+        for (int64_t c = 0; c < s.c; ++c) out[c] = in[c] * factors[c];
       }
     }
   }
@@ -137,16 +138,17 @@ class CpuMobileOps : public ReferenceMobileOps {
       ReferenceMobileOps::transposed2(x, weight, bias, activation, y);
       return;
     }
+    const float *in = x.f32(), *kernels = weight.f32();
+    const float offset = bias.f32()[0];
+    float* out = y.f32();
     for (int64_t row = 0; row < s.h; ++row) {
-      for (int64_t col = 0; col < s.w; ++col) {
-        const float* in = x.f32() + (row * s.w + col) * s.c;
+      for (int64_t col = 0; col < s.w; ++col, in += s.c) {
         for (int64_t part = 0; part < 4; ++part) {
           Vec sum = {};
           for (int64_t c = 0; c < s.c; c += kLanes) {
-            sum += load_vec(in + c) * load_vec(weight.f32() + part * s.c + c);
+            sum += load_vec(in + c) * load_vec(kernels + part * s.c + c);
           }
-          y.f32()[(2 * row + part / 2) * 2 * s.w + 2 * col + part % 2] =
-              sum_lanes(sum) + bias.f32()[0];
+          out[(2 * row + part / 2) * 2 * s.w + 2 * col + part % 2] = sum_lanes(sum) + offset;
         }
       }
     }

@@ -10,4 +10,7 @@ int bench_dit(const Arguments& arguments);
 // Whole sessions of a model on synthetic moving pictures. Prints; returns the exit code.
 int bench_stream(const Arguments& arguments);
 
+// Cuts a person out of a clip before a blue screen. Prints; returns the exit code.
+int bench_matte(const Arguments& arguments);
+
 }  // namespace driftless

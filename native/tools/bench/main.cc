@@ -14,7 +14,9 @@ const char kHelp[] =
     "                       [--rows R] [--text N] [--dtype auto|f32] [--seconds S]\n"
     "driftless-bench stream [--model NAME|DIR] [--sessions S] [--seconds N] [--steps 1..4]\n"
     "                       [--prompt TEXT] [--free]\n"
-    "both:                  [--threads N] [--backend cpu|reference] [--json]\n"
+    "driftless-bench matte  [--clip FILE] [--segmenters DIR] [--network auto|landscape|general]\n"
+    "                       [--width W --height H] [--seconds S] [--pictures PREFIX]\n"
+    "all:                   [--threads N] [--backend cpu|reference] [--json]\n"
     "\n"
     "dit: forwards of a transformer with random weights. T tokens per latent frame; K keys in the\n"
     "  ring, counted in tokens, or in latent frames when smaller than T. peakGflops is the rate "
@@ -26,6 +28,13 @@ const char kHelp[] =
     "  rate brings it; a chunk that is still waiting when the next is complete is dropped. --free\n"
     "  runs without pacing. msPerChunk is the time of the call that made the chunk.\n"
     "  Last line with --json: {fps, msPerChunkP50, msPerChunkP95, rssMb, droppedChunks, ...}\n"
+    "\n"
+    "matte: a person before a blue screen (default: franck.mp4 of the tests' clips) is cut out as "
+    "in\n"
+    "  background mode and put before one colour. IoU against the chroma key, first second left\n"
+    "  out; leakage: share of background pixels in which a tenth or more of the camera is left.\n"
+    "  --pictures writes one PPM a second. Last line with --json: {iou, leakage, msPerFrameP50, "
+    "...}\n"
     "\n"
     "Exit code: 0 measured, 2 the arguments or the model cannot be used.\n";
 
@@ -59,7 +68,13 @@ int main(int argc, char** argv) {
           {"--model", "--sessions", "--seconds", "--steps", "--prompt", "--threads", "--backend"},
           {"--json", "--free"}));
     }
-    throw Error("command", "dit or stream", command);
+    if (command == "matte") {
+      return bench_matte(Arguments(argc, argv, 2,
+                                   {"--clip", "--segmenters", "--network", "--width", "--height",
+                                    "--seconds", "--pictures", "--backend"},
+                                   {"--json"}));
+    }
+    throw Error("command", "dit, stream or matte", command);
   } catch (const std::exception& error) {
     std::fprintf(stderr, "driftless-bench: %s\n", error.what());
     return 2;
