@@ -1,0 +1,220 @@
+// Checks of pixels.cuh, nv12.cuh and the byte conversions.
+
+#include "cuda/kernel_check_support.h"
+#include "ops/cuda/nv12.cuh"
+#include "ops/cuda/pixels.cuh"
+
+namespace driftless {
+
+namespace {
+
+struct Picture {
+  explicit Picture(const KernelRun& run)
+      : n(run.size("n")), h(run.integer("h")), w(run.integer("w")), c(run.integer("c")) {}
+  int64_t count() const { return n * h * w * c; }
+  int64_t n;
+  int h, w, c;
+};
+
+template <typename T>
+KernelResult upsample2(KernelRun& run) {
+  const Picture p(run);
+  const Tensor x = run.random<T>({p.n, p.h, p.w, p.c});
+  const Tensor expected = run.empty({p.n, 2 * p.h, 2 * p.w, p.c});
+  run.oracle->upsample2(x, expected);
+  const KernelBuffer<T> in(x), y(expected.count());
+  cuda::gather_runs(
+      "upsample2", in.data(), y.data(), y.count(), p.c,
+      [&](int wide) {
+        return cuda::Upsample2Map{p.h, p.w, p.c / wide};
+      },
+      nullptr);
+  return run.compare(expected, y);
+}
+
+/// pixel_unshuffle, and pixel_shuffle of its result.
+template <typename T>
+KernelResult shuffles(KernelRun& run) {
+  const Picture p(run);
+  const int r = run.integer("r");
+  const Tensor x = run.random<T>({p.n, p.h * r, p.w * r, p.c});
+  const Tensor expected = run.empty({p.n, p.h, p.w, p.c * r * r});
+  run.oracle->pixel_unshuffle(x, expected);
+  const KernelBuffer<T> in(x), blocks(x.count()), back(x.count());
+  cuda::gather("pixel_unshuffle", in.data(), blocks.data(), x.count(),
+               cuda::UnshuffleMap{p.h * r, p.w * r, p.c, r}, nullptr);
+  cuda::gather("pixel_shuffle", blocks.data(), back.data(), x.count(),
+               cuda::ShuffleMap{p.h * r, p.w * r, p.c, r}, nullptr);
+  const KernelResult there = run.compare(expected, blocks), again = run.compare(x, back);
+  return {std::max(there.error, again.error), 0.0, there.hash * 31 + again.hash};
+}
+
+template <typename T>
+KernelResult unpatchify(KernelRun& run) {
+  const Picture p(run);
+  const int r = run.integer("r");
+  const Tensor x = run.random<T>({p.n, p.h, p.w, r * r * p.c});
+  const Tensor expected = run.empty({p.n, p.h * r, p.w * r, p.c});
+  run.oracle->unpatchify(x, expected);
+  const KernelBuffer<T> in(x), y(x.count());
+  cuda::gather_runs(
+      "unpatchify", in.data(), y.data(), y.count(), p.c,
+      [&](int wide) {
+        return cuda::UnpatchifyMap{p.h, p.w, p.c / wide, r};
+      },
+      nullptr);
+  return run.compare(expected, y);
+}
+
+/// frames_to_channels, and channels_to_frames of its result.
+template <typename T>
+KernelResult frames(KernelRun& run) {
+  const Picture p(run);
+  const int t = run.integer("t");
+  const int64_t pixels = int64_t{p.h} * p.w;
+  const Tensor x = run.random<T>({p.n * t, p.h, p.w, p.c});
+  const Tensor expected = run.empty({p.n, p.h, p.w, t * p.c});
+  run.oracle->frames_to_channels(x, expected);
+  const KernelBuffer<T> in(x), merged(x.count()), back(x.count());
+  cuda::gather_runs(
+      "frames_to_channels", in.data(), merged.data(), x.count(), p.c,
+      [&](int wide) {
+        return cuda::FramesToChannelsMap{pixels, p.c / wide, t};
+      },
+      nullptr);
+  cuda::gather_runs(
+      "channels_to_frames", merged.data(), back.data(), x.count(), p.c,
+      [&](int wide) {
+        return cuda::ChannelsToFramesMap{pixels, p.c / wide, t};
+      },
+      nullptr);
+  const KernelResult there = run.compare(expected, merged), again = run.compare(x, back);
+  return {std::max(there.error, again.error), 0.0, there.hash * 31 + again.hash};
+}
+
+/// Planar to channels-last, and back.
+template <typename T>
+KernelResult planes(KernelRun& run) {
+  const Picture p(run);
+  const int64_t pixels = int64_t{p.h} * p.w;
+  const Tensor x = run.random<T>({p.n, p.c, p.h, p.w}), expected = run.empty({p.n, p.h, p.w, p.c});
+  run.oracle->nchw_to_nhwc(x, expected);
+  const KernelBuffer<T> in(x), last(x.count()), back(x.count());
+  cuda::gather("nchw_to_nhwc", in.data(), last.data(), x.count(), cuda::TransposeMap{p.c, pixels},
+               nullptr);
+  cuda::gather("nhwc_to_nchw", last.data(), back.data(), x.count(), cuda::TransposeMap{pixels, p.c},
+               nullptr);
+  const KernelResult there = run.compare(expected, last), again = run.compare(x, back);
+  return {std::max(there.error, again.error), 0.0, there.hash * 31 + again.hash};
+}
+
+template <typename T>
+KernelResult upsample_bilinear(KernelRun& run) {
+  const Picture p(run);
+  const int repeat = run.integer("repeat"), scale = run.integer("scale");
+  const Tensor x = run.random<T>({p.n, p.h, p.w, p.c});
+  const Tensor expected = run.random<T>({p.n * repeat, p.h * scale, p.w * scale, p.c});
+  const KernelBuffer<T> in(x), y(expected);
+  run.oracle->upsample_bilinear(x, expected, run.flag("accumulate"));
+  cuda::upsample_bilinear(in.data(), y.data(), p.n, p.h, p.w, p.c, repeat, scale,
+                          run.flag("accumulate"), nullptr);
+  return run.compare(expected, y);
+}
+
+template <typename T>
+KernelResult average_pool(KernelRun& run) {
+  const Picture p(run);
+  const int t = run.integer("t"), scale = run.integer("scale");
+  const Tensor x = run.random<T>({p.n * t, p.h * scale, p.w * scale, p.c});
+  const Tensor expected = run.empty({p.n, p.h, p.w, p.c});
+  run.oracle->average_pool(x, expected);
+  const KernelBuffer<T> in(x), y(expected.count());
+  cuda::average_pool(in.data(), y.data(), p.n, p.h * scale, p.w * scale, p.c, t, scale, nullptr);
+  return run.compare(expected, y);
+}
+
+/// Bytes to numbers, and numbers (some out of range, some NaN) to bytes.
+template <typename T>
+KernelResult bytes(KernelRun& run) {
+  const int64_t count = run.size("count"), offset = run.size("offset");
+  const KernelBuffer<uint8_t> in(count, offset);
+  for (int64_t i = 0; i < count; ++i) in.data()[i] = static_cast<uint8_t>(i * 7);
+  const Tensor expected = run.empty({count}), x = run.random<T>({count});
+  run.oracle->u8_to_f32(Tensor(DType::u8, {count}, in.data()), 2.0f, -1.0f, expected);
+  const KernelBuffer<T> y(count);
+  cuda::map("u8_to_f32", in.data(), y.data(), count, count, cuda::FromBytes{2.0f, -1.0f}, nullptr);
+  const KernelResult numbers = run.compare(expected, y);
+
+  if (count > 4) x.f32()[3] = NAN;
+  std::vector<uint8_t> want(static_cast<size_t>(count));
+  run.oracle->f32_to_u8(x, 0.5f, 0.5f, Tensor(DType::u8, {count}, want.data()));
+  const KernelBuffer<T> from(x);
+  const KernelBuffer<uint8_t> got(count, offset);
+  cuda::map("f32_to_u8", from.data(), got.data(), count, count, cuda::ToBytes{0.5f, 0.5f}, nullptr);
+  cuda::check(cudaStreamSynchronize(nullptr), "bytes");
+  got.require_intact();
+  for (int64_t i = 0; i < count; ++i) {
+    DL_CHECK_EQ("byte " + std::to_string(i), int{want[static_cast<size_t>(i)]}, int{got.data()[i]});
+  }
+  return {numbers.error, numbers.tolerance, numbers.hash * 31 + got.hash()};
+}
+
+/// A smooth picture to NV12 and back must come back, and the luma plane must be BT.601's.
+template <typename T>
+KernelResult nv12(KernelRun& run) {
+  const int h = run.integer("h"), w = run.integer("w");
+  const int64_t pitch = w + run.integer("padding");
+  const cuda::LumaWeights weights = {0.299f, 0.114f};
+  const Tensor x = run.empty({h, w, 3});
+  // Colours change from block to block, so that halved chroma loses nothing.
+  for (int64_t i = 0; i < x.count(); ++i) {
+    const int64_t column = i / 3 % w / 2, row = i / 3 / w / 2;
+    const double wave =
+        std::sin(0.7 * static_cast<double>(column + 2 * row) + 2.0 * static_cast<double>(i % 3));
+    x.f32()[i] = cuda::to_float(cuda::from_float<T>(static_cast<float>(wave * 0.9)));
+  }
+  const KernelBuffer<T> rgb(x), back(x.count());
+  const KernelBuffer<uint8_t> luma(pitch * h), chroma(pitch * h / 2);
+  const cuda::Nv12Frame frame = {luma.data(), chroma.data(), pitch, pitch};
+  cuda::rgb_to_nv12(rgb.data(), weights, h, w, 0.5f, 0.5f, frame, nullptr);
+  cuda::nv12_to_rgb(frame, weights, h, w, 2.0f, -1.0f, back.data(), nullptr);
+  cuda::check(cudaStreamSynchronize(nullptr), "nv12");
+  luma.require_intact();
+  chroma.require_intact();
+  for (int64_t i = 0; i < int64_t{h} * w; ++i) {
+    double y = 0.0;
+    const double parts[3] = {0.299, 0.587, 0.114};
+    for (int c = 0; c < 3; ++c) y += parts[c] * (x.f32()[3 * i + c] * 0.5 + 0.5);
+    const int got = luma.data()[i / w * pitch + i % w];
+    DL_CHECK(std::abs(16.0 + 219.0 * y - got) < 0.51, "luma of pixel " + std::to_string(i),
+             16.0 + 219.0 * y, got);
+  }
+  KernelResult result = run.compare(x, back);
+  // Half a step of 8 bits in each of three numbers that are weighed by up to 2.
+  result.tolerance += 0.04;
+  return result;
+}
+
+}  // namespace
+
+KernelTable pixel_kernel_checks() {
+  const std::map<std::string, int64_t> picture = {{"n", 2}, {"h", 3}, {"w", 5}, {"c", 16}};
+  const auto with = [&](std::map<std::string, int64_t> more) {
+    more.insert(picture.begin(), picture.end());
+    return more;
+  };
+  return {
+      {"upsample2", DL_KERNEL_CHECK(upsample2, picture)},
+      {"shuffles", DL_KERNEL_CHECK(shuffles, with({{"r", 2}}))},
+      {"unpatchify", DL_KERNEL_CHECK(unpatchify, with({{"r", 2}}))},
+      {"frames", DL_KERNEL_CHECK(frames, with({{"t", 4}}))},
+      {"planes", DL_KERNEL_CHECK(planes, picture)},
+      {"upsample_bilinear",
+       DL_KERNEL_CHECK(upsample_bilinear, with({{"repeat", 2}, {"scale", 3}, {"accumulate", 1}}))},
+      {"average_pool", DL_KERNEL_CHECK(average_pool, with({{"t", 2}, {"scale", 4}}))},
+      {"bytes", DL_KERNEL_CHECK(bytes, {{"count", 1000}, {"offset", 0}})},
+      {"nv12", DL_KERNEL_CHECK(nv12, {{"h", 6}, {"w", 262}, {"padding", 10}})},
+  };
+}
+
+}  // namespace driftless

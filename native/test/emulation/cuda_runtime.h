@@ -1,0 +1,84 @@
+#pragma once
+
+// The CUDA runtime calls of the engine's host code, for the emulation: one device whose memory is
+// the host's, and streams on which everything is done before the call returns.
+
+#include <cstddef>
+
+enum cudaError_t {
+  cudaSuccess = 0,
+  cudaErrorInvalidValue = 1,
+  cudaErrorMemoryAllocation = 2,
+  cudaErrorInsufficientDriver = 35,
+  cudaErrorNoDevice = 100,
+  cudaErrorNoKernelImageForDevice = 209,
+};
+enum cudaMemcpyKind {
+  cudaMemcpyHostToDevice = 1,
+  cudaMemcpyDeviceToHost = 2,
+  cudaMemcpyDefault = 4
+};
+enum cudaFuncAttribute { cudaFuncAttributeMaxDynamicSharedMemorySize = 8 };
+enum { cudaMemAttachGlobal = 1, cudaStreamNonBlocking = 1 };
+
+struct CUstream_st;
+using cudaStream_t = CUstream_st*;
+
+namespace driftless {
+namespace emulation {
+
+/// What the emulated driver reports; tests change it to play broken machines.
+struct Machine {
+  cudaError_t device_count_error = cudaSuccess;
+  int devices = 1;
+  int driver_version = 13000;
+  int major = 9, minor = 0;
+  bool has_kernels = true;  ///< Whether the build holds code for this architecture.
+  size_t memory_bytes = size_t{1} << 32;
+};
+Machine& machine();
+/// Bytes handed out and not yet given back.
+size_t device_bytes();
+
+}  // namespace emulation
+}  // namespace driftless
+
+struct cudaDeviceProp {
+  char name[256];
+  int major, minor;
+  size_t totalGlobalMem, sharedMemPerBlockOptin;
+  int multiProcessorCount;
+};
+struct cudaFuncAttributes {
+  int binaryVersion;
+};
+
+const char* cudaGetErrorString(cudaError_t error);
+cudaError_t cudaGetLastError();
+cudaError_t cudaGetDeviceCount(int* count);
+cudaError_t cudaDriverGetVersion(int* version);
+cudaError_t cudaRuntimeGetVersion(int* version);
+cudaError_t cudaGetDeviceProperties(cudaDeviceProp* properties, int device);
+cudaError_t cudaSetDevice(int device);
+cudaError_t cudaStreamCreateWithFlags(cudaStream_t* stream, unsigned flags);
+cudaError_t cudaStreamDestroy(cudaStream_t stream);
+cudaError_t cudaStreamSynchronize(cudaStream_t stream);
+cudaError_t cudaMalloc(void** memory, size_t bytes);
+cudaError_t cudaFree(void* memory);
+cudaError_t cudaMallocManaged(void** memory, size_t bytes, unsigned flags);
+cudaError_t cudaMallocAsync(void** memory, size_t bytes, cudaStream_t stream);
+cudaError_t cudaFreeAsync(void* memory, cudaStream_t stream);
+cudaError_t cudaMemcpyAsync(void* to, const void* from, size_t bytes, cudaMemcpyKind kind,
+                            cudaStream_t stream);
+cudaError_t cudaMemsetAsync(void* at, int value, size_t bytes, cudaStream_t stream);
+
+template <typename Kernel>
+cudaError_t cudaFuncSetAttribute(Kernel*, cudaFuncAttribute, int) {
+  return cudaSuccess;
+}
+template <typename Kernel>
+cudaError_t cudaFuncGetAttributes(cudaFuncAttributes* attributes, Kernel*) {
+  attributes->binaryVersion = driftless::emulation::machine().major * 10;
+  return driftless::emulation::machine().has_kernels ? cudaSuccess
+                                                     : cudaErrorNoKernelImageForDevice;
+}
