@@ -8,8 +8,8 @@
 #include <string>
 
 #include "core/arena.h"
-#include "core/safetensors.h"
 #include "core/tensor.h"
+#include "core/tensor_file.h"
 
 namespace driftless {
 
@@ -22,8 +22,8 @@ class WeightSource {
   virtual Tensor take(const std::string& key, const Shape& shape, Arena& arena) = 0;
 };
 
-// A safetensors file. Keys may all carry one common prefix ("model." in Wan checkpoints), which is
-// not part of the keys asked for.
+// A file of tensors in any format that TensorFile::open() knows. A key may carry the prefix
+// "model.", as some of Wan's checkpoints have it; it is not part of the keys asked for.
 class FileWeights : public WeightSource {
  public:
   explicit FileWeights(const std::string& path);
@@ -33,11 +33,10 @@ class FileWeights : public WeightSource {
   // Throws Error when the file holds tensors that nobody took.
   void finish() const;
 
-  const SafeTensors& file() const { return file_; }
+  const TensorFile& file() const { return *file_; }
 
  private:
-  SafeTensors file_;
-  std::string prefix_;
+  std::unique_ptr<TensorFile> file_;
   std::set<std::string> taken_;
 };
 

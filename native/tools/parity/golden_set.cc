@@ -22,7 +22,7 @@ std::string type_name(SafeTensors::Type type) {
     case SafeTensors::Type::U8:
       return "uint8";
     default:
-      return safetensors_type_name(type);
+      return tensor_type_name(type);
   }
 }
 
