@@ -22,7 +22,8 @@ class LinearTest : public OpsTest {
 };
 
 TEST_P(LinearTest, ProductAndBiasAtRaggedSizes) {
-  const int64_t sizes[][3] = {{1, 1, 1}, {5, 7, 3}, {13, 64, 33}, {144, 192, 65}, {2, 301, 17}};
+  const int64_t sizes[][3] = {{1, 1, 1},      {5, 7, 3},    {13, 64, 33},
+                              {144, 192, 65}, {2, 301, 17}, {200, 1100, 20}};
   for (const auto& s : sizes) {
     const Tensor x = random({s[0], s[1]}), weight = random({s[2], s[1]}), bias = random({s[2]});
     const Tensor y = arena.tensor({s[0], s[2]});
@@ -87,13 +88,27 @@ TEST_P(LinearTest, ResidualAloneIsAdded) {
 }
 
 TEST_P(LinearTest, ResultDoesNotDependOnTheNumberOfRows) {
-  // Sessions share a batch: nobody's numbers may depend on who else is in it.
-  const Tensor x = random({40, 48}), weight = random({24, 48});
-  const auto packed = ops->pack_linear(weight, Tensor());
-  const Tensor all = arena.tensor({40, 24}), one = arena.tensor({10, 24});
-  ops->linear(*packed, x, all);
-  ops->linear(*packed, x.slice(20, 30), one);
-  expect_close(all.slice(20, 30), one, 1e-6);
+  // Sessions share a batch: nobody's numbers may depend on who else is in it. The width is one that
+  // the cpu backend goes through in several blocks.
+  const Tensor x = random({40, 1201}), weight = random({75, 1201}), bias = random({75});
+  const Tensor residual = random({40, 75}), gates = random({4, 75});
+  for (const char* dtype : {"f32", "auto"}) {
+    ops = make_ops(GetParam(), 1, dtype);
+    const auto packed = ops->pack_linear(weight, bias);
+    const Tensor all = arena.tensor({40, 75});
+    LinearEpilogue epilogue;
+    epilogue.activation = Activation::gelu_tanh;
+    epilogue.residual = residual;
+    epilogue.gate = {gates.f32(), 4, 75};
+    ops->linear(*packed, x, all, epilogue);
+    for (const int64_t rows : {1, 10}) {
+      const Tensor part = arena.tensor({rows, 75});
+      epilogue.residual = residual.slice(20, 20 + rows);
+      epilogue.gate = {gates.f32() + 2 * 75, 1, 75};
+      ops->linear(*packed, x.slice(20, 20 + rows), part, epilogue);
+      expect_close(all.slice(20, 20 + rows), part, 0.0);
+    }
+  }
 }
 
 TEST_P(LinearTest, WrongShapesNameExpectedAndGot) {

@@ -4,12 +4,14 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cstdio>
 #include <filesystem>
 #include <fstream>
 #include <string>
 
 #include "core/json.h"
+#include "ops/words.h"
 
 namespace driftless {
 namespace {
@@ -77,6 +79,21 @@ TEST_P(Parity, RecordedVectorsPass) {
 }
 
 INSTANTIATE_TEST_SUITE_P(Backends, Parity, testing::Values("reference", "cpu"));
+
+TEST(ParityProgram, RecordedVectorsPassInBf16) {
+  if (!kHasBf16) GTEST_SKIP() << "this build has no bf16 products";
+  const Result result = parity("--golden " + kGolden + " --json --dtype bf16");
+  ASSERT_EQ(result.code, 0) << result.output;
+  const Json json = result.last_line();
+  EXPECT_EQ(json.at("dtype"), "bf16");
+  double largest = 0;
+  for (const Json& entry : json.at("cases")) {
+    EXPECT_TRUE(entry.at("ok")) << entry.dump();
+    largest = std::max(largest, entry.at("maxRelErr").get<double>());
+  }
+  EXPECT_LE(largest, 0.03);
+  EXPECT_GE(largest, 2e-4) << "bf16 must really be another arithmetic";
+}
 
 TEST(ParityProgram, FailedCaseIsExitCodeOne) {
   const Copy copy;

@@ -2,6 +2,6 @@
 import { loadNativeEngine } from "./native.ts";
 import { runEngineProcess } from "./process.ts";
 
-runEngineProcess(async ({ modelDir, backend, computeThreads, maxSessions }) =>
-  loadNativeEngine({ modelDir, backend, computeThreads, maxSessions }),
+runEngineProcess(async ({ modelDir, backend, dtype, computeThreads, maxSessions }) =>
+  loadNativeEngine({ modelDir, backend, dtype, computeThreads, maxSessions }),
 );

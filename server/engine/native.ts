@@ -14,6 +14,8 @@ export interface NativeEngineOptions {
    */
   modelDir: string;
   backend: "cpu" | "reference";
+  /** Default auto: bf16 where the processor multiplies it natively, else f32. */
+  dtype?: "auto" | "f32" | "bf16";
   /** Threads of the model's arithmetic, 1 to 64. One core each; codecs want some of their own. */
   computeThreads: number;
   /** createSession throws beyond it. */
@@ -188,7 +190,7 @@ function loadAddon(): Addon {
     [
       `The native engine could not be loaded on Node ${process.version} (${process.platform}-${process.arch}).`,
       ...tried.map((line) => `  tried ${line}`),
-      "Missing: the addon built for this machine, or a library it needs (FFmpeg, oneDNN).",
+      "Missing: the addon built for this machine, or a library it needs (FFmpeg).",
       "Run: npm run setup",
     ].join("\n"),
   );

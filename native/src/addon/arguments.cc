@@ -122,6 +122,10 @@ EngineArguments read_engine_arguments(const Napi::Value& value) {
   arguments.model.dir = read_string(object.Get("modelDir"), "options.modelDir", kMaxPathBytes);
   arguments.model.backend =
       read_choice(object.Get("backend"), "options.backend", {"cpu", "reference"});
+  const Napi::Value dtype = object.Get("dtype");
+  if (!dtype.IsUndefined()) {
+    arguments.model.dtype = read_choice(dtype, "options.dtype", {"auto", "f32", "bf16"});
+  }
   arguments.model.threads =
       static_cast<int>(read_integer(object.Get("computeThreads"), "options.computeThreads", 1, 64));
   arguments.max_sessions =

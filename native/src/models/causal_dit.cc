@@ -130,45 +130,20 @@ std::shared_ptr<const PromptKv> CausalDit::encode_prompt(const Tensor& text, con
 void CausalDit::embed_time(Batch& batch, const Trace& trace) {
   const int64_t d = config_.dim;
   const Tensor sinusoid = scratch_.tensor({batch.frames, config_.freq_dim});
-  const Tensor hidden = scratch_.tensor({1, d});
+  const Tensor hidden = scratch_.tensor({batch.frames, d});
   ops_.timestep_embedding(batch.timesteps, sinusoid);
   batch.e = scratch_.tensor({batch.frames, d});
   batch.e0 = scratch_.tensor({batch.frames, 6 * d});
   LinearEpilogue silu;
   silu.activation = Activation::silu;
-  // Frame by frame: a matrix library may sum a batch of one in another order than a batch of
-  // many, and a session's picture must not depend on who shares its batch.
-  for (int64_t f = 0; f < batch.frames; ++f) {
-    const Tensor e = batch.e.slice(f, f + 1);
-    ops_.linear(*time0_, sinusoid.slice(f, f + 1), hidden, silu);
-    ops_.linear(*time2_, hidden, e);
-    ops_.activate(Activation::silu, e, hidden);
-    ops_.linear(*time_projection_, hidden, batch.e0.slice(f, f + 1));
-  }
+  ops_.linear(*time0_, sinusoid, hidden, silu);
+  ops_.linear(*time2_, hidden, batch.e);
+  ops_.activate(Activation::silu, batch.e, hidden);
+  ops_.linear(*time_projection_, hidden, batch.e0);
   if (trace) {
     trace("sinusoid", -1, sinusoid);
     trace("e", -1, batch.e);
     trace("e0", -1, batch.e0);
-  }
-}
-
-// A product for each row: a matrix library may add up in another order when there are more rows,
-// and a session's picture must not depend on who shares its batch. A row has enough tokens to keep
-// the library busy.
-void CausalDit::linear(const PackedLinear& weights, const Batch& batch, const Tensor& x,
-                       const Tensor& y, const LinearEpilogue& epilogue) {
-  int64_t frame = 0;
-  for (int64_t r = 0; r < batch.count; ++r) {
-    const int64_t frames = batch.rows[r].frames, per_frame = batch.height * batch.width;
-    const int64_t begin = frame * per_frame, end = (frame + frames) * per_frame;
-    LinearEpilogue part = epilogue;
-    if (epilogue.residual.present()) part.residual = epilogue.residual.slice(begin, end);
-    if (epilogue.gate.data != nullptr) {
-      part.gate.data += frame * epilogue.gate.stride;
-      part.gate.groups = frames;
-    }
-    ops_.linear(weights, x.slice(begin, end), y.slice(begin, end), part);
-    frame += frames;
   }
 }
 
@@ -178,9 +153,9 @@ void CausalDit::self_attention(int64_t layer, Batch& batch, const Trace& trace) 
   ops_.layer_norm(batch.x, {}, {}, batch.vector(1, d), batch.vector(0, d), config_.eps,
                   batch.normed);
   if (trace) trace("sa_in", layer, batch.normed);
-  linear(*block.self.q, batch, batch.normed, batch.q);
-  linear(*block.self.k, batch, batch.normed, batch.k);
-  linear(*block.self.v, batch, batch.normed, batch.v);
+  ops_.linear(*block.self.q, batch.normed, batch.q);
+  ops_.linear(*block.self.k, batch.normed, batch.k);
+  ops_.linear(*block.self.v, batch.normed, batch.v);
   ops_.rms_norm(batch.q, block.self.norm_q, config_.eps, batch.q);
   ops_.rms_norm(batch.k, block.self.norm_k, config_.eps, batch.k);
   const int64_t per_frame = batch.height * batch.width;
@@ -201,20 +176,20 @@ void CausalDit::self_attention(int64_t layer, Batch& batch, const Trace& trace) 
   const float scale = 1.0f / std::sqrt(static_cast<float>(head_dim));
   ops_.attention(batch.attention, batch.count, heads, head_dim, scale);
   if (trace) {
-    linear(*block.self.o, batch, batch.q, batch.normed);
+    ops_.linear(*block.self.o, batch.q, batch.normed);
     trace("self_attn", layer, batch.normed);
   }
   LinearEpilogue add;
   add.residual = batch.x;
   add.gate = batch.vector(2, d);
-  linear(*block.self.o, batch, batch.q, batch.x, add);
+  ops_.linear(*block.self.o, batch.q, batch.x, add);
 }
 
 void CausalDit::cross_attention(int64_t layer, Batch& batch, const Trace& trace) {
   const Block& block = blocks_[static_cast<size_t>(layer)];
   const int64_t d = config_.dim, heads = config_.heads, head_dim = config_.head_dim();
   ops_.layer_norm(batch.x, block.norm3_weight, block.norm3_bias, {}, {}, config_.eps, batch.normed);
-  linear(*block.cross.q, batch, batch.normed, batch.q);
+  ops_.linear(*block.cross.q, batch.normed, batch.q);
   ops_.rms_norm(batch.q, block.cross.norm_q, config_.eps, batch.q);
   int64_t token = 0;
   for (int64_t r = 0; r < batch.count; ++r) {
@@ -228,12 +203,12 @@ void CausalDit::cross_attention(int64_t layer, Batch& batch, const Trace& trace)
   const float scale = 1.0f / std::sqrt(static_cast<float>(head_dim));
   ops_.attention(batch.attention, batch.count, heads, head_dim, scale);
   if (trace) {
-    linear(*block.cross.o, batch, batch.q, batch.normed);
+    ops_.linear(*block.cross.o, batch.q, batch.normed);
     trace("cross_attn", layer, batch.normed);
   }
   LinearEpilogue add;
   add.residual = batch.x;
-  linear(*block.cross.o, batch, batch.q, batch.x, add);
+  ops_.linear(*block.cross.o, batch.q, batch.x, add);
 }
 
 void CausalDit::feed_forward(int64_t layer, Batch& batch, const Trace& trace) {
@@ -243,15 +218,15 @@ void CausalDit::feed_forward(int64_t layer, Batch& batch, const Trace& trace) {
                   batch.normed);
   LinearEpilogue gelu;
   gelu.activation = Activation::gelu_tanh;
-  linear(*block.ffn0, batch, batch.normed, batch.hidden, gelu);
+  ops_.linear(*block.ffn0, batch.normed, batch.hidden, gelu);
   if (trace) {
-    linear(*block.ffn2, batch, batch.hidden, batch.normed);
+    ops_.linear(*block.ffn2, batch.hidden, batch.normed);
     trace("ffn", layer, batch.normed);
   }
   LinearEpilogue add;
   add.residual = batch.x;
   add.gate = batch.vector(5, d);
-  linear(*block.ffn2, batch, batch.hidden, batch.x, add);
+  ops_.linear(*block.ffn2, batch.hidden, batch.x, add);
 }
 
 void CausalDit::head(Batch& batch, const Tensor& y, const Trace& trace) {
@@ -264,7 +239,7 @@ void CausalDit::head(Batch& batch, const Tensor& y, const Trace& trace) {
                   GroupVectors{shift.f32(), batch.frames, d}, config_.eps, batch.normed);
   const int64_t out = config_.out_channels * config_.patch * config_.patch;
   const Tensor tokens = scratch_.tensor({batch.tokens, out});
-  linear(*head_, batch, batch.normed, tokens);
+  ops_.linear(*head_, batch.normed, tokens);
   if (trace) trace("head", -1, tokens);
   ops_.unpatchify(tokens.reshape({batch.frames, batch.height, batch.width, out}), y);
 }
@@ -313,7 +288,7 @@ void CausalDit::forward(const DitRow* rows, int64_t count, const Tensor& x, cons
   const Tensor patches =
       scratch_.tensor({batch.frames, batch.height, batch.width, config_.in_channels * p * p});
   ops_.pixel_unshuffle(x, patches);
-  linear(*patch_, batch, patches.reshape({batch.tokens, config_.in_channels * p * p}), batch.x);
+  ops_.linear(*patch_, patches.reshape({batch.tokens, config_.in_channels * p * p}), batch.x);
   if (trace) trace("patch_embedding", -1, batch.x);
   embed_time(batch, trace);
   for (int64_t layer = 0; layer < config_.layers; ++layer) {

@@ -73,8 +73,6 @@ class CausalDit {
   struct Block;
   struct Batch;
 
-  void linear(const PackedLinear& weights, const Batch& batch, const Tensor& x, const Tensor& y,
-              const LinearEpilogue& epilogue = {});
   void embed_time(Batch& batch, const Trace& trace);
   void self_attention(int64_t layer, Batch& batch, const Trace& trace);
   void cross_attention(int64_t layer, Batch& batch, const Trace& trace);

@@ -4,12 +4,12 @@
 
 namespace driftless {
 
-std::unique_ptr<Model> Model::load(const std::string& dir, const std::string& backend,
-                                   int threads) {
+std::unique_ptr<Model> Model::load(const std::string& dir, const std::string& backend, int threads,
+                                   const std::string& dtype) {
   const std::string json_path = dir + "/model.json";
   auto model = std::unique_ptr<Model>(new Model());
   model->config_ = parse_model_config(load_json(json_path), json_path);
-  model->ops_ = make_ops(backend, threads);
+  model->ops_ = make_ops(backend, threads, dtype);
   Ops& ops = *model->ops_;
 
   FileWeights autoencoder(dir + "/" + model->config_.autoencoder_file);

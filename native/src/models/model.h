@@ -15,10 +15,11 @@ namespace driftless {
 
 class Model {
  public:
-  // Throws Error for a missing or broken file, a missing, surplus or misshaped tensor, or a type
-  // that is not a float; the message names file, key, what was expected and what came.
+  // backend, threads, dtype: as for make_ops(). Throws Error for a missing or broken file, a
+  // missing, surplus or misshaped tensor, or a type that is not a float; the message names file,
+  // key, what was expected and what came.
   static std::unique_ptr<Model> load(const std::string& dir, const std::string& backend,
-                                     int threads);
+                                     int threads, const std::string& dtype = "f32");
 
   const ModelConfig& config() const { return config_; }
   Ops& ops() { return *ops_; }

@@ -2,77 +2,100 @@
 // panels that stay in the second-level cache while all queries go over them; each query carries its
 // running maximum, weight sum and weighted values.
 
-#include <omp.h>
-
 #include <algorithm>
 #include <cmath>
 
 #include "ops/checks.h"
 #include "ops/cpu_ops.h"
 #include "ops/cpu_panel.h"
+#include "ops/transpose.h"
 
 namespace driftless {
 
 namespace {
 
-constexpr PanelPlan kPlan = {2, 6};
-/// Keys and values of a block take 2 * 256 * head_dim floats: 128 kB at 64, 256 kB at 128.
+/// Panels over keys, as wide as the registers allow with the most queries at a time.
+constexpr int kKeyVectors = kLanes == 16 ? 4 : 2;
+constexpr int64_t kKeyWidth = kKeyVectors * kLanes;
+constexpr int kQueries = kPanelPixels[kKeyVectors];
+/// Keys and values of a block take 2 * 256 * head_dim words: 128 kB at 64, 256 kB at 128 (f32).
 constexpr int64_t kBlockKeys = 256;
-
-int64_t padded(int64_t count) {
-  return (count + kPlan.width() - 1) / kPlan.width() * kPlan.width();
-}
-
-/// Scratch of one (row, head) task.
-struct Workspace {
-  float* keys;     ///< Panels over a block's keys: [panel][head_dim][panel width].
-  float* values;   ///< Panels over channels: [panel][key][panel width].
-  float* scores;   ///< [queries of a group][kBlockKeys].
-  float* sums;     ///< Weighted values so far, [panel][query][panel width].
-  float* largest;  ///< [query]
-  float* total;    ///< [query]
-
-  static size_t floats(int64_t queries, int64_t head_dim) {
-    return static_cast<size_t>(kBlockKeys * (head_dim + padded(head_dim) + kPlan.pixels) +
-                               queries * (padded(head_dim) + 2));
-  }
-  Workspace(float* memory, int64_t queries, int64_t head_dim)
-      : keys(memory),
-        values(keys + kBlockKeys * head_dim),
-        scores(values + kBlockKeys * padded(head_dim)),
-        sums(scores + kBlockKeys * kPlan.pixels),
-        largest(sums + queries * padded(head_dim)),
-        total(largest + queries) {}
-};
 
 /// One head of one row.
 struct Head {
   const AttentionRow& row;
   int64_t offset, token_stride, dim;
   float scale;
+  WordType type;
+  PanelPlan value_plan;  ///< Over the head's channels.
 };
 
-void pack_block(const Head& head, int64_t first, int64_t count, const Workspace& space) {
-  const int64_t width = kPlan.width();
-  // Panel by panel, so that the keys being transposed stay in the first-level cache.
-  for (int64_t panel = 0; panel < count; panel += width) {
+/// Scratch of one head, in words.
+struct Workspace {
+  Word* queries;   ///< [query][dim words]
+  Word* keys;      ///< Panels over a block's keys: [panel][dim word][panel width].
+  Word* values;    ///< Panels over channels: [panel][key word][panel width].
+  float* scores;   ///< [queries of a group][kBlockKeys]
+  Word* weights;   ///< The same as words, after the exponential.
+  float* sums;     ///< Weighted values so far, [query][padded channels].
+  float* largest;  ///< [query]
+  float* total;    ///< [query]
+
+  static size_t words(const Head& head) {
+    const int64_t dim = words_for(head.type, head.dim), padded = head.value_plan.padded();
+    return static_cast<size_t>(kBlockKeys * (dim + padded + 2 * kQueries) +
+                               head.row.queries * (dim + padded + 2));
+  }
+  Workspace(Word* memory, const Head& head) {
+    const int64_t dim = words_for(head.type, head.dim), padded = head.value_plan.padded();
+    const auto take = [&](int64_t words) {
+      Word* taken = memory;
+      memory += words;
+      return taken;
+    };
+    keys = take(kBlockKeys * dim);
+    values = take(kBlockKeys * padded);
+    scores = reinterpret_cast<float*>(take(kBlockKeys * kQueries));
+    weights = take(kBlockKeys * kQueries);
+    sums = reinterpret_cast<float*>(take(head.row.queries * padded));
+    queries = take(head.row.queries * dim);
+    largest = reinterpret_cast<float*>(take(head.row.queries));
+    total = reinterpret_cast<float*>(take(head.row.queries));
+  }
+};
+
+/// Keys of a block, transposed panel by panel.
+void pack_keys(const Head& head, int64_t first, int64_t count, Word* to) {
+  const int64_t dim = words_for(head.type, head.dim);
+  for (int64_t panel = 0; panel < count; panel += kKeyWidth, to += kKeyWidth * dim) {
     const float* from = head.row.k + (first + panel) * head.token_stride + head.offset;
-    float* to = space.keys + panel * head.dim;
-    const int64_t filled = std::min(width, count - panel);
-    if (filled < width) std::fill(to, to + width * head.dim, 0.0f);
-    for (int64_t d = 0; d < head.dim; ++d) {
-      for (int64_t key = 0; key < filled; ++key) {
-        to[d * width + key] = from[key * head.token_stride + d];
-      }
+    const int64_t filled = std::min(kKeyWidth, count - panel);
+    for (int64_t key = 0; key < kKeyWidth; key += kLanes) {
+      const int64_t rows = std::clamp<int64_t>(filled - key, 0, kLanes);
+      transpose_to_words(head.type, from + key * head.token_stride, head.token_stride, rows,
+                         head.dim, to + key, kKeyWidth);
     }
   }
-  for (int64_t key = 0; key < count; ++key) {
-    const float* from = head.row.v + (first + key) * head.token_stride + head.offset;
-    for (int64_t d = 0; d < head.dim; d += width) {
-      float* to = space.values + d * count + key * width;
-      const int64_t filled = std::min(width, head.dim - d);
-      std::copy_n(from + d, filled, to);
-      std::fill(to + filled, to + width, 0.0f);
+}
+
+/// Values of a block; where a word is a pair, the values of two consecutive keys.
+void pack_values(const Head& head, int64_t first, int64_t count, Word* to) {
+  const int64_t per_word = values_per_word(head.type), words = words_for(head.type, count);
+  const PanelPlan& plan = head.value_plan;
+  for (int64_t panel = 0; panel < plan.panels; ++panel) {
+    const int64_t channel = panel * plan.width(), width = plan.vectors_of(panel) * kLanes;
+    for (int64_t word = 0; word < words; ++word, to += width) {
+      const float* even =
+          head.row.v + (first + word * per_word) * head.token_stride + head.offset + channel;
+      const float* odd = word * per_word + 1 < count ? even + head.token_stride : nullptr;
+      for (int64_t c = 0; c < width; c += kLanes) {
+        const int64_t filled = std::clamp<int64_t>(head.dim - channel - c, 0, kLanes);
+        const IntVec packed = head.type == WordType::f32
+                                  ? float_bits(load_part(even + c, filled))
+                                  : bf16_pairs(load_part(even + c, filled),
+                                               odd == nullptr ? Vec{} : load_part(odd + c, filled));
+        std::memcpy(to + c, &packed, sizeof packed);
+      }
     }
   }
 }
@@ -111,20 +134,19 @@ float exponentiate(float* scores, int64_t count, float scale, float largest) {
 /// A group of queries over one block of keys.
 void group_over_block(const Head& head, int64_t query, int64_t group, int64_t keys, bool first,
                       const Workspace& space) {
-  const int64_t width = kPlan.width();
-  const PanelKernel kernel = panel_kernel_for(kPlan, group);
-  const PanelSegment q = {head.row.q + query * head.token_stride + head.offset, head.dim,
-                          head.token_stride};
+  const int64_t dim = words_for(head.type, head.dim), padded = head.value_plan.padded();
+  const PanelKernel score = panel_kernel_for(head.type, kKeyVectors, group);
+  const PanelSegment q = {space.queries + query * dim, dim, dim};
   PanelOutput out = {};
   out.pixel_stride = kBlockKeys;
-  out.channels = width;
+  out.channels = kKeyWidth;
   out.first = out.last = true;
-  for (int64_t key = 0; key < keys; key += width) {
+  for (int64_t key = 0; key < keys; key += kKeyWidth) {
     out.y = space.scores + key;
-    kernel(&q, 1, space.keys + key * head.dim, out);
+    score(&q, 1, space.keys + key * dim, out);
   }
 
-  const int64_t queries = head.row.queries;
+  const int64_t key_words = words_for(head.type, keys);
   for (int64_t i = 0; i < group; ++i) {
     float* scores = space.scores + i * kBlockKeys;
     float& largest = space.largest[query + i];
@@ -133,6 +155,7 @@ void group_over_block(const Head& head, int64_t query, int64_t group, int64_t ke
     const float here = largest_of(scores, keys, head.scale);
     largest = first ? here : std::max(before, here);
     const float sum = exponentiate(scores, keys, head.scale, largest);
+    to_words(head.type, scores, keys, space.weights + i * kBlockKeys);
     if (first) {
       total = sum;
     } else {
@@ -140,44 +163,48 @@ void group_over_block(const Head& head, int64_t query, int64_t group, int64_t ke
       const float shrink = before == largest ? 1.0f : std::exp(before - largest);
       total = total * shrink + sum;
       if (shrink != 1.0f) {
-        for (int64_t d = 0; d < head.dim; d += width) {
-          float* sums = space.sums + d * queries + (query + i) * width;
-          for (int64_t lane = 0; lane < width; ++lane) sums[lane] *= shrink;
-        }
+        float* sums = space.sums + (query + i) * padded;
+        map_vec(sums, sums, padded, [=](Vec v) { return v * shrink; });
       }
     }
   }
 
-  const PanelSegment weights = {space.scores, keys, kBlockKeys};
+  const PanelSegment weights = {space.weights, key_words, kBlockKeys};
+  const PanelPlan& plan = head.value_plan;
   out.first = first;
   out.last = false;
-  for (int64_t d = 0; d < head.dim; d += width) {
-    out.sums = space.sums + d * queries + query * width;
-    kernel(&weights, 1, space.values + d * keys, out);
+  out.sums_stride = padded;
+  for (int64_t panel = 0; panel < plan.panels; ++panel) {
+    out.sums = space.sums + query * padded + panel * plan.width();
+    panel_kernel_for(head.type, plan.vectors_of(panel), group)(
+        &weights, 1, space.values + panel * plan.width() * key_words, out);
   }
 }
 
-void attend(const Head& head, float* memory) {
+void attend(const Head& head, Word* memory) {
   const AttentionRow& row = head.row;
-  const Workspace space(memory, row.queries, head.dim);
+  const Workspace space(memory, head);
+  const int64_t dim = words_for(head.type, head.dim);
+  for (int64_t query = 0; query < row.queries; ++query) {
+    to_words(head.type, row.q + query * head.token_stride + head.offset, head.dim,
+             space.queries + query * dim);
+  }
+  const int64_t most = std::min(kQueries, kPanelPixels[head.value_plan.vectors]);
   for (int64_t first = 0; first < row.keys; first += kBlockKeys) {
     const int64_t keys = std::min(kBlockKeys, row.keys - first);
-    pack_block(head, first, keys, space);
-    for (int64_t query = 0; query < row.queries; query += kPlan.pixels) {
-      const int64_t group = std::min<int64_t>(kPlan.pixels, row.queries - query);
+    pack_keys(head, first, keys, space.keys);
+    pack_values(head, first, keys, space.values);
+    for (int64_t query = 0; query < row.queries;) {
+      const int64_t group = next_group(most, row.queries - query);
       group_over_block(head, query, group, keys, first == 0, space);
+      query += group;
     }
   }
-  // Only now are the head's queries no longer needed: `out` may be `q`.
-  const int64_t width = kPlan.width();
   for (int64_t query = 0; query < row.queries; ++query) {
     const float inverse = 1.0f / space.total[query];
-    float* out = row.out + query * head.token_stride + head.offset;
-    for (int64_t d = 0; d < head.dim; d += width) {
-      const float* sums = space.sums + d * row.queries + query * width;
-      const int64_t filled = std::min(width, head.dim - d);
-      for (int64_t lane = 0; lane < filled; ++lane) out[d + lane] = inverse * sums[lane];
-    }
+    map_vec(space.sums + query * head.value_plan.padded(),
+            row.out + query * head.token_stride + head.offset, head.dim,
+            [=](Vec v) { return v * inverse; });
   }
 }
 
@@ -186,18 +213,21 @@ void attend(const Head& head, float* memory) {
 void CpuOps::attention(const AttentionRow* rows, int64_t count, int64_t heads, int64_t head_dim,
                        float scale) {
   checks::attention(rows, count, heads, head_dim);
-  size_t floats = 0;
+  const PanelPlan value_plan = plan_panels(head_dim);
+  const auto head_of = [&](int64_t task) {
+    return Head{
+        rows[task / heads], task % heads * head_dim, heads * head_dim, head_dim, scale, words_,
+        value_plan};
+  };
+  size_t words = 0;
+  double operations = 0;
   for (int64_t i = 0; i < count; ++i) {
-    floats = std::max(floats, Workspace::floats(rows[i].queries, head_dim));
+    words = std::max(words, Workspace::words(head_of(i * heads)));
+    operations += 4.0 * static_cast<double>(rows[i].queries * rows[i].keys) *
+                  static_cast<double>(heads * head_dim);
   }
-  for (int thread = 0; thread < threads_; ++thread) scratch(thread, floats);
-  const int64_t tasks = count * heads;
-#pragma omp parallel for num_threads(threads_) schedule(dynamic) if (threads_ > 1)
-  for (int64_t task = 0; task < tasks; ++task) {
-    const Head head = {rows[task / heads], task % heads * head_dim, heads * head_dim, head_dim,
-                       scale};
-    attend(head, scratch(omp_get_thread_num(), floats));
-  }
+  parallel(count * heads, operations, words,
+           [&](int64_t task, Word* memory) { attend(head_of(task), memory); });
 }
 
 }  // namespace driftless

@@ -1,12 +1,11 @@
 // Direct channels-last convolution on the panel kernel. Input rows are copied into a small ring of
 // rows with a zero pixel at each end, which takes care of the padding and stays in cache.
 
-#include <omp.h>
-
 #include <algorithm>
 #include <array>
 
 #include "core/error.h"
+#include "ops/aligned_words.h"
 #include "ops/checks.h"
 #include "ops/cpu_ops.h"
 #include "ops/cpu_panel.h"
@@ -17,46 +16,58 @@ namespace {
 
 constexpr int kRingRows = 4;  // Three in use plus one, so that a power of two indexes the ring.
 
-/// Weights as [phase][panel][segment][value][panel width]. Segments are kernel rows, for each
+/// Weights as [phase][panel][segment][word][panel width]. Segments are kernel rows, for each
 /// input; a segment's values are kernel columns x channels. With upsample2 there are four phases
 /// (output row and column parity), each a 2x2 kernel on the small picture, because neighbouring
 /// taps of the 3x3 kernel then read the same pixel: 16 instead of 36 products.
 class CpuConv : public PackedConv {
  public:
-  CpuConv(const Tensor& weight, const Tensor& bias, const ConvOptions& options)
+  CpuConv(const Tensor& weight, const Tensor& bias, const ConvOptions& options, WordType wanted)
       : PackedConv(weight.dim(1), weight.dim(0), weight.dim(2), options),
+        // Pairs of values may not straddle two pixels.
+        type(in() % 2 == 0 && options.second_input_channels % 2 == 0 ? wanted : WordType::f32),
         plan(plan_panels(weight.dim(0))),
-        panels((weight.dim(0) + plan.width() - 1) / plan.width()),
         phases(options.upsample2 ? 4 : 1),
         taps(options.upsample2 && weight.dim(2) == 3 ? 2 : weight.dim(2)),
-        panel_floats(taps * taps * weight.dim(1) * plan.width()) {
-    this->bias.resize(static_cast<size_t>(panels * plan.width()));
+        words(words_for(type, taps * taps * weight.dim(1))) {
+    this->bias.resize(static_cast<size_t>(plan.padded()));
     if (bias.present()) std::copy_n(bias.f32(), out(), this->bias.begin());
-    weights.resize(static_cast<size_t>(phases * panels * panel_floats));
+    memory_.reserve(static_cast<size_t>(phases * words * plan.padded()));
+    std::vector<float> values(static_cast<size_t>(taps * taps * in()));
+    std::vector<uint32_t> packed(static_cast<size_t>(words));
     for (int64_t phase = 0; phase < phases; ++phase) {
-      for (int64_t o = 0; o < out(); ++o) pack(weight.f32(), phase, o);
+      for (int64_t o = 0; o < out(); ++o) {
+        collect(weight.f32(), phase, o, values);
+        to_words(type, values.data(), taps * taps * in(), packed.data());
+        const int64_t index = o / plan.width();
+        Word* to = const_cast<Word*>(panel(phase, index)) + o % plan.width();
+        for (const uint32_t word : packed) {
+          *to = word;
+          to += plan.vectors_of(index) * kLanes;
+        }
+      }
     }
   }
 
-  const float* panel(int64_t phase, int64_t index) const {
-    return weights.data() + (phase * panels + index) * panel_floats;
+  const Word* panel(int64_t phase, int64_t index) const {
+    return memory_.data() + (phase * plan.padded() + index * plan.width()) * words;
   }
 
+  WordType type;
   PanelPlan plan;
-  int64_t panels, phases, taps, panel_floats;
-  std::vector<float> weights, bias;
+  int64_t phases, taps, words;
+  std::vector<float> bias;
 
  private:
-  /// Adds every tap of output channel o to the place it falls on in this phase.
-  void pack(const float* weight, int64_t phase, int64_t o) {
+  /// The values of output channel o: every tap is added to the place it falls on in this phase.
+  void collect(const float* weight, int64_t phase, int64_t o, std::vector<float>& values) const {
     const int64_t k = kernel(), second = options().second_input_channels;
     const int64_t first = in() - second;
-    float* target =
-        weights.data() + (phase * panels + o / plan.width()) * panel_floats + o % plan.width();
     const auto place = [&](int64_t tap, int64_t parity) {
       // Enlarged coordinate 2y + parity + tap - 1 lies on small pixel y + floor(./2).
       return taps == k ? tap : (parity + tap + 1) / 2 - parity;
     };
+    std::fill(values.begin(), values.end(), 0.0f);
     for (int64_t i = 0; i < in(); ++i) {
       const bool from_second = i >= first;
       const int64_t channels = from_second ? second : first;
@@ -66,82 +77,88 @@ class CpuConv : public PackedConv {
           const int64_t row = place(ky, phase / 2), col = place(kx, phase % 2);
           const int64_t before = from_second ? taps * taps * first : 0;
           const int64_t value = before + (row * taps + col) * channels + channel;
-          target[value * plan.width()] += weight[((o * in() + i) * k + ky) * k + kx];
+          values[static_cast<size_t>(value)] += weight[((o * in() + i) * k + ky) * k + kx];
         }
       }
     }
   }
+
+  AlignedWords memory_;
 };
 
 /// One of the two inputs of one image with its ring of padded rows.
 class RowRing {
  public:
-  RowRing(const float* image, int64_t height, int64_t width, int64_t channels, int64_t padding,
-          float* memory)
-      : image_(image),
+  RowRing(WordType type, const float* image, int64_t height, int64_t width, int64_t channels,
+          int64_t padding, Word* memory)
+      : type_(type),
+        image_(image),
         height_(height),
-        width_(width),
-        channels_(channels),
+        line_(width * channels),
+        pixel_words_(words_for(type, channels)),
+        row_words_((width + 2) * pixel_words_),
         padding_(padding),
         memory_(memory),
         next_(-padding) {}
 
-  static int64_t floats(int64_t width, int64_t channels) {
-    return kRingRows * (width + 2) * channels;
+  static int64_t words(WordType type, int64_t width, int64_t channels) {
+    return kRingRows * (width + 2) * words_for(type, channels);
   }
-  int64_t channels() const { return channels_; }
+  int64_t pixel_words() const { return pixel_words_; }
 
   /// Row `row` (may lie `padding` outside the picture); its first pixel is column -padding. Rows
   /// must be asked for in rising order, at most three apart.
-  const float* row(int64_t row) {
-    if (padding_ == 0) return image_ + row * width_ * channels_;
+  const Word* row(int64_t row) {
+    if (padding_ == 0 && type_ == WordType::f32) {
+      return reinterpret_cast<const Word*>(image_ + row * line_);
+    }
     next_ = std::max(next_, row - (kRingRows - 1));
     for (; next_ <= row; ++next_) fill(next_);
     return slot(row);
   }
 
  private:
-  float* slot(int64_t row) const {
-    return memory_ + (row + 1) % kRingRows * (width_ + 2) * channels_;
-  }
+  Word* slot(int64_t row) const { return memory_ + (row + 1) % kRingRows * row_words_; }
   void fill(int64_t row) {
-    float* to = slot(row);
-    const int64_t line = width_ * channels_;
+    Word* to = slot(row);
     if (row < 0 || row >= height_) {
-      std::fill(to, to + line + 2 * channels_, 0.0f);
+      std::fill(to, to + row_words_, 0u);
       return;
     }
-    std::fill(to, to + channels_, 0.0f);
-    std::memcpy(to + channels_, image_ + row * line, static_cast<size_t>(line) * sizeof(float));
-    std::fill(to + channels_ + line, to + 2 * channels_ + line, 0.0f);
+    const int64_t edge = padding_ * pixel_words_;
+    std::fill(to, to + edge, 0u);
+    to_words(type_, image_ + row * line_, line_, to + edge);
+    std::fill(to + edge + words_for(type_, line_), to + row_words_, 0u);
   }
 
+  WordType type_;
   const float* image_;
-  int64_t height_, width_, channels_, padding_;
-  float* memory_;
+  int64_t height_, line_, pixel_words_, row_words_, padding_;
+  Word* memory_;
   int64_t next_;
 };
 
 // Weights of one pass over a row: together with the input they should stay in the first-level
 // cache.
-constexpr int64_t kPassFloats = 24 * 1024 / sizeof(float);
+constexpr int64_t kPassWords = 24 * 1024 / sizeof(Word);
 
 /// All pixels of one output row (of one phase) through one panel. `weights` may be more than the
 /// first-level cache holds: the row is gone through once for each part of them.
-void panel_row(const PanelPlan& plan, const float* weights, const PanelSegment* segments, int count,
-               int64_t pixels, const PanelOutput& target, float* sums) {
+void panel_row(WordType type, int vectors, const Word* weights, const PanelSegment* segments,
+               int count, int64_t pixels, const PanelOutput& target, float* sums) {
+  const int64_t width = int64_t{vectors} * kLanes;
   int segment = 0;
-  int64_t used = 0;  // Values of the current segment that earlier passes have taken.
+  int64_t used = 0;  // Words of the current segment that earlier passes have taken.
   bool first = true;
   while (segment < count) {
     std::array<PanelSegment, 6> parts;
     int part_count = 0;
-    int64_t room = std::max<int64_t>(1, kPassFloats / plan.width());
-    const float* pass_weights = weights;
+    int64_t room = std::max<int64_t>(1, kPassWords / width);
+    const Word* pass_weights = weights;
     while (segment < count && room > 0) {
       const int64_t taken = std::min(room, segments[segment].length - used);
       parts[part_count++] = {segments[segment].x + used, taken, segments[segment].pixel_stride};
-      weights += taken * plan.width();
+      weights += taken * width;
       room -= taken;
       used += taken;
       if (used == segments[segment].length) {
@@ -153,14 +170,15 @@ void panel_row(const PanelPlan& plan, const float* weights, const PanelSegment* 
     out.first = first;
     out.last = segment == count;
     out.sums = sums;
+    out.sums_stride = width;
     first = false;
     for (int64_t pixel = 0; pixel < pixels;) {
-      const int64_t group = next_group(plan, pixels - pixel);
-      panel_kernel_for(plan, group)(parts.data(), part_count, pass_weights, out);
+      const int64_t group = next_group(kPanelPixels[vectors], pixels - pixel);
+      panel_kernel_for(type, vectors, group)(parts.data(), part_count, pass_weights, out);
       for (int p = 0; p < part_count; ++p) parts[p].x += group * parts[p].pixel_stride;
       out.y += group * out.pixel_stride;
       if (out.residual != nullptr) out.residual += group * out.pixel_stride;
-      out.sums += group * plan.width();
+      out.sums += group * width;
       pixel += group;
     }
   }
@@ -171,7 +189,7 @@ void panel_row(const PanelPlan& plan, const float* weights, const PanelSegment* 
 std::unique_ptr<PackedConv> CpuOps::pack_conv(const Tensor& weight, const Tensor& bias,
                                               const ConvOptions& options) {
   checks::pack_conv(weight, bias, options);
-  return std::make_unique<CpuConv>(weight, bias, options);
+  return std::make_unique<CpuConv>(weight, bias, options, words_);
 }
 
 void CpuOps::conv2d(const PackedConv& weights, const Tensor& x, const Tensor& x2,
@@ -180,24 +198,25 @@ void CpuOps::conv2d(const PackedConv& weights, const Tensor& x, const Tensor& x2
   const auto* conv = dynamic_cast<const CpuConv*>(&weights);
   DL_CHECK(conv != nullptr, "packed weights", "weights packed by the cpu backend",
            "another backend's");
+  const WordType type = conv->type;
+  const PanelPlan& plan = conv->plan;
   const int64_t padding = conv->kernel() / 2;
   const int64_t up = conv->options().upsample2 ? 2 : 1;
   const int64_t stride = conv->options().stride;
   const int64_t step_rows = s.out_h / up;  // Rows of the walk; each gives `up` output rows.
   const int64_t step_pixels = s.out_w / up;
-  const int64_t first_floats = RowRing::floats(s.w, s.first);
-  const int64_t ring_floats = first_floats + RowRing::floats(s.w, s.second);
-  const size_t floats = static_cast<size_t>(ring_floats + step_pixels * conv->plan.width());
-  for (int thread = 0; thread < threads_; ++thread) scratch(thread, floats);
+  const int64_t first_words = RowRing::words(type, s.w, s.first);
+  const int64_t ring_words = first_words + RowRing::words(type, s.w, s.second);
 
-  const auto walk = [&](int64_t begin, int64_t end, float* memory) {
-    float* sums = memory + ring_floats;
+  const auto walk = [&](int64_t begin, int64_t end, Word* memory) {
+    float* sums = reinterpret_cast<float*>(memory + ring_words);
     while (begin < end) {
       const int64_t n = begin / step_rows;
       const int64_t last = std::min(end, (n + 1) * step_rows);
-      RowRing rings[2] = {{x.f32() + n * s.h * s.w * s.first, s.h, s.w, s.first, padding, memory},
-                          {s.second > 0 ? x2.f32() + n * s.h * s.w * s.second : nullptr, s.h, s.w,
-                           s.second, padding, memory + first_floats}};
+      RowRing rings[2] = {
+          {type, x.f32() + n * s.h * s.w * s.first, s.h, s.w, s.first, padding, memory},
+          {type, s.second > 0 ? x2.f32() + n * s.h * s.w * s.second : nullptr, s.h, s.w, s.second,
+           padding, memory + first_words}};
       for (; begin < last; ++begin) {
         const int64_t row = begin % step_rows;
         for (int64_t phase = 0; phase < conv->phases; ++phase) {
@@ -205,28 +224,27 @@ void CpuOps::conv2d(const PackedConv& weights, const Tensor& x, const Tensor& x2
           PanelSegment segments[6];
           int count = 0;
           for (int input = 0; input < (s.second > 0 ? 2 : 1); ++input) {
-            const int64_t channels = rings[input].channels();
+            const int64_t pixel = rings[input].pixel_words();
             for (int64_t tap = 0; tap < conv->taps; ++tap) {
               const int64_t shift = conv->phases == 4 && conv->taps == 2;
-              const float* line = rings[input].row(row * stride - padding + tap + (shift ? py : 0));
-              segments[count++] = {line + (shift ? px : 0) * channels, conv->taps * channels,
-                                   stride * channels};
+              const Word* line = rings[input].row(row * stride - padding + tap + (shift ? py : 0));
+              segments[count++] = {line + (shift ? px : 0) * pixel, conv->taps * pixel,
+                                   stride * pixel};
             }
           }
           const int64_t at = ((n * s.out_h + row * up + py) * s.out_w + px) * s.out;
           PanelOutput out = {};
-          out.y = y.f32() + at;
-          out.residual = residual.present() ? residual.f32() + at : nullptr;
           out.pixel_stride = up * s.out;
           out.relu = activation == Activation::relu;
-          for (int64_t panel = 0; panel < conv->panels; ++panel) {
-            const int64_t width = conv->plan.width(), channel = panel * width;
-            out.channels = std::min(width, s.out - channel);
+          for (int64_t panel = 0; panel < plan.panels; ++panel) {
+            const int64_t channel = panel * plan.width();
+            const int vectors = plan.vectors_of(panel);
+            out.y = y.f32() + at + channel;
+            out.residual = residual.present() ? residual.f32() + at + channel : nullptr;
+            out.channels = std::min<int64_t>(vectors * kLanes, s.out - channel);
             out.bias = conv->bias.data() + channel;
-            panel_row(conv->plan, conv->panel(phase, panel), segments, count, step_pixels, out,
+            panel_row(type, vectors, conv->panel(phase, panel), segments, count, step_pixels, out,
                       sums);
-            out.y += width;
-            if (out.residual != nullptr) out.residual += width;
           }
         }
       }
@@ -234,16 +252,14 @@ void CpuOps::conv2d(const PackedConv& weights, const Tensor& x, const Tensor& x2
   };
 
   const int64_t rows = s.n * step_rows;
-  if (threads_ == 1) {
-    walk(0, rows, scratch(0, floats));
-    return;
-  }
-#pragma omp parallel num_threads(threads_)
-  {
-    const int64_t thread = omp_get_thread_num(), team = omp_get_num_threads();
-    walk(rows * thread / team, rows * (thread + 1) / team,
-         scratch(static_cast<int>(thread), floats));
-  }
+  const auto scratch_words = static_cast<size_t>(ring_words + step_pixels * plan.width());
+  const double operations = 2.0 * static_cast<double>(rows * step_pixels * conv->phases) *
+                            static_cast<double>(conv->taps * conv->taps * conv->in() * s.out);
+  // Each part begins with filling its ring anew, so there are only as many as it takes to share.
+  const int64_t parts = std::min<int64_t>(rows, splits(operations) ? 4 * pool_.threads() : 1);
+  parallel(parts, operations, scratch_words, [&](int64_t part, Word* memory) {
+    walk(rows * part / parts, rows * (part + 1) / parts, memory);
+  });
 }
 
 }  // namespace driftless

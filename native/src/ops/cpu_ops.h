@@ -3,19 +3,22 @@
 #include <memory>
 #include <vector>
 
-#include "ops/onednn.h"
+#include "ops/aligned_words.h"
 #include "ops/reference_ops.h"
+#include "ops/worker_pool.h"
 
 namespace driftless {
 
-/// The CPU backend: oneDNN for matrix products, own vectorised loops for the rest. Operations that
-/// only move data are inherited from ReferenceOps.
+/// The CPU backend: one packed panel kernel for products, convolutions and attention, in f32 or
+/// bf16, and vectorised loops for the rest. Operations that only move data are inherited from
+/// ReferenceOps.
 class CpuOps : public ReferenceOps {
  public:
-  /// threads >= 1: how many threads one call may use.
-  explicit CpuOps(int threads);
+  /// threads >= 1: how many threads one call may use. words: what products are computed in.
+  CpuOps(int threads, WordType words);
   ~CpuOps() override;
   const char* name() const override { return "cpu"; }
+  DType dtype() const override { return words_ == WordType::bf16 ? DType::bf16 : DType::f32; }
 
   std::unique_ptr<PackedLinear> pack_linear(const Tensor& weight, const Tensor& bias) override;
   void linear(const PackedLinear& weights, const Tensor& x, const Tensor& y,
@@ -37,12 +40,27 @@ class CpuOps : public ReferenceOps {
   void tanh_clamp(const Tensor& x, float limit, const Tensor& y) override;
 
  private:
-  /// Scratch of one worker thread; grows to the largest request and stays.
-  float* scratch(int thread, size_t floats);
+  /// Whether an operation of so many multiplications and additions is worth sharing between
+  /// threads.
+  bool splits(double operations) const;
+  /// Calls task(index, scratch) for 0..count-1, on all threads where the operation is worth it.
+  /// Scratch holds so many words and is the task's alone.
+  template <typename Task>
+  void parallel(int64_t count, double operations, size_t words, Task task) {
+    if (!splits(operations)) {
+      Word* memory = scratch_[0].reserve(words);
+      for (int64_t index = 0; index < count; ++index) task(index, memory);
+      return;
+    }
+    for (AlignedWords& memory : scratch_) memory.reserve(words);
+    pool_.run(count, [&](int64_t index, int worker) {
+      task(index, scratch_[static_cast<size_t>(worker)].data());
+    });
+  }
 
-  int threads_;
-  std::vector<std::vector<float>> scratch_;
-  MatrixProduct product_;
+  WordType words_;
+  WorkerPool pool_;
+  std::vector<AlignedWords> scratch_;  ///< Of each thread; grows to the largest request and stays.
 };
 
 }  // namespace driftless

@@ -4,19 +4,37 @@
 
 namespace driftless {
 
-CpuOps::CpuOps(int threads) : threads_(threads), scratch_(static_cast<size_t>(threads)) {}
-CpuOps::~CpuOps() = default;
+namespace {
 
-float* CpuOps::scratch(int thread, size_t floats) {
-  std::vector<float>& memory = scratch_[static_cast<size_t>(thread)];
-  if (memory.size() < floats) memory.resize(floats);
-  return memory.data();
+WordType word_type(const std::string& dtype) {
+  if (dtype == "f32") return WordType::f32;
+  if (dtype == "auto") return kHasBf16 ? WordType::bf16 : WordType::f32;
+  DL_CHECK(dtype == "bf16", "compute dtype", "\"auto\", \"f32\" or \"bf16\"", "\"" + dtype + "\"");
+  DL_CHECK(kHasBf16, "compute dtype",
+           "\"f32\": this build's processor does not multiply bf16 (AVX512_BF16)", "\"bf16\"");
+  return WordType::bf16;
 }
 
-std::unique_ptr<Ops> make_ops(const std::string& backend, int threads) {
+/// Multiplications and additions below which an operation stays on one thread: about a
+/// millisecond's work. Waking another core costs tens of microseconds, and on a machine where
+/// others run too, milliseconds.
+constexpr double kSplitOperations = 2e8;
+
+}  // namespace
+
+CpuOps::CpuOps(int threads, WordType words)
+    : words_(words), pool_(threads), scratch_(static_cast<size_t>(threads)) {}
+CpuOps::~CpuOps() = default;
+
+bool CpuOps::splits(double operations) const {
+  return pool_.threads() > 1 && operations >= kSplitOperations;
+}
+
+std::unique_ptr<Ops> make_ops(const std::string& backend, int threads, const std::string& dtype) {
   DL_CHECK(threads >= 1, "compute threads", "at least 1", threads);
+  const WordType words = word_type(dtype);
   if (backend == "reference") return std::make_unique<ReferenceOps>();
-  if (backend == "cpu") return std::make_unique<CpuOps>(threads);
+  if (backend == "cpu") return std::make_unique<CpuOps>(threads, words);
   throw Error("compute backend", "\"reference\" or \"cpu\"", "\"" + backend + "\"");
 }
 

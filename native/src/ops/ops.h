@@ -88,12 +88,15 @@ class Ops {
  public:
   virtual ~Ops() = default;
   virtual const char* name() const = 0;
+  /// What linear layers, convolutions and attention multiply in: f32 or bf16.
+  virtual DType dtype() const { return DType::f32; }
 
   // ---- Linear algebra -------------------------------------------------------------------------
 
   /// weight [out, in], bias [out] or absent. Both are copied.
   virtual std::unique_ptr<PackedLinear> pack_linear(const Tensor& weight, const Tensor& bias) = 0;
-  /// x [rows, in] -> y [rows, out]. y may be epilogue.residual but not x.
+  /// x [rows, in] -> y [rows, out]. y may be epilogue.residual but not x. A row's result does not
+  /// depend on the rows beside it, to the bit: sessions share a batch.
   virtual void linear(const PackedLinear& weights, const Tensor& x, const Tensor& y,
                       const LinearEpilogue& epilogue = {}) = 0;
 
@@ -179,9 +182,13 @@ class Ops {
   virtual void f32_to_u8(const Tensor& x, float scale, float shift, const Tensor& y) = 0;
 };
 
-/// backend: "reference" (plain loops, the oracle) or "cpu" (oneDNN and vectorised loops).
-/// threads: compute threads of this object, >= 1; "reference" ignores it.
-/// Throws Error for an unknown backend.
-std::unique_ptr<Ops> make_ops(const std::string& backend, int threads = 1);
+/// backend: "reference" (plain loops, the oracle, always f32) or "cpu" (packed panels and
+/// vectorised loops). threads: compute threads of this object, >= 1; "reference" ignores it. dtype:
+/// what "cpu" multiplies in linear layers, convolutions and attention. "f32"; "bf16", whose factors
+/// have 8 significant bits and whose sums stay f32; "auto", bf16 where the processor multiplies it
+/// natively (AVX512_BF16), else f32. Tensors stay f32 in all cases. Throws Error for an unknown
+/// backend or dtype, and for "bf16" on a processor without it.
+std::unique_ptr<Ops> make_ops(const std::string& backend, int threads = 1,
+                              const std::string& dtype = "f32");
 
 }  // namespace driftless

@@ -3,6 +3,10 @@
 #include <cstdint>
 #include <cstring>
 
+#if defined(__AVX__)
+#include <immintrin.h>
+#endif
+
 namespace driftless {
 
 /// The widest float vector of the target (GCC vector extension, so one source serves SSE, AVX2
@@ -23,6 +27,40 @@ inline Vec load_vec(const float* from) {
   return v;
 }
 inline void store_vec(float* to, Vec v) { std::memcpy(to, &v, sizeof v); }
+
+#if defined(__AVX__) && !defined(__AVX512F__)
+/// All bits set in the first `count` lanes.
+inline __m256i first_lanes(int64_t count) {
+  static constexpr int32_t kMask[2 * kLanes] = {-1, -1, -1, -1, -1, -1, -1, -1};
+  __m256i mask;
+  std::memcpy(&mask, kMask + kLanes - count, sizeof mask);
+  return mask;
+}
+#endif
+
+/// The first `count` (0..kLanes) floats at `from`, the other lanes zero. Nothing else is read.
+inline Vec load_part(const float* from, int64_t count) {
+#if defined(__AVX512F__)
+  return reinterpret_cast<Vec>(
+      _mm512_maskz_loadu_ps(static_cast<__mmask16>((1u << count) - 1), from));
+#elif defined(__AVX__)
+  return reinterpret_cast<Vec>(_mm256_maskload_ps(from, first_lanes(count)));
+#else
+  Vec v = {};
+  for (int64_t i = 0; i < count; ++i) v[i] = from[i];
+  return v;
+#endif
+}
+/// Stores the first `count` lanes and touches nothing else.
+inline void store_part(float* to, Vec v, int64_t count) {
+#if defined(__AVX512F__)
+  _mm512_mask_storeu_ps(to, static_cast<__mmask16>((1u << count) - 1), reinterpret_cast<__m512>(v));
+#elif defined(__AVX__)
+  _mm256_maskstore_ps(to, first_lanes(count), reinterpret_cast<__m256>(v));
+#else
+  for (int64_t i = 0; i < count; ++i) to[i] = v[i];
+#endif
+}
 /// All lanes equal. Written with a subtraction because `Vec{} + x` costs an addition (-0.0).
 inline Vec splat(float x) { return x - Vec{}; }
 
@@ -64,19 +102,12 @@ inline Vec gelu_tanh_vec(Vec x) {
 }
 inline Vec relu_vec(Vec x) { return x > 0.0f ? x : Vec{}; }
 
-/// Applies `function(Vec) -> Vec` to count floats; the last partial vector goes through a padded
-/// copy, so nothing outside is touched.
+/// Applies `function(Vec) -> Vec` to count floats.
 template <typename Function>
 inline void map_vec(const float* in, float* out, int64_t count, Function function) {
   int64_t i = 0;
   for (; i + kLanes <= count; i += kLanes) store_vec(out + i, function(load_vec(in + i)));
-  if (i < count) {
-    const size_t bytes = static_cast<size_t>(count - i) * sizeof(float);
-    Vec v = {};
-    std::memcpy(&v, in + i, bytes);
-    v = function(v);
-    std::memcpy(out + i, &v, bytes);
-  }
+  if (i < count) store_part(out + i, function(load_part(in + i, count - i)), count - i);
 }
 
 }  // namespace driftless

@@ -24,7 +24,7 @@ float blend_of(float strength) { return std::sqrt(strength); }
 class ModelPipeline : public Pipeline {
  public:
   explicit ModelPipeline(const ModelOptions& options)
-      : model_(Model::load(options.dir, options.backend, options.threads)),
+      : model_(Model::load(options.dir, options.backend, options.threads, options.dtype)),
         config_(model_->config()),
         schedule_(config_.schedule.shift) {
     info_.name = config_.name;

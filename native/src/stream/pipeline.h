@@ -16,6 +16,7 @@ struct ModelOptions {
   std::string dir;              // folder with model.json and its safetensors files
   std::string backend = "cpu";  // "cpu" or "reference"
   int threads = 1;              // compute threads of the backend
+  std::string dtype = "auto";   // "f32", "bf16" or "auto": see make_ops()
 };
 
 // What a participant asks for. Ranges are checked by open() and update().

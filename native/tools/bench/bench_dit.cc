@@ -1,18 +1,17 @@
-#include <omp.h>
-
 #include <algorithm>
 #include <chrono>
 #include <cmath>
 #include <cstdio>
+#include <functional>
 
 #include "bench/arguments.h"
 #include "bench/benches.h"
+#include "bench/onednn_baseline.h"
 #include "core/error.h"
 #include "core/json.h"
 #include "core/philox.h"
 #include "models/causal_dit.h"
 #include "models/random_weights.h"
-#include "ops/onednn.h"
 
 namespace driftless {
 
@@ -62,46 +61,36 @@ double forward_flops(const DitConfig& c, double tokens, double keys, double rows
   return 2 * rows * (static_cast<double>(c.layers) * (linear + attention) + ends);
 }
 
-// oneDNN's bare products of one block's shapes, weighted as a block uses them.
+// oneDNN's bare products of one block's shapes, in the dtype of the forward and with weights packed
+// beforehand, weighted as a block uses them.
 class RawProducts {
  public:
-  RawProducts(int64_t rows, int64_t dim, int64_t ffn)
-      : rows_(rows),
-        dim_(dim),
-        ffn_(ffn),
-        x_(static_cast<size_t>(rows * std::max(dim, ffn))),
-        w_(static_cast<size_t>(dim * std::max(dim, ffn))),
-        y_(x_.size()) {
-    fill_normal(1, 1, 0, x_.data(), x_.size());
-    fill_normal(1, 2, 0, w_.data(), w_.size());
-  }
+  RawProducts(int64_t rows, int64_t dim, int64_t ffn, bool bf16)
+      : flops_(2.0 * static_cast<double>(rows) *
+               static_cast<double>(6 * dim * dim + 2 * dim * ffn)),
+        square_(onednn_product(rows, dim, dim, bf16)),
+        up_(onednn_product(rows, dim, ffn, bf16)),
+        down_(onednn_product(rows, ffn, dim, bf16)) {}
   // Runs all of them so many times; returns the seconds taken.
-  double run(int threads, int times) {
-    omp_set_num_threads(threads);
+  double run(int times) {
     const double start = seconds_now();
     for (int n = 0; n < times; ++n) {
-      for (int i = 0; i < 6; ++i) product_.run(x_.data(), w_.data(), y_.data(), rows_, dim_, dim_);
-      product_.run(x_.data(), w_.data(), y_.data(), rows_, dim_, ffn_);
-      product_.run(x_.data(), w_.data(), y_.data(), rows_, ffn_, dim_);
+      for (int i = 0; i < 6; ++i) square_();
+      up_();
+      down_();
     }
     return seconds_now() - start;
   }
-  double flops() const {
-    const double d = static_cast<double>(dim_);
-    return 2 * static_cast<double>(rows_) * (6 * d * d + 2 * d * static_cast<double>(ffn_));
-  }
+  double flops() const { return flops_; }
 
  private:
-  int64_t rows_, dim_, ffn_;
-  std::vector<float> x_, w_, y_;
-  MatrixProduct product_;
+  double flops_;
+  std::function<void()> square_, up_, down_;
 };
 
 }  // namespace
 
 int bench_dit(const Arguments& arguments) {
-  const std::string dtype = arguments.text("--dtype", "auto");
-  if (dtype != "auto" && dtype != "f32") throw Error("--dtype", "auto or f32", dtype);
   DitConfig config;
   config.dim = arguments.integer("--dim", 192, 2, 16384);
   config.ffn = arguments.integer("--ffn", 576, 1, 65536);
@@ -118,7 +107,8 @@ int bench_dit(const Arguments& arguments) {
   const double seconds = arguments.number("--seconds", 2, 0.1, 600);
 
   const std::string backend = arguments.text("--backend", "cpu");
-  const std::unique_ptr<Ops> ops = make_ops(backend, threads);
+  const std::unique_ptr<Ops> ops = make_ops(backend, threads, arguments.text("--dtype", "auto"));
+  const bool bf16 = ops->dtype() == DType::bf16;
   RandomWeights weights(1);
   CausalDit dit(config, weights, *ops);
   Arena arena;
@@ -139,33 +129,34 @@ int bench_dit(const Arguments& arguments) {
   for (FullCache& cache : caches) batch.push_back(DitRow{1, &timestep, &cache, prompt.get()});
 
   // In alternation and about as long as a forward, so that a busy neighbour slows both alike.
-  RawProducts raw(rows * tokens, config.dim, config.ffn);
+  set_onednn_threads(threads);
+  RawProducts raw(rows * tokens, config.dim, config.ffn, bf16);
   const double flops = forward_flops(config, static_cast<double>(tokens), static_cast<double>(keys),
                                      static_cast<double>(rows));
   const int times = std::max(1, static_cast<int>(std::lround(flops / raw.flops())));
   std::vector<double> forwards, products, cpu;
   dit.forward(batch.data(), rows, x, y);
-  raw.run(threads, 1);
+  raw.run(1);
   const double end = seconds_now() + seconds;
   while (forwards.size() < 3 || seconds_now() < end) {
     const double start = seconds_now(), cpu_start = cpu_seconds();
     dit.forward(batch.data(), rows, x, y);
     forwards.push_back(seconds_now() - start);
     cpu.push_back(cpu_seconds() - cpu_start);
-    products.push_back(raw.run(threads, times));
+    products.push_back(raw.run(times));
   }
   const double median = percentile(forwards, 0.5);
   const double gflops = flops / median * 1e-9;
   const double peak = raw.flops() * times / percentile(products, 0.5) * 1e-9;
   std::printf(
-      "dit %lld x %lld layers, %lld rows of %lld tokens over %lld keys, f32, %d thread(s)\n"
+      "dit %lld x %lld layers, %lld rows of %lld tokens over %lld keys, %s, %d thread(s)\n"
       "%.2f ms per forward (median of %zu, best %.2f, processor time %.2f), %.1f GFLOP/s; bare "
       "oneDNN products of the "
-      "same shapes %.1f GFLOP/s\n",
+      "same shapes %.1f GFLOP/s (%.0f %%)\n",
       static_cast<long long>(config.dim), static_cast<long long>(config.layers),
       static_cast<long long>(rows), static_cast<long long>(tokens), static_cast<long long>(keys),
-      threads, median * 1e3, forwards.size(), percentile(forwards, 0) * 1e3,
-      percentile(cpu, 0.5) * 1e3, gflops, peak);
+      dtype_name(ops->dtype()), threads, median * 1e3, forwards.size(),
+      percentile(forwards, 0) * 1e3, percentile(cpu, 0.5) * 1e3, gflops, peak, 100 * gflops / peak);
   if (arguments.flag("--json")) {
     const Json line = {{"msPerForward", median * 1e3},
                        {"gflops", gflops},
@@ -173,7 +164,7 @@ int bench_dit(const Arguments& arguments) {
                        {"msPerForwardBest", percentile(forwards, 0) * 1e3},
                        {"cpuMsPerForward", percentile(cpu, 0.5) * 1e3},
                        {"forwards", forwards.size()},
-                       {"dtype", "f32"},
+                       {"dtype", dtype_name(ops->dtype())},
                        {"backend", backend},
                        {"threads", threads},
                        {"rssMb", resident_mb()}};

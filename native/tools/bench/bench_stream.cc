@@ -99,6 +99,7 @@ int bench_stream(const Arguments& arguments) {
   ModelOptions options;
   options.dir = find_model(arguments.text("--model", "drift-nano"));
   options.backend = arguments.text("--backend", "cpu");
+  options.dtype = arguments.text("--dtype", "auto");
   options.threads = static_cast<int>(arguments.integer("--threads", 1, 1, 256));
   const int sessions = static_cast<int>(arguments.integer("--sessions", 1, 1, 256));
   const double seconds = arguments.number("--seconds", 10, 0.1, 86400);

@@ -13,4 +13,7 @@ int bench_stream(const Arguments& arguments);
 // Cuts a person out of a clip before a blue screen. Prints; returns the exit code.
 int bench_matte(const Arguments& arguments);
 
+// Single operations, beside oneDNN's. Prints; returns the exit code.
+int bench_ops(const Arguments& arguments);
+
 }  // namespace driftless

@@ -11,12 +11,15 @@ namespace {
 
 const char kHelp[] =
     "driftless-bench dit    [--dim D] [--ffn F] [--heads H] [--layers L] [--tokens T] [--kv K]\n"
-    "                       [--rows R] [--text N] [--dtype auto|f32] [--seconds S]\n"
+    "                       [--rows R] [--text N] [--seconds S]\n"
     "driftless-bench stream [--model NAME|DIR] [--sessions S] [--seconds N] [--steps 1..4]\n"
     "                       [--prompt TEXT] [--free]\n"
     "driftless-bench matte  [--clip FILE] [--segmenters DIR] [--network auto|landscape|general]\n"
     "                       [--width W --height H] [--seconds S] [--pictures PREFIX]\n"
-    "all:                   [--threads N] [--backend cpu|reference] [--json]\n"
+    "driftless-bench ops    [--filter TEXT]\n"
+    "all:                   [--threads N] [--backend cpu|reference] [--dtype auto|f32|bf16] "
+    "[--json],\n"
+    "                       where they make sense\n"
     "\n"
     "dit: forwards of a transformer with random weights. T tokens per latent frame; K keys in the\n"
     "  ring, counted in tokens, or in latent frames when smaller than T. peakGflops is the rate "
@@ -35,6 +38,9 @@ const char kHelp[] =
     "  out; leakage: share of background pixels in which a tenth or more of the camera is left.\n"
     "  --pictures writes one PPM a second. Last line with --json: {iou, leakage, msPerFrameP50, "
     "...}\n"
+    "\n"
+    "ops: single operations whose name contains TEXT, beside oneDNN's where it has the same; best\n"
+    "  processor time.\n"
     "\n"
     "Exit code: 0 measured, 2 the arguments or the model cannot be used.\n";
 
@@ -59,14 +65,14 @@ int main(int argc, char** argv) {
       return bench_dit(
           Arguments(argc, argv, 2,
                     {"--dim", "--ffn", "--heads", "--layers", "--tokens", "--kv", "--rows",
-                     "--text", "--dtype", "--seconds", "--threads", "--backend"},
+                     "--text", "--dtype", "--seconds", "--threads", "--backend", "--dtype"},
                     {"--json"}));
     }
     if (command == "stream") {
-      return bench_stream(Arguments(
-          argc, argv, 2,
-          {"--model", "--sessions", "--seconds", "--steps", "--prompt", "--threads", "--backend"},
-          {"--json", "--free"}));
+      return bench_stream(Arguments(argc, argv, 2,
+                                    {"--model", "--sessions", "--seconds", "--steps", "--prompt",
+                                     "--threads", "--backend", "--dtype"},
+                                    {"--json", "--free"}));
     }
     if (command == "matte") {
       return bench_matte(Arguments(argc, argv, 2,
@@ -74,7 +80,10 @@ int main(int argc, char** argv) {
                                     "--seconds", "--pictures", "--backend"},
                                    {"--json"}));
     }
-    throw Error("command", "dit, stream or matte", command);
+    if (command == "ops") {
+      return bench_ops(Arguments(argc, argv, 2, {"--filter", "--dtype"}, {}));
+    }
+    throw Error("command", "dit, stream, matte or ops", command);
   } catch (const std::exception& error) {
     std::fprintf(stderr, "driftless-bench: %s\n", error.what());
     return 2;

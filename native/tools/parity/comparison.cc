@@ -34,12 +34,13 @@ void Comparison::floats(const std::string& what, const float* expected, const fl
                         size_t count) {
   if (count == 0) return;
   values_ += count;
-  double sum = 0, worst = 0;
+  double sum = 0, squares = 0, worst = 0;
   size_t at = 0;
   for (size_t i = 0; i < count; ++i) {
     const double e = static_cast<double>(expected[i]);
     const double error = std::fabs(e - static_cast<double>(got[i]));
     sum += e * e;
+    squares += error * error;
     // A NaN must not hide behind a comparison that is always false.
     if (!(error <= worst)) {
       worst = std::isnan(error) ? INFINITY : error;
@@ -47,15 +48,17 @@ void Comparison::floats(const std::string& what, const float* expected, const fl
     }
   }
   const double rms = std::sqrt(sum / static_cast<double>(count));
-  const double relative = rms > 0 ? worst / rms : worst;
+  const double error = bound_.of_rms ? std::sqrt(squares / static_cast<double>(count)) : worst;
+  const double relative = rms > 0 ? error / rms : error;
   if (relative > max_rel_err_) {
     max_rel_err_ = relative;
     worst_ = what;
   }
-  if (relative <= tolerance_) return;
+  if (relative <= bound_.share) return;
   std::ostringstream text;
-  text << what << "[" << at << "]: expected " << expected[at] << ", got " << got[at] << " (error "
-       << relative << " of rms " << rms << ", allowed " << tolerance_ << ")";
+  text << what << "[" << at << "]: expected " << expected[at] << ", got " << got[at] << " ("
+       << (bound_.of_rms ? "rms error " : "error ") << relative << " of rms " << rms << ", allowed "
+       << bound_.share << ")";
   fail(text.str());
 }
 

@@ -12,12 +12,20 @@
 
 namespace driftless {
 
+// How far a float tensor may be off, as a share of its rms: its largest error (f32), or the rms
+// of its errors, where factors have 8 significant bits (bf16).
+struct ComparisonBound {
+  double share = 2e-4;
+  bool of_rms = false;
+};
+
 class Comparison {
  public:
-  // A float tensor passes when its largest error is at most `tolerance` times
-  // its rms.
-  explicit Comparison(std::string name, double tolerance = 2e-4)
-      : name_(std::move(name)), tolerance_(tolerance) {}
+  explicit Comparison(std::string name) : name_(std::move(name)) {}
+
+  // For all comparisons from now on.
+  static void set_bound(const ComparisonBound& bound) { bound_ = bound; }
+  static const ComparisonBound& bound() { return bound_; }
 
   void integers(const std::string& what, const int32_t* expected, const int32_t* got, size_t count);
   // A single integer that the file holds as number `index` of tensor `what`.
@@ -30,6 +38,7 @@ class Comparison {
 
   const std::string& name() const { return name_; }
   bool ok() const { return failures_.empty(); }
+  // Largest share seen: of largest errors or of their rms, as the bound has it.
   double max_rel_err() const { return max_rel_err_; }
   const std::string& worst() const { return worst_; }
   size_t values() const { return values_; }
@@ -37,8 +46,9 @@ class Comparison {
   const std::vector<std::string>& failures() const { return failures_; }
 
  private:
+  inline static ComparisonBound bound_;
+
   std::string name_;
-  double tolerance_;
   double max_rel_err_ = 0;
   std::string worst_;
   size_t values_ = 0;

@@ -14,13 +14,16 @@ using driftless::Comparison;
 using driftless::Json;
 
 const char kHelp[] =
-    "driftless-parity --golden DIR [--backend reference|cpu] [--json]\n"
+    "driftless-parity --golden DIR [--backend reference|cpu] [--dtype f32|bf16]\n"
+    "                 [--json]\n"
     "\n"
     "Compares the engine with recorded vectors of the public implementation: integers must be\n"
-    "equal, floats within 2e-4 of the tensor's rms. Sizes come from DIR's manifest and tensors.\n"
+    "equal. Floats in f32: largest error at most 2e-4 of the tensor's rms; in bf16: rms of the\n"
+    "errors at most 0.03 of it. Sizes come from DIR's manifest and tensors.\n"
     "\n"
     "  --golden DIR       folder with manifest.json, *.safetensors, schedule.json\n"
-    "  --backend NAME     reference (plain loops) or cpu (oneDNN); default cpu\n"
+    "  --backend NAME     reference (plain loops) or cpu; default cpu\n"
+    "  --dtype NAME       what the cpu backend multiplies in; default f32. bf16 needs AVX512_BF16\n"
     "  --json             last line: {\"cases\": [{name, maxRelErr, ok}], \"failed\", "
     "\"unsupported\"}\n"
     "\n"
@@ -29,6 +32,7 @@ const char kHelp[] =
 struct Options {
   std::string golden;
   std::string backend = "cpu";
+  std::string dtype = "f32";
   bool json = false;
 };
 
@@ -44,10 +48,12 @@ Options parse(int argc, char** argv) {
       options.golden = value();
     } else if (arg == "--backend") {
       options.backend = value();
+    } else if (arg == "--dtype") {
+      options.dtype = value();
     } else if (arg == "--json") {
       options.json = true;
     } else {
-      throw driftless::Error("argument", "--golden, --backend, --json or --help", arg);
+      throw driftless::Error("argument", "--golden, --backend, --dtype, --json or --help", arg);
     }
   }
   if (options.golden.empty()) throw driftless::Error("--golden", "a folder", "nothing");
@@ -59,8 +65,8 @@ bool starts_with(const std::string& text, const std::string& prefix) {
 }
 
 void print(const Comparison& result) {
-  std::printf("%-4s %-22s max error %.2e of rms", result.ok() ? "ok" : "FAIL",
-              result.name().c_str(), result.max_rel_err());
+  std::printf("%-4s %-22s %s error %.2e of rms", result.ok() ? "ok" : "FAIL", result.name().c_str(),
+              Comparison::bound().of_rms ? "rms" : "max", result.max_rel_err());
   if (!result.worst().empty()) std::printf(" (%s)", result.worst().c_str());
   std::printf(", %zu values\n", result.values());
   for (const std::string& failure : result.failures()) std::printf("       %s\n", failure.c_str());
@@ -70,7 +76,8 @@ void print(const Comparison& result) {
 int run(const Options& options) {
   using namespace driftless;
   const GoldenSet set(options.golden);
-  const std::unique_ptr<Ops> ops = make_ops(options.backend);
+  const std::unique_ptr<Ops> ops = make_ops(options.backend, 1, options.dtype);
+  if (ops->dtype() == DType::bf16) Comparison::set_bound({0.03, true});
   std::vector<Comparison> results;
   std::vector<std::string> unsupported;
   const auto add = [&](Comparison result) {
@@ -112,13 +119,16 @@ int run(const Options& options) {
   for (const std::string& name : unsupported) {
     std::printf("     %-22s not checked: this build has no such model yet\n", name.c_str());
   }
-  std::printf("%zu cases, %d failed, %zu not checked (backend %s)\n", results.size(), failed,
-              unsupported.size(), ops->name());
+  std::printf(
+      "%zu cases, %d failed, %zu not checked (backend %s, %s; allowed %s error %g of rms)\n",
+      results.size(), failed, unsupported.size(), ops->name(), dtype_name(ops->dtype()),
+      Comparison::bound().of_rms ? "rms" : "max", Comparison::bound().share);
   if (options.json) {
     const Json line = {{"cases", cases},
                        {"failed", failed},
                        {"unsupported", unsupported},
-                       {"backend", options.backend}};
+                       {"backend", options.backend},
+                       {"dtype", dtype_name(ops->dtype())}};
     std::printf("%s\n", line.dump().c_str());
   }
   return failed == 0 ? 0 : 1;

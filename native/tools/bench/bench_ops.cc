@@ -1,10 +1,6 @@
-// Speed of the cpu backend's heavy operations at the shapes the models use, next to oneDNN's own
-// matrix product and convolution in the same run. One thread; times are processor time of this
-// thread, best of several runs, so that a busy machine disturbs them little.
-//
-//   driftless-bench-ops [filter]
-
-#include <time.h>
+// Speed of the heavy operations at the shapes that the models use, next to the same of oneDNN in
+// the same run. One thread; processor time of the process, best of several runs, so that a busy
+// machine disturbs it little.
 
 #include <algorithm>
 #include <cstdio>
@@ -12,20 +8,16 @@
 #include <string>
 #include <vector>
 
+#include "bench/arguments.h"
+#include "bench/benches.h"
+#include "bench/onednn_baseline.h"
 #include "core/arena.h"
 #include "core/error.h"
 #include "core/philox.h"
-#include "onednn_baseline.h"
 #include "ops/ops.h"
 
 namespace driftless {
 namespace {
-
-double cpu_seconds() {
-  timespec now;
-  clock_gettime(CLOCK_THREAD_CPUTIME_ID, &now);
-  return static_cast<double>(now.tv_sec) + 1e-9 * static_cast<double>(now.tv_nsec);
-}
 
 double best_seconds(const std::function<void()>& run) {
   double best = 1e9, total = 0.0;
@@ -41,7 +33,8 @@ double best_seconds(const std::function<void()>& run) {
 
 class Bench {
  public:
-  explicit Bench(std::string filter) : filter_(std::move(filter)), ops_(make_ops("cpu")) {}
+  Bench(std::string filter, const std::string& dtype)
+      : filter_(std::move(filter)), bf16_(dtype == "bf16"), ops_(make_ops("cpu", 1, dtype)) {}
 
   void linear(int64_t rows, int64_t in, int64_t out) {
     const std::string name = "linear " + std::to_string(rows) + "x" + std::to_string(in) + "x" +
@@ -53,7 +46,7 @@ class Bench {
     LinearEpilogue epilogue;
     epilogue.activation = Activation::gelu_tanh;
     const double own = best_seconds([&] { ops_->linear(*packed, x, y, epilogue); });
-    report(name, 2.0 * rows * in * out, own, best_seconds(onednn_product(rows, in, out)));
+    report(name, 2.0 * rows * in * out, own, best_seconds(onednn_product(rows, in, out, bf16_)));
   }
 
   void conv(int64_t n, int64_t h, int64_t w, int64_t in, int64_t out, const ConvOptions& options) {
@@ -72,7 +65,7 @@ class Bench {
     const double own =
         best_seconds([&] { ops_->conv2d(*packed, x, x2, Tensor(), Activation::relu, y); });
     report(name, 2.0 * 9 * in * static_cast<double>(y.count()), own,
-           best_seconds(onednn_conv(n, h * up, w * up, in, out, stride)));
+           best_seconds(onednn_conv(n, h * up, w * up, in, out, stride, bf16_)));
   }
 
   void attention(int64_t queries, int64_t keys, int64_t heads, int64_t dim) {
@@ -142,17 +135,19 @@ class Bench {
   }
 
   std::string filter_;
+  bool bf16_;
   std::unique_ptr<Ops> ops_;
   Arena arena_;
 };
 
-void run(const std::string& filter) {
-  Bench bench(filter);
+void run_all(Bench& bench) {
   bench.linear(144, 192, 192);
   bench.linear(144, 192, 576);
   bench.linear(144, 576, 192);
   bench.linear(220, 256, 1024);
+  bench.linear(1560, 1536, 1536);
   bench.linear(1560, 1536, 8960);
+  bench.linear(1560, 8960, 1536);
   ConvOptions plain, half, up;
   half.stride = 2;
   up.upsample2 = true;
@@ -180,14 +175,14 @@ void run(const std::string& filter) {
 }
 
 }  // namespace
-}  // namespace driftless
 
-int main(int count, char** arguments) {
-  try {
-    driftless::run(count > 1 ? arguments[1] : "");
-    return 0;
-  } catch (const driftless::Error& error) {
-    std::fprintf(stderr, "driftless-bench-ops: %s\n", error.what());
-    return 1;
-  }
+int bench_ops(const Arguments& arguments) {
+  const std::string dtype = arguments.text("--dtype", "f32");
+  if (dtype != "f32" && dtype != "bf16") throw Error("--dtype", "f32 or bf16", dtype);
+  set_onednn_threads(1);
+  Bench bench(arguments.text("--filter", ""), dtype);
+  run_all(bench);
+  return 0;
 }
+
+}  // namespace driftless
