@@ -65,7 +65,8 @@ TEST_P(DriftNano, PromptsEncode) {
   for (int i = 0; i < 3; ++i) {
     const std::string number = std::to_string(i);
     const Tensor ids = file.load_i32("ids" + number, arena_);
-    const auto words = hash_words(prompts[i], model_->config().prompt);
+    const auto words =
+        hash_words(prompts[i], std::get<HashedPromptConfig>(model_->config().prompt));
     for (int64_t w = 0; w < ids.dim(0); ++w) {
       for (int64_t g = 0; g < ids.dim(1); ++g) {
         const auto word = static_cast<size_t>(w), gram = static_cast<size_t>(g);
@@ -75,7 +76,7 @@ TEST_P(DriftNano, PromptsEncode) {
     }
     const Tensor expected = file.load_f32("encoded" + number, arena_);
     const Tensor text = arena_.tensor(expected.shape());
-    model_->prompt_encoder().encode(prompts[i], text);
+    model_->embed_prompt(prompts[i], text);
     expect_close(prompts[i], expected, text);
     const Tensor context = file.load_f32("context" + number, arena_);
     model_->dit().encode_prompt(text, [&](const char* name, int64_t, const Tensor& value) {

@@ -86,7 +86,7 @@ class TinyModel {
     autoencoder.keep = dit.keep = true;
     make_codec(config.autoencoder, autoencoder, *ops);
     CausalDit(config.dit, dit, *ops);
-    HashedPromptEncoder(config.prompt, dit, *ops);
+    HashedPromptEncoder(std::get<HashedPromptConfig>(config.prompt), dit, make_ops("reference"));
     autoencoder_ = autoencoder.entries();
     dit_ = dit.entries();
     write();

@@ -81,6 +81,14 @@ export const TASKS = {
       "       npm run bench -- matte [--seconds N] [--json]",
     run: nativeProgram("driftless-bench"),
   },
+  models: {
+    profile: "tools",
+    summary: "Import published checkpoints as model folders, verify and list models.",
+    usage:
+      "import --name NAME --dit FILE --vae FILE --text FILE --tokenizer FILE [--json]\n" +
+      "       npm run models -- verify DIR [--json]\n       npm run models -- list [DIR] [--json]",
+    run: nativeProgram("driftless-models"),
+  },
   loadtest: {
     profile: "loadtest",
     summary: "Simulate publishers and viewers against a server and report delays and loss.",

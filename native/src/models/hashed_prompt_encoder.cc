@@ -3,6 +3,7 @@
 #include <zlib.h>
 
 #include <algorithm>
+#include <utility>
 
 #include "core/error.h"
 
@@ -47,8 +48,8 @@ std::vector<std::vector<int64_t>> hash_words(const std::string& prompt,
 }
 
 HashedPromptEncoder::HashedPromptEncoder(const HashedPromptConfig& config, WeightSource& weights,
-                                         Ops& ops)
-    : config_(config), ops_(ops) {
+                                         std::unique_ptr<Ops> ops)
+    : config_(config), ops_(std::move(ops)) {
   DL_CHECK(config.buckets >= 2, "prompt.buckets", "at least 2", config.buckets);
   DL_CHECK(config.length >= 2, "prompt.length", "at least 2", config.length);
   embedding_ = weights.take("prompt.embedding.weight", {config.buckets, config.dim}, parameters_);
@@ -57,7 +58,7 @@ HashedPromptEncoder::HashedPromptEncoder(const HashedPromptConfig& config, Weigh
   for (const char* name : {"prompt.pool.0", "prompt.pool.2"}) {
     const Tensor w = weights.take(std::string(name) + ".weight", {config.dim, config.dim}, arena);
     const Tensor b = weights.take(std::string(name) + ".bias", {config.dim}, arena);
-    (pool0_ == nullptr ? pool0_ : pool2_) = ops.pack_linear(w, b);
+    (pool0_ == nullptr ? pool0_ : pool2_) = ops_->pack_linear(w, b);
   }
 }
 
@@ -83,9 +84,9 @@ void HashedPromptEncoder::encode(const std::string& prompt, const Tensor& text) 
   const Tensor hidden = scratch.tensor({1, dim});
   LinearEpilogue gelu;
   gelu.activation = Activation::gelu_tanh;
-  ops_.linear(*pool0_, mean, hidden, gelu);
-  ops_.linear(*pool2_, hidden, text.slice(0, 1));
-  ops_.axpby(1.0f, text, 1.0f, position_, text);
+  ops_->linear(*pool0_, mean, hidden, gelu);
+  ops_->linear(*pool2_, hidden, text.slice(0, 1));
+  ops_->axpby(1.0f, text, 1.0f, position_, text);
 }
 
 }  // namespace driftless

@@ -30,8 +30,10 @@ std::vector<std::vector<int64_t>> hash_words(const std::string& prompt,
 
 class HashedPromptEncoder : public PromptEncoder {
  public:
-  // `ops` must outlive the encoder. Takes the weights under "prompt.…".
-  HashedPromptEncoder(const HashedPromptConfig& config, WeightSource& weights, Ops& ops);
+  // Takes the weights under "prompt.…". `ops` belongs to the encoder, so that it may run beside
+  // others.
+  HashedPromptEncoder(const HashedPromptConfig& config, WeightSource& weights,
+                      std::unique_ptr<Ops> ops);
 
   const HashedPromptConfig& config() const { return config_; }
 
@@ -41,7 +43,7 @@ class HashedPromptEncoder : public PromptEncoder {
 
  private:
   HashedPromptConfig config_;
-  Ops& ops_;
+  std::unique_ptr<Ops> ops_;  // before what uses it
   Arena parameters_;
   Tensor embedding_;  // [buckets, dim]
   Tensor position_;   // [length, dim]

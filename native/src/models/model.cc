@@ -1,11 +1,36 @@
 #include "models/model.h"
 
+#include <utility>
+
 #include "core/json.h"
 
 namespace driftless {
 
+namespace {
+
+// `make` gives operations that the prompt encoder has for itself.
+std::unique_ptr<PromptCache> make_prompts(const PromptConfig& config, const std::string& dir,
+                                          WeightSource& dit_weights,
+                                          const std::function<std::unique_ptr<Ops>()>& make,
+                                          EncoderResidency residency) {
+  if (const auto* umt5 = std::get_if<Umt5PromptConfig>(&config)) {
+    const auto load = [umt5 = *umt5, dir, make] {
+      return std::make_unique<Umt5PromptEncoder>(umt5, dir, make());
+    };
+    return std::make_unique<PromptCache>(umt5->length, umt5->network.dim, load, residency);
+  }
+  const auto& hashed = std::get<HashedPromptConfig>(config);
+  // Made now, because its weights lie in the transformer's file; handed over at the first prompt.
+  auto encoder = std::make_shared<std::unique_ptr<PromptEncoder>>(
+      std::make_unique<HashedPromptEncoder>(hashed, dit_weights, make()));
+  return std::make_unique<PromptCache>(
+      hashed.length, hashed.dim, [encoder] { return std::move(*encoder); }, EncoderResidency::keep);
+}
+
+}  // namespace
+
 std::unique_ptr<Model> Model::load(const std::string& dir, const std::string& backend, int threads,
-                                   const std::string& dtype) {
+                                   const std::string& dtype, EncoderResidency residency) {
   const std::string json_path = dir + "/model.json";
   auto model = std::unique_ptr<Model>(new Model());
   model->config_ = parse_model_config(load_json(json_path), json_path);
@@ -18,15 +43,17 @@ std::unique_ptr<Model> Model::load(const std::string& dir, const std::string& ba
 
   FileWeights dit(dir + "/" + model->config_.dit_file);
   model->dit_ = std::make_unique<CausalDit>(model->config_.dit, dit, ops);
-  model->prompt_encoder_ = std::make_unique<HashedPromptEncoder>(model->config_.prompt, dit, ops);
+  model->prompts_ = make_prompts(
+      model->config_.prompt, dir, dit, [=] { return make_ops(backend, threads, dtype); },
+      residency);
   dit.finish();
   return model;
 }
 
 std::shared_ptr<const PromptKv> Model::encode_prompt(const std::string& prompt) {
   Arena scratch;
-  const Tensor text = scratch.tensor({prompt_encoder_->length(), prompt_encoder_->dim()});
-  prompt_encoder_->encode(prompt, text);
+  const Tensor text = scratch.tensor({config_.dit.text_len, config_.dit.text_dim});
+  embed_prompt(prompt, text);
   return dit_->encode_prompt(text);
 }
 

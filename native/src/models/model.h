@@ -1,6 +1,6 @@
 #pragma once
 
-// A model folder, loaded: model.json, the autoencoder, the transformer and the prompt encoder.
+// A model folder, loaded: model.json, the autoencoder, the transformer and its prompts.
 
 #include <memory>
 #include <string>
@@ -8,27 +8,37 @@
 #include "models/causal_dit.h"
 #include "models/latent_codec.h"
 #include "models/model_config.h"
-#include "models/prompt_encoder.h"
+#include "models/prompt_cache.h"
 #include "ops/ops.h"
 
 namespace driftless {
 
 class Model {
  public:
-  // backend, threads, dtype: as for make_ops(). Throws Error for a missing or broken file, a
-  // missing, surplus or misshaped tensor, or a type that is not a float; the message names file,
-  // key, what was expected and what came.
+  // backend, threads, dtype: as for make_ops(). `residency` is about the prompt encoder of Wan's
+  // models, which is loaded when a prompt first needs it; the small one of hashed prompts always
+  // stays. Throws Error for a missing or broken file, a missing, surplus or misshaped tensor, or a
+  // type that is not a float; the message names file, key, what was expected and what came.
   static std::unique_ptr<Model> load(const std::string& dir, const std::string& backend,
-                                     int threads, const std::string& dtype = "f32");
+                                     int threads, const std::string& dtype = "f32",
+                                     EncoderResidency residency = EncoderResidency::release);
 
   const ModelConfig& config() const { return config_; }
   Ops& ops() { return *ops_; }
   LatentCodec& codec() { return *codec_; }
   CausalDit& dit() { return *dit_; }
 
+  // Prompts by their words. The only part of a model that any thread may use at any time: call
+  // prompts().prepare() on one that may wait, and encode_prompt() afterwards takes no loading.
+  PromptCache& prompts() { return *prompts_; }
+
+  // What the transformer reads of a prompt: text [dit.text_len, dit.text_dim].
+  void embed_prompt(const std::string& prompt, const Tensor& text) {
+    prompts_->embed(prompt, text);
+  }
+
   // Cross-attention keys and values of a prompt.
   std::shared_ptr<const PromptKv> encode_prompt(const std::string& prompt);
-  PromptEncoder& prompt_encoder() { return *prompt_encoder_; }
 
  private:
   Model() = default;
@@ -37,7 +47,7 @@ class Model {
   std::unique_ptr<Ops> ops_;  // before what uses it
   std::unique_ptr<LatentCodec> codec_;
   std::unique_ptr<CausalDit> dit_;
-  std::unique_ptr<PromptEncoder> prompt_encoder_;
+  std::unique_ptr<PromptCache> prompts_;
 };
 
 }  // namespace driftless

@@ -107,7 +107,7 @@ AutoencoderLayer parse_layer(const Json& json, const std::string& where) {
     const char* text;
   };
   static const Form kForms[] = {
-      {"conv", Type::conv, 3, "[\"conv\", in, out, stride]"},
+      {"conv", Type::conv, 3, "[\"conv\", in, out, stride] or [\"conv\", in, out, stride, false]"},
       {"relu", Type::relu, 0, "[\"relu\"]"},
       {"clamp", Type::clamp, 0, "[\"clamp\"]"},
       {"up", Type::up, 0, "[\"up\"]"},
@@ -122,8 +122,10 @@ AutoencoderLayer parse_layer(const Json& json, const std::string& where) {
   for (const Form& form : kForms) {
     if (name != form.name) continue;
     int64_t n[3] = {};
-    bool good = json.size() == form.numbers + 1;
-    for (size_t i = 1; good && i < json.size(); ++i) {
+    // A last "false" is a convolution without bias.
+    const bool no_bias = form.type == Type::conv && json.size() == 5 && json[4] == false;
+    bool good = no_bias || json.size() == form.numbers + 1;
+    for (size_t i = 1; good && i <= form.numbers; ++i) {
       good = json[i].is_number_integer() && json[i].get<int64_t>() >= 1 &&
              json[i].get<int64_t>() <= 4096;
       if (good) n[i - 1] = json[i].get<int64_t>();
@@ -135,6 +137,7 @@ AutoencoderLayer parse_layer(const Json& json, const std::string& where) {
     layer.in = n[0];
     layer.out = form.type == Type::mem ? n[0] : n[1];
     if (form.type == Type::conv) layer.stride = n[2];
+    if (no_bias) layer.bias = false;
     if (form.type == Type::tpool || form.type == Type::tgrow) layer.steps = n[2];
     if (form.type == Type::mem) layer.convs = n[1];
     return layer;
@@ -261,6 +264,73 @@ void parse_dit(const Section& s, ModelConfig& config) {
       s.choice("prediction", {"flow", "x0"}) == "x0" ? Prediction::x0 : Prediction::flow;
 }
 
+PromptConfig parse_hashed_prompt(const Section& s, const DitConfig& dit) {
+  HashedPromptConfig config;
+  config.buckets = s.integer("buckets", 2, 1 << 24);
+  config.ngrams = s.integer("ngrams", 1, 256);
+  config.length = s.integer("length", 2, 4096);
+  config.dim = s.integer("dim", 1, 16384);
+  DL_CHECK_EQ(s.path("length"), dit.text_len, config.length);
+  DL_CHECK_EQ(s.path("dim"), dit.text_dim, config.dim);
+  return config;
+}
+
+PromptConfig parse_umt5_prompt(const Section& s, const DitConfig& dit) {
+  Umt5PromptConfig config;
+  config.file = s.file("file");
+  config.tokenizer_file = s.file("tokenizer");
+  config.length = s.integer("length", 2, 4096);
+  Umt5Config& network = config.network;
+  network.vocab = s.integer("vocab", 1, 1 << 24);
+  network.dim = s.integer("dim", 1, 16384);
+  network.attention_dim = s.integer("attentionDim", 1, 16384);
+  network.ffn = s.integer("ffn", 1, 65536);
+  network.heads = s.integer("heads", 1, 256);
+  network.layers = s.integer("layers", 1, 256);
+  network.buckets = s.integer("buckets", 4, 1024);
+  network.max_distance = s.integer("maxDistance", 2, 65536);
+  network.eps = static_cast<float>(s.number("eps", 0, 1));
+  DL_CHECK_EQ(s.path("length"), dit.text_len, config.length);
+  DL_CHECK_EQ(s.path("dim"), dit.text_dim, network.dim);
+  return config;
+}
+
+// The keys depend on the type, which is read first.
+PromptConfig parse_prompt(const Json& json, const std::string& where, const DitConfig& dit) {
+  const std::string type = json_get<std::string>(json, "type", where);
+  if (type == "umt5") {
+    const Section s(json, where,
+                    {"type", "file", "tokenizer", "length", "vocab", "dim", "attentionDim", "ffn",
+                     "heads", "layers", "buckets", "maxDistance", "eps"});
+    return parse_umt5_prompt(s, dit);
+  }
+  if (type != "hashed-ngrams") {
+    throw Error(where + ".type", "\"hashed-ngrams\" or \"umt5\"", "\"" + type + "\"");
+  }
+  const Section s(json, where, {"type", "buckets", "ngrams", "length", "dim"});
+  return parse_hashed_prompt(s, dit);
+}
+
+std::map<std::string, ModelFile> parse_files(const Json& json, const std::string& where) {
+  std::map<std::string, ModelFile> files;
+  if (!json.is_object()) throw Error(where, "an object", json.type_name());
+  for (const auto& [name, value] : json.items()) {
+    const Section s(value, where + "." + name, {"bytes", "sha256"}, {"source"});
+    if (name.empty() || name.find('/') != std::string::npos || name[0] == '.') {
+      throw Error(where, "file names without a folder", "\"" + name + "\"");
+    }
+    ModelFile file;
+    file.bytes = static_cast<uint64_t>(s.integer("bytes", 0, int64_t{1} << 50));
+    file.sha256 = s.get<std::string>("sha256");
+    if (s.has("source")) file.source = s.get<std::string>("source");
+    const bool digits = file.sha256.find_first_not_of("0123456789abcdef") == std::string::npos;
+    DL_CHECK(digits && file.sha256.size() == 64, s.path("sha256"),
+             "64 lower-case hexadecimal digits", "\"" + file.sha256 + "\"");
+    files[name] = file;
+  }
+  return files;
+}
+
 ScheduleConfig parse_schedule(const Section& s) {
   ScheduleConfig config;
   config.shift = s.number("shift", 0.01, 100);
@@ -287,11 +357,13 @@ ScheduleConfig parse_schedule(const Section& s) {
 ModelConfig parse_model_config(const Json& json, const std::string& where) {
   const Section s(json, where,
                   {"format", "name", "version", "license", "width", "height", "fps",
-                   "framesPerChunk", "autoencoder", "dit", "prompt", "schedule"});
+                   "framesPerChunk", "autoencoder", "dit", "prompt", "schedule"},
+                  {"architecture", "files"});
   s.integer("format", 1, 1);
   ModelConfig config;
   config.name = s.get<std::string>("name");
   config.version = s.get<std::string>("version");
+  config.license = s.get<std::string>("license");
   config.width = static_cast<int>(s.integer("width", 16, 8192));
   config.height = static_cast<int>(s.integer("height", 16, 8192));
   config.fps = s.number("fps", 1, 240);
@@ -311,21 +383,17 @@ ModelConfig parse_model_config(const Json& json, const std::string& where) {
   parse_dit(dit, config);
   config.dit_file = dit.file("file");
 
-  const Section prompt(s.json("prompt"), s.path("prompt"),
-                       {"type", "buckets", "ngrams", "length", "dim"});
-  prompt.choice("type", {"hashed-ngrams"});
-  config.prompt.buckets = prompt.integer("buckets", 2, 1 << 24);
-  config.prompt.ngrams = prompt.integer("ngrams", 1, 256);
-  config.prompt.length = prompt.integer("length", 2, 4096);
-  config.prompt.dim = prompt.integer("dim", 1, 16384);
-  DL_CHECK_EQ(prompt.path("length"), config.dit.text_len, config.prompt.length);
-  DL_CHECK_EQ(prompt.path("dim"), config.dit.text_dim, config.prompt.dim);
+  config.prompt = parse_prompt(s.json("prompt"), s.path("prompt"), config.dit);
+  if (s.has("files")) config.files = parse_files(s.json("files"), s.path("files"));
 
   config.schedule = parse_schedule(
       Section(s.json("schedule"), s.path("schedule"),
               {"shift", "latentScale", "noise", "timestepOffset", "steps", "noiseScale",
                "motionRange", "kvFrames", "sinkFrames", "adaptSinkThreshold"},
               {"rawLatents"}));
+
+  // A word for people; what a model is, its sections say.
+  if (s.has("architecture")) config.architecture = s.get<std::string>("architecture");
 
   const int64_t unit = codec_spatial_scale(config.autoencoder) * config.dit.patch;
   DL_CHECK(config.width % unit == 0, s.path("width"), "a multiple of " + std::to_string(unit),

@@ -2,13 +2,17 @@
 
 // model.json: the single source of a model's sizes and of how it wants to be driven.
 
+#include <cstdint>
+#include <map>
 #include <string>
+#include <variant>
 #include <vector>
 
 #include "core/json.h"
 #include "models/causal_dit.h"
 #include "models/codec_config.h"
 #include "models/hashed_prompt_encoder.h"
+#include "models/umt5_prompt_encoder.h"
 
 namespace driftless {
 
@@ -30,8 +34,19 @@ struct ScheduleConfig {
   float adapt_sink_threshold = -1;
 };
 
+// The weights of hashed prompts lie in the transformer's file, those of UMT5 in its own.
+using PromptConfig = std::variant<HashedPromptConfig, Umt5PromptConfig>;
+
+// What a file of the model must be.
+struct ModelFile {
+  uint64_t bytes = 0;
+  std::string sha256;  // 64 lower-case hexadecimal digits
+  std::string source;  // name of the file that it was made from; empty where it was not
+};
+
 struct ModelConfig {
-  std::string name, version;
+  std::string name, version, license;
+  std::string architecture;   // "wan" for imported ones; a word for people
   int width = 0, height = 0;  // pixels
   double fps = 0;
   int frames_per_chunk = 0;
@@ -40,8 +55,9 @@ struct ModelConfig {
   DitConfig dit;
   bool clean_conditioning = false;  // the transformer also sees the clean latents
   Prediction prediction = Prediction::flow;
-  HashedPromptConfig prompt;
+  PromptConfig prompt;
   ScheduleConfig schedule;
+  std::map<std::string, ModelFile> files;  // by name; empty where model.json does not list them
 
   int64_t latent_channels() const { return codec_latent_channels(autoencoder); }
   int latent_height() const { return height / static_cast<int>(codec_spatial_scale(autoencoder)); }
