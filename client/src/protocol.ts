@@ -16,4 +16,8 @@ export type {
   TransformStatus,
   TransformSummary,
 } from "../../server/signaling/protocol.ts";
-export type { RestyleSettings } from "../../server/transform/settings.ts";
+export type {
+  ActiveSettings,
+  SceneName,
+  TransformSettingsInput,
+} from "../../server/transform/settings.ts";

@@ -1,4 +1,4 @@
-import type { ParticipantInfo, Preset, TransformStatus } from "./protocol.ts";
+import type { ParticipantInfo, Preset, SceneName, TransformStatus } from "./protocol.ts";
 import { createStore, type Store } from "./store.ts";
 
 /** Which picture of a participant is meant. */
@@ -73,6 +73,10 @@ export interface AppState {
 /** The look that the own controls describe, whether or not it is switched on. */
 export interface Draft {
   on: boolean;
+  /** Repaint everything, replace what is behind, or blur it. */
+  kind: "restyle" | "background" | "blur";
+  /** A background that was chosen by name; null: by the prompt's words. */
+  scene: SceneName | null;
   prompt: string;
   /** 0 keeps the picture, 1 repaints it fully. */
   strength: number;
@@ -81,7 +85,15 @@ export interface Draft {
   seed: number;
 }
 
-const EMPTY_DRAFT: Draft = { on: false, prompt: "", strength: 0.8, steps: 1, seed: 0 };
+const EMPTY_DRAFT: Draft = {
+  on: false,
+  kind: "restyle",
+  scene: null,
+  prompt: "",
+  strength: 0.8,
+  steps: 1,
+  seed: 0,
+};
 
 export function createAppState(roomId: string, token: string | null): Store<AppState> {
   return createStore<AppState>({

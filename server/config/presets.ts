@@ -1,13 +1,18 @@
-/** The styles offered in the client, kept in a YAML file that an operator may edit. */
+/** The styles and backgrounds offered in the client, kept in a YAML file that an operator may edit. */
 import { readFileSync } from "node:fs";
 import { parse as parseYaml } from "yaml";
 import { z } from "zod";
+import { SCENES } from "../transform/settings.ts";
 import { ConfigError } from "./load.ts";
 
 const presetSchema = z.strictObject({
   id: z.string().regex(/^[a-z0-9-]{1,40}$/),
   name: z.string().min(1).max(40),
+  /** What the prompt describes: the whole picture, or what is behind the person. */
+  mode: z.enum(["restyle", "background"]).default("restyle"),
   prompt: z.string().trim().min(1).max(500),
+  /** Of a background; without it the prompt's words choose. */
+  scene: z.enum(SCENES).optional(),
   strength: z.number().min(0).max(1).optional(),
   steps: z.int().min(1).max(4).optional(),
   seed: z.int().min(0).max(0xffffffff).optional(),

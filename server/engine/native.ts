@@ -6,6 +6,7 @@
 import { existsSync } from "node:fs";
 import { createRequire } from "node:module";
 import path from "node:path";
+import type { SceneName } from "../transform/settings.ts";
 
 export interface NativeEngineOptions {
   /**
@@ -13,6 +14,11 @@ export interface NativeEngineOptions {
    * only pass frames through at 256x144 and 16 frames a second.
    */
   modelDir: string;
+  /**
+   * Folder with the networks that find people, for background mode; empty: sessions refuse it.
+   * Default: that of the npm package, where it is installed.
+   */
+  segmenterDir?: string;
   backend: "cpu" | "reference";
   /** Default auto: bf16 where the processor multiplies it natively, else f32. */
   dtype?: "auto" | "f32" | "bf16";
@@ -25,8 +31,15 @@ export interface NativeEngineOptions {
 export type VideoCodec = "vp8" | "h264";
 
 export interface NativeTransform {
-  /** passthrough decodes, scales to the model's size and encodes, but leaves out the model. */
-  mode: "restyle" | "passthrough";
+  /**
+   * background keeps the person at the camera's size and rate and replaces what is behind;
+   * passthrough decodes, scales to the model's size and encodes, but leaves out the model.
+   */
+  mode: "restyle" | "background" | "passthrough";
+  /** background: the scene; absent: the one that the prompt's words name. */
+  scene?: SceneName | undefined;
+  /** background: the real room, blurred, instead of a scene. */
+  blur?: boolean | undefined;
   /** At most 500 characters. */
   prompt: string;
   /** 0 (the original) to 1 (the full effect). */
@@ -143,6 +156,8 @@ export interface NativeEngineInfo {
   fps: number;
   framesPerChunk: number;
   backend: string;
+  /** Whether sessions may use background mode. */
+  background: boolean;
 }
 
 export interface NativeEngine {
@@ -194,6 +209,16 @@ function loadAddon(): Addon {
       "Run: npm run setup",
     ].join("\n"),
   );
+}
+
+/** The folder of the networks that find people in a picture, or "" where it is not installed. */
+function findSegmenters(): string {
+  try {
+    const require = createRequire(import.meta.url);
+    return path.dirname(require.resolve("@mediapipe/selfie_segmentation/package.json"));
+  } catch {
+    return "";
+  }
 }
 
 function checkModel(modelDir: string): void {
@@ -250,5 +275,6 @@ class OpenedEngine implements NativeEngine {
 export function loadNativeEngine(options: NativeEngineOptions): NativeEngine {
   const addon = loadAddon();
   checkModel(options.modelDir);
-  return new OpenedEngine(addon.createEngine(options));
+  const segmenterDir = options.segmenterDir ?? findSegmenters();
+  return new OpenedEngine(addon.createEngine({ ...options, segmenterDir }));
 }

@@ -58,8 +58,11 @@ export function runEngineProcess(load: EngineLoader): void {
       return;
     }
     host = new EngineHost({ engine, maxSessions: options.maxSessions, clock: systemClock, send });
-    const { model, width, height, fps, framesPerChunk, backend } = engine.info();
-    send({ type: "ready", info: { model, width, height, fps, framesPerChunk, backend } });
+    const { model, width, height, fps, framesPerChunk, backend, background } = engine.info();
+    send({
+      type: "ready",
+      info: { model, width, height, fps, framesPerChunk, backend, background },
+    });
   };
 
   process.on("message", (raw) => {

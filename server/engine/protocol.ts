@@ -4,6 +4,7 @@
  * logged and dropped. Media never travels here.
  */
 import { z } from "zod";
+import { SCENES } from "../transform/settings.ts";
 
 const uint16 = z.int().min(0).max(0xffff);
 const uint32 = z.int().min(0).max(0xffffffff);
@@ -16,7 +17,10 @@ export const videoCodecSchema = z.enum(["vp8", "h264"]);
 
 /** What the engine does to the frames. `passthrough` only decodes and encodes (media tests). */
 export const engineTransformSchema = z.strictObject({
-  mode: z.enum(["restyle", "passthrough"]),
+  mode: z.enum(["restyle", "background", "passthrough"]),
+  /** Of background mode; absent: the scene that the prompt's words name. */
+  scene: z.enum(SCENES).optional(),
+  blur: z.boolean().optional(),
   prompt: z.string(),
   strength: z.number(),
   steps: z.int(),
@@ -96,6 +100,7 @@ export const engineInfoSchema = z.object({
   fps: z.number(),
   framesPerChunk: z.number(),
   backend: z.string(),
+  background: z.boolean(),
 });
 
 /** Where a session stands; from it a new process carries on where a dead one stopped. */

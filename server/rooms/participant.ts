@@ -3,7 +3,7 @@ import type { types as ms } from "mediasoup";
 import { DriftlessError } from "../errors.ts";
 import type { Grants } from "../security/tokens.ts";
 import type { MediaRoom, Source, TrackData } from "../sfu/media-room.ts";
-import type { RestyleSettings } from "../transform/settings.ts";
+import type { ActiveSettings } from "../transform/settings.ts";
 import type { TransformStatus } from "../transform/types.ts";
 import type { Subscriber } from "./subscriber.ts";
 import type { ParticipantInfo, ParticipantTransform } from "./types.ts";
@@ -34,7 +34,7 @@ export class Participant {
   generated: ms.Producer<TrackData> | undefined;
   generatedActive = false;
   /** What was asked for last; it survives a change of the camera. */
-  wantedTransform: RestyleSettings | undefined;
+  wantedTransform: ActiveSettings | undefined;
   transformStatus: TransformStatus | undefined;
   readonly #media: MediaRoom;
   readonly #transports = new Map<Direction, ms.WebRtcTransport>();
@@ -62,8 +62,13 @@ export class Participant {
       camera: this.camera,
       generated: this.generated,
       generatedActive: this.generatedActive,
-      hideOriginal: this.hideOriginal,
+      hideOriginal: this.hidesOriginal,
     };
+  }
+
+  /** Nobody is shown the room of who joined hidden, or of who asked for another background. */
+  get hidesOriginal(): boolean {
+    return this.hideOriginal || this.wantedTransform?.mode === "background";
   }
 
   get camera(): ms.Producer<TrackData> | undefined {

@@ -185,14 +185,21 @@ export class Room extends SafeEmitter<RoomEvents> {
     if (settings.mode === "off") {
       participant.wantedTransform = undefined;
       await this.#transforms.stop(participant.id);
+      this.#changed(participant);
       return { revision: 0 };
     }
     const camera = participant.camera;
     if (camera === undefined) {
       throw new DriftlessError("NO_VIDEO", "There is no camera to repaint. Turn it on first.");
     }
+    if (settings.mode === "background") {
+      // Before the engine answers, and even if it refuses: the room is hidden from now on.
+      participant.wantedTransform = settings;
+      this.#changed(participant);
+    }
     const result = await this.#transforms.set(this.#targetOf(participant, camera.id), settings);
     participant.wantedTransform = settings;
+    this.#changed(participant);
     // Who left while the engine got ready must not leave a session behind.
     if (participant.closed) this.#stopTransform(participant.id);
     return result;
@@ -230,7 +237,7 @@ export class Room extends SafeEmitter<RoomEvents> {
       id: participant.id,
       roomId: this.id,
       videoProducerId,
-      allowOriginalFallback: !participant.hideOriginal,
+      allowOriginalFallback: !participant.hidesOriginal,
       createTap: async ({ videoProducerId: originalProducerId, engineIp, outputSsrc }) => {
         const camera = participant.producer(originalProducerId);
         const { tap, generated } = await this.media.createTap(camera, {

@@ -1,16 +1,16 @@
 /** What the outside sees of a room: shared by signalling and REST. */
 import type { types as ms } from "mediasoup";
 import type { TrackRole } from "../sfu/media-room.ts";
-import type { RestyleSettings } from "../transform/settings.ts";
+import type { ActiveSettings } from "../transform/settings.ts";
 import type { ShownVideo, TransformState } from "../transform/types.ts";
 
-export type { RestyleSettings, ShownVideo, TrackRole, TransformState };
+export type { ActiveSettings, ShownVideo, TrackRole, TransformState };
 
 export interface TransformSummary {
   state: TransformState | "off";
   /** Why the state is what it is, one sentence; empty when there is nothing to say. */
   reason: string;
-  settings: RestyleSettings | null;
+  settings: ActiveSettings | null;
   /** Median time from capture to the generated frame leaving the engine. */
   delayMs: number | null;
 }

@@ -12,10 +12,10 @@ import type { IceServer } from "../config/schema.ts";
 import type { ErrorBody } from "../errors.ts";
 import { identitySchema, roomIdSchema } from "../rooms/ids.ts";
 import type {
+  ActiveSettings,
   NewConsumer,
   ParticipantInfo,
   ParticipantTransform,
-  RestyleSettings,
   ShownVideo,
   TrackRole,
   TransformState,
@@ -79,13 +79,13 @@ export type ClientMessage<N extends ClientMessageName> = z.input<(typeof clientM
 export type ParsedMessage<N extends ClientMessageName> = z.output<(typeof clientMessageSchemas)[N]>;
 
 export type {
+  ActiveSettings,
   Grants,
   IceServer,
   NewConsumer,
   ParticipantInfo,
   ParticipantTransform as TransformStatus,
   Preset,
-  RestyleSettings,
   ShownVideo,
   TrackRole,
   TransformState,

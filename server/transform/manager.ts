@@ -10,7 +10,7 @@ import { SafeEmitter } from "../telemetry/events.ts";
 import type { Logger } from "../telemetry/logger.ts";
 import type { Metrics } from "../telemetry/metrics.ts";
 import { type Random, secureRandom } from "./random.ts";
-import type { RestyleSettings, TransformSettings } from "./settings.ts";
+import type { ActiveSettings, TransformSettings } from "./settings.ts";
 import { Transform, type TransformConfig, type TransformDependencies } from "./transform.ts";
 import type { TransformEvents, TransformState, TransformStatus, TransformTarget } from "./types.ts";
 
@@ -22,7 +22,7 @@ export interface TransformManagerOptions {
   config: TransformConfig;
   random?: Random;
   /** How settings reach the engine; media tests ask for pass-through instead. */
-  toEngine?: (settings: RestyleSettings) => EngineTransform;
+  toEngine?: (settings: ActiveSettings) => EngineTransform;
 }
 
 /** Attempts to set a lost session up anew, and the wait before each. */

@@ -25,7 +25,7 @@ export const strengthSchema = z.number().min(0).max(1);
 export const stepsSchema = z.int().min(1).max(STEPS_MAX);
 export const seedSchema = z.int().min(0).max(0xffffffff);
 
-/** Settings of an active transform. */
+/** Repaints the whole picture. */
 export const restyleSettingsSchema = z.strictObject({
   mode: z.literal("restyle"),
   /** What the picture shall look like. */
@@ -38,10 +38,46 @@ export const restyleSettingsSchema = z.strictObject({
   seed: seedSchema.default(0),
 });
 
+/** What can be put behind a person without a camera, in the engine's words. */
+export const SCENES = [
+  "gradient",
+  "beach",
+  "forest",
+  "city",
+  "mountains",
+  "library",
+  "space",
+  "aurora",
+  "office",
+  "garden",
+  "underwater",
+] as const;
+
+/** Keeps the person and replaces what is behind: a scene, or the room itself out of focus. */
+export const backgroundSettingsSchema = z
+  .strictObject({
+    mode: z.literal("background"),
+    /** Chooses the scene by its words, and how it is painted. May be empty with scene or blur. */
+    prompt: z.union([promptSchema, z.literal("")]).default(""),
+    /** The scene, whatever the words say. */
+    scene: z.enum(SCENES).optional(),
+    /** The real room, blurred until nothing in it can be read, in place of a scene. */
+    blur: z.boolean().default(false),
+    /** How far the model repaints the scene; 0 shows it as it was drawn. */
+    strength: strengthSchema.default(0.4),
+    steps: stepsSchema.default(1),
+    seed: seedSchema.default(0),
+  })
+  .refine(({ prompt, scene, blur }) => prompt !== "" || scene !== undefined || blur, {
+    error: "expected a prompt, a scene or blur: true, received none of them",
+  });
+
 /** Off: other keys are accepted and checked, so that a client may always send its whole form. */
 export const offSettingsSchema = z.strictObject({
   mode: z.literal("off"),
   prompt: z.string().max(PROMPT_MAX_CHARS).optional(),
+  scene: z.enum(SCENES).optional(),
+  blur: z.boolean().optional(),
   strength: strengthSchema.optional(),
   steps: stepsSchema.optional(),
   seed: seedSchema.optional(),
@@ -50,9 +86,14 @@ export const offSettingsSchema = z.strictObject({
 export const transformSettingsSchema = z.discriminatedUnion("mode", [
   offSettingsSchema,
   restyleSettingsSchema,
+  backgroundSettingsSchema,
 ]);
 
+export type SceneName = (typeof SCENES)[number];
 export type RestyleSettings = z.output<typeof restyleSettingsSchema>;
+export type BackgroundSettings = z.output<typeof backgroundSettingsSchema>;
+/** Settings of a transform that is on. */
+export type ActiveSettings = RestyleSettings | BackgroundSettings;
 export type TransformSettings = z.output<typeof transformSettingsSchema>;
 /** The form as a client sends it, before defaults are filled in. */
 export type TransformSettingsInput = z.input<typeof transformSettingsSchema>;

@@ -11,7 +11,7 @@ import { DriftlessError, toError } from "../errors.ts";
 import type { TransformTap } from "../sfu/transform-tap.ts";
 import type { Logger } from "../telemetry/logger.ts";
 import type { Random } from "./random.ts";
-import type { RestyleSettings } from "./settings.ts";
+import type { ActiveSettings } from "./settings.ts";
 import type { ShownVideo, TransformEvents, TransformStatus, TransformTarget } from "./types.ts";
 
 export interface TransformConfig {
@@ -33,7 +33,7 @@ export interface TransformDependencies {
   random: Random;
   config: TransformConfig;
   /** Settings in the engine's words. */
-  toEngine: (settings: RestyleSettings) => EngineTransform;
+  toEngine: (settings: ActiveSettings) => EngineTransform;
   emit: <K extends keyof TransformEvents>(event: K, ...payload: TransformEvents[K]) => void;
   /** The camera or its room is gone: the transform is over. */
   onEnded: (transform: Transform, reason: string) => void;
@@ -47,7 +47,7 @@ const STATS_INTERVAL_MS = 1000;
 export class Transform {
   readonly #deps: TransformDependencies;
   #target: TransformTarget;
-  #settings: RestyleSettings;
+  #settings: ActiveSettings;
   #revision: number;
   #appliedRevision = 0;
   #standing: Standing = { state: "starting", cause: "none", reason: "the engine is being asked" };
@@ -62,7 +62,7 @@ export class Transform {
   constructor(
     deps: TransformDependencies,
     target: TransformTarget,
-    settings: RestyleSettings,
+    settings: ActiveSettings,
     revision: number,
   ) {
     this.#deps = deps;
@@ -75,7 +75,7 @@ export class Transform {
     return this.#target;
   }
 
-  get settings(): RestyleSettings {
+  get settings(): ActiveSettings {
     return this.#settings;
   }
 
@@ -137,7 +137,7 @@ export class Transform {
   }
 
   /** Changes the settings without a cut. */
-  update(target: TransformTarget, settings: RestyleSettings, revision: number): void {
+  update(target: TransformTarget, settings: ActiveSettings, revision: number): void {
     this.#target = target;
     this.#settings = settings;
     this.#revision = revision;

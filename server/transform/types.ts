@@ -2,7 +2,7 @@
  * The words between the transform manager and those who use it (rooms, signalling, REST).
  */
 import type { TransformTap } from "../sfu/transform-tap.ts";
-import type { RestyleSettings } from "./settings.ts";
+import type { ActiveSettings } from "./settings.ts";
 
 /**
  * `starting` no generated frame yet · `live` holds its promise · `degraded` slower than promised ·
@@ -30,7 +30,7 @@ export interface TransformTarget {
   roomId: string;
   /** The original video producer; another id than last time means that the camera was replaced. */
   videoProducerId: string;
-  /** False with hideOriginal: whatever happens, viewers never get the original picture. */
+  /** False with hideOriginal and in background mode: whatever happens, viewers never get the original picture. */
   allowOriginalFallback: boolean;
   /**
    * Makes the way to the engine and back: a plain transport, a consumer of the original and a
@@ -45,7 +45,7 @@ export interface TransformStatus {
   state: TransformState;
   /** Why the state is what it is, for people; empty when live. */
   reason: string;
-  settings: RestyleSettings;
+  settings: ActiveSettings;
   /** Grows with each change of the settings. */
   revision: number;
   /** The newest revision that is visible in generated frames, 0 before the first. */

@@ -1,5 +1,11 @@
 import { MediaSession, type Source } from "../media/session.ts";
-import type { ErrorBody, JoinReply, RestyleSettings, TransformStatus } from "../protocol.ts";
+import type {
+  ActiveSettings,
+  ErrorBody,
+  JoinReply,
+  TransformSettingsInput,
+  TransformStatus,
+} from "../protocol.ts";
 import { SignalingClient } from "../signaling/client.ts";
 import { describeError, ServerRefusal } from "../signaling/errors.ts";
 import { type AppState, type Draft, withNotice, withoutNotice } from "../state.ts";
@@ -260,11 +266,7 @@ export class Room {
   }
 
   async #sendTransform(draft: Draft): Promise<void> {
-    const { on, prompt, strength, steps, seed } = draft;
-    await this.#signaling.request(
-      "transform:set",
-      on ? { mode: "restyle", prompt, strength, steps, seed } : { mode: "off" },
-    );
+    await this.#signaling.request("transform:set", settingsOf(draft));
   }
 
   /** The stay cannot begin or go on: say why where the person can try again. */
@@ -302,6 +304,16 @@ function delay(ms: number): Promise<void> {
   return new Promise((resolve) => setTimeout(resolve, ms));
 }
 
-function draftOf({ prompt, strength, steps, seed }: RestyleSettings): Draft {
-  return { on: true, prompt, strength, steps, seed };
+function draftOf(settings: ActiveSettings): Draft {
+  const { mode, prompt, strength, steps, seed } = settings;
+  const common = { on: true, prompt, strength, steps, seed };
+  if (mode === "restyle") return { ...common, kind: "restyle", scene: null };
+  return { ...common, kind: settings.blur ? "blur" : "background", scene: settings.scene ?? null };
+}
+
+function settingsOf({ on, kind, scene, ...common }: Draft): TransformSettingsInput {
+  if (!on) return { mode: "off" };
+  if (kind === "restyle") return { mode: "restyle", ...common };
+  const chosen = scene === null ? {} : { scene };
+  return { mode: "background", ...common, ...chosen, blur: kind === "blur" };
 }

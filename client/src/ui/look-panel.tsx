@@ -16,9 +16,16 @@ interface LookPanelProps {
 const MAX_STEPS = 4;
 const MAX_SEED = 0xffffffff;
 
-/** The controls of the own look: switch, styles, words, strength, and the finer settings. */
+const KINDS = [
+  ["restyle", "Restyle"],
+  ["background", "Background"],
+  ["blur", "Blur"],
+] as const;
+
+/** The controls of the own look: switch, kind, styles, words, strength, and the finer settings. */
 export function LookPanel(props: LookPanelProps): JSX.Element {
-  const { draft, presets, promptMaxChars, locked, onApply } = props;
+  const { draft, promptMaxChars, locked, onApply } = props;
+  const presets = props.presets.filter(({ mode }) => mode === draft.kind);
   const [prompt, setPrompt] = useState(draft.prompt);
   const [strength, setStrength] = useState(draft.strength);
   useEffect(() => setPrompt(draft.prompt), [draft.prompt]);
@@ -27,23 +34,27 @@ export function LookPanel(props: LookPanelProps): JSX.Element {
   const words = prompt.trim();
   const changed = words !== draft.prompt;
   const choose = (preset: Preset): void =>
-    onApply({
-      ...draft,
-      on: true,
-      prompt: preset.prompt,
-      strength: preset.strength ?? draft.strength,
-      steps: preset.steps ?? draft.steps,
-      seed: preset.seed ?? draft.seed,
-    });
+    onApply({ ...draft, on: true, ...presetChoice(preset, draft) });
   const toggle = (): void => {
     const first = presets[0];
     if (draft.on) onApply({ ...draft, on: false });
-    else if (words !== "") onApply({ ...draft, on: true, prompt: words, strength });
+    else if (draft.kind === "blur") onApply({ ...draft, on: true });
+    else if (words !== "") applyWords();
     else if (first !== undefined) choose(first);
   };
   const submit = (event: Event): void => {
     event.preventDefault();
-    if (words !== "") onApply({ ...draft, on: true, prompt: words, strength });
+    if (words !== "") applyWords();
+  };
+  /** Other words may mean another scene than the one that was chosen by name. */
+  const applyWords = (): void =>
+    onApply({ ...draft, on: true, scene: changed ? null : draft.scene, prompt: words, strength });
+  const turnTo = (kind: Draft["kind"]): void => {
+    if (kind === draft.kind) return;
+    const next: Draft = { ...draft, kind, scene: null };
+    const first = props.presets.find(({ mode }) => mode === kind);
+    if (kind === "blur" || !draft.on || first === undefined) onApply(next);
+    else onApply({ ...next, ...presetChoice(first, draft) });
   };
 
   return (
@@ -56,7 +67,9 @@ export function LookPanel(props: LookPanelProps): JSX.Element {
           class="switch"
           aria-checked={draft.on}
           aria-label="Repaint my camera"
-          disabled={locked !== null || (words === "" && presets.length === 0)}
+          disabled={
+            locked !== null || (draft.kind !== "blur" && words === "" && presets.length === 0)
+          }
           onClick={toggle}
         >
           <span class="knob" />
@@ -65,80 +78,112 @@ export function LookPanel(props: LookPanelProps): JSX.Element {
       {locked !== null && <p class="hint">{locked}</p>}
       <fieldset disabled={locked !== null}>
         <legend class="visually-hidden">Look</legend>
-        <fieldset class="presets">
-          <legend class="visually-hidden">Styles</legend>
-          {presets.map((preset) => (
-            <button
-              key={preset.id}
-              type="button"
-              class="preset"
-              aria-pressed={draft.on && draft.prompt === preset.prompt}
-              title={preset.prompt}
-              onClick={() => choose(preset)}
-            >
-              {preset.name}
-            </button>
+        <div class="kinds" role="radiogroup" aria-label="Kind of look">
+          {KINDS.map(([kind, name]) => (
+            <label key={kind} class="kind">
+              <input
+                type="radio"
+                name="kind"
+                checked={draft.kind === kind}
+                onChange={() => turnTo(kind)}
+              />
+              <span>{name}</span>
+            </label>
           ))}
-        </fieldset>
-        <form class="prompt" onSubmit={submit}>
-          <label for="prompt">Describe the picture</label>
-          <textarea
-            id="prompt"
-            rows={3}
-            maxLength={promptMaxChars}
-            value={prompt}
-            placeholder="for example: watercolour painting on paper"
-            onInput={(event) => setPrompt(event.currentTarget.value.replace(/[\r\n\t]+/gu, " "))}
-            onKeyDown={(event) => {
-              // A prompt is one line: Enter sends it.
-              if (event.key === "Enter" && !event.isComposing) submit(event);
-            }}
-          />
-          <div class="prompt-foot">
-            <span class="faint">
-              {prompt.length}/{promptMaxChars}
-            </span>
-            <button type="submit" class="button small" disabled={words === "" || !changed}>
-              {draft.on ? "Apply" : "Apply and turn on"}
-            </button>
-          </div>
-        </form>
-        <Slider
-          label="Strength"
-          value={strength}
-          onInput={setStrength}
-          onRelease={(value) => draft.strength !== value && onApply({ ...draft, strength: value })}
-        />
-        <details class="advanced">
-          <summary>Advanced</summary>
-          <label for="steps">
-            Denoising steps
-            <select
-              id="steps"
-              value={String(draft.steps)}
-              onChange={(event) => onApply({ ...draft, steps: Number(event.currentTarget.value) })}
-            >
-              {Array.from({ length: MAX_STEPS }, (_, index) => index + 1).map((count) => (
-                <option key={count} value={String(count)}>
-                  {count === 1 ? "1 (fastest)" : String(count)}
-                </option>
+        </div>
+        {draft.kind === "blur" ? (
+          <p class="hint">You stay sharp; nothing in the room behind you can be read.</p>
+        ) : (
+          <>
+            <fieldset class="presets">
+              <legend class="visually-hidden">Styles</legend>
+              {presets.map((preset) => (
+                <button
+                  key={preset.id}
+                  type="button"
+                  class="preset"
+                  aria-pressed={draft.on && draft.prompt === preset.prompt}
+                  title={preset.prompt}
+                  onClick={() => choose(preset)}
+                >
+                  {preset.name}
+                </button>
               ))}
-            </select>
-          </label>
-          <p class="hint">Each step takes more computing time and adds delay.</p>
-          <label for="seed">
-            Seed
-            <input
-              id="seed"
-              type="number"
-              min={0}
-              max={MAX_SEED}
-              step={1}
-              value={draft.seed}
-              onChange={(event) => onApply({ ...draft, seed: seedFrom(event.currentTarget) })}
+            </fieldset>
+            <form class="prompt" onSubmit={submit}>
+              <label for="prompt">
+                {draft.kind === "restyle" ? "Describe the picture" : "Describe what is behind you"}
+              </label>
+              <textarea
+                id="prompt"
+                rows={3}
+                maxLength={promptMaxChars}
+                value={prompt}
+                placeholder={
+                  draft.kind === "restyle"
+                    ? "for example: watercolour painting on paper"
+                    : "for example: watercolour beach at sunset"
+                }
+                onInput={(event) =>
+                  setPrompt(event.currentTarget.value.replace(/[\r\n\t]+/gu, " "))
+                }
+                onKeyDown={(event) => {
+                  // A prompt is one line: Enter sends it.
+                  if (event.key === "Enter" && !event.isComposing) submit(event);
+                }}
+              />
+              <div class="prompt-foot">
+                <span class="faint">
+                  {prompt.length}/{promptMaxChars}
+                </span>
+                <button type="submit" class="button small" disabled={words === "" || !changed}>
+                  {draft.on ? "Apply" : "Apply and turn on"}
+                </button>
+              </div>
+            </form>
+            <Slider
+              label="Strength"
+              low={draft.kind === "restyle" ? "camera" : "as drawn"}
+              value={strength}
+              onInput={setStrength}
+              onRelease={(value) =>
+                draft.strength !== value && onApply({ ...draft, strength: value })
+              }
             />
-          </label>
-        </details>
+            <details class="advanced">
+              <summary>Advanced</summary>
+              <label for="steps">
+                Denoising steps
+                <select
+                  id="steps"
+                  value={String(draft.steps)}
+                  onChange={(event) =>
+                    onApply({ ...draft, steps: Number(event.currentTarget.value) })
+                  }
+                >
+                  {Array.from({ length: MAX_STEPS }, (_, index) => index + 1).map((count) => (
+                    <option key={count} value={String(count)}>
+                      {count === 1 ? "1 (fastest)" : String(count)}
+                    </option>
+                  ))}
+                </select>
+              </label>
+              <p class="hint">Each step takes more computing time and adds delay.</p>
+              <label for="seed">
+                Seed
+                <input
+                  id="seed"
+                  type="number"
+                  min={0}
+                  max={MAX_SEED}
+                  step={1}
+                  value={draft.seed}
+                  onChange={(event) => onApply({ ...draft, seed: seedFrom(event.currentTarget) })}
+                />
+              </label>
+            </details>
+          </>
+        )}
       </fieldset>
     </section>
   );
@@ -146,12 +191,14 @@ export function LookPanel(props: LookPanelProps): JSX.Element {
 
 interface SliderProps {
   label: string;
+  /** What no strength at all leaves standing. */
+  low: string;
   value: number;
   onInput(value: number): void;
   onRelease(value: number): void;
 }
 
-function Slider({ label, value, onInput, onRelease }: SliderProps): JSX.Element {
+function Slider({ label, low, value, onInput, onRelease }: SliderProps): JSX.Element {
   return (
     <div class="slider">
       <label for="strength">
@@ -170,11 +217,22 @@ function Slider({ label, value, onInput, onRelease }: SliderProps): JSX.Element 
         onChange={(event) => onRelease(Number(event.currentTarget.value))}
       />
       <div class="slider-ends faint">
-        <span>camera</span>
+        <span>{low}</span>
         <span>repainted</span>
       </div>
     </div>
   );
+}
+
+/** What a preset changes in a draft. */
+function presetChoice(preset: Preset, draft: Draft) {
+  return {
+    scene: preset.scene ?? null,
+    prompt: preset.prompt,
+    strength: preset.strength ?? draft.strength,
+    steps: preset.steps ?? draft.steps,
+    seed: preset.seed ?? draft.seed,
+  };
 }
 
 /** A whole number in range, whatever was typed. */

@@ -120,6 +120,10 @@ EngineArguments read_engine_arguments(const Napi::Value& value) {
   const Napi::Object object = read_object(value, "options");
   EngineArguments arguments;
   arguments.model.dir = read_string(object.Get("modelDir"), "options.modelDir", kMaxPathBytes);
+  const Napi::Value segmenters = object.Get("segmenterDir");
+  if (!segmenters.IsUndefined()) {
+    arguments.segmenter_dir = read_string(segmenters, "options.segmenterDir", kMaxPathBytes);
+  }
   arguments.model.backend =
       read_choice(object.Get("backend"), "options.backend", {"cpu", "reference"});
   const Napi::Value dtype = object.Get("dtype");
@@ -133,12 +137,42 @@ EngineArguments read_engine_arguments(const Napi::Value& value) {
   return arguments;
 }
 
+namespace {
+
+/// Both keys may be absent: a scene by the prompt's words, not blurred.
+BackgroundChoice read_background(const Napi::Object& object, const std::string& name) {
+  BackgroundChoice choice;
+  const Napi::Value scene = object.Get("scene"), blur = object.Get("blur");
+  if (!scene.IsUndefined()) {
+    choice.scene = parse_scene(read_string(scene, name + ".scene", kMaxIdBytes));
+    if (!choice.scene) {
+      std::string names = "one of";
+      for (int kind = 0; kind < kSceneKinds; ++kind) {
+        names += std::string(" ") + scene_name(static_cast<SceneKind>(kind));
+      }
+      throw range_error(names, name + ".scene", scene);
+    }
+  }
+  if (!blur.IsUndefined()) {
+    if (!blur.IsBoolean()) throw type_error("a boolean", name + ".blur", blur);
+    choice.blur = blur.As<Napi::Boolean>().Value();
+  }
+  return choice;
+}
+
+}  // namespace
+
 Transform read_transform(const Napi::Value& value, const std::string& name) {
   const Napi::Object object = read_object(value, name);
   Transform transform;
   const std::string mode =
-      read_choice(object.Get("mode"), name + ".mode", {"restyle", "passthrough"});
-  transform.mode = mode == "restyle" ? TransformMode::kRestyle : TransformMode::kPassthrough;
+      read_choice(object.Get("mode"), name + ".mode", {"restyle", "background", "passthrough"});
+  transform.mode = mode == "restyle"      ? TransformMode::kRestyle
+                   : mode == "background" ? TransformMode::kBackground
+                                          : TransformMode::kPassthrough;
+  if (transform.mode == TransformMode::kBackground) {
+    transform.background = read_background(object, name);
+  }
   TransformSettings& settings = transform.settings;
   settings.prompt = read_string(object.Get("prompt"), name + ".prompt", kMaxPromptBytes);
   settings.strength =

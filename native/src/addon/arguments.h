@@ -12,6 +12,7 @@ namespace driftless::addon {
 /// What createEngine() takes.
 struct EngineArguments {
   ModelOptions model;
+  std::string segmenter_dir;  // empty: no background mode
   size_t max_sessions = 1;
 };
 

@@ -25,7 +25,12 @@ EngineObject::EngineObject(const Napi::CallbackInfo& info) : Napi::ObjectWrap<En
   try {
     std::unique_ptr<Pipeline> pipeline;
     if (!arguments.model.dir.empty()) pipeline = Pipeline::load(arguments.model);
-    engine_ = std::make_shared<MediaEngine>(std::move(pipeline), arguments.max_sessions);
+    std::shared_ptr<const MatteModels> mattes;
+    if (!arguments.segmenter_dir.empty()) {
+      mattes = load_matte_models(arguments.segmenter_dir, arguments.model.backend);
+    }
+    engine_ = std::make_shared<MediaEngine>(std::move(pipeline), arguments.max_sessions,
+                                            std::move(mattes));
   } catch (const std::exception& error) {
     throw Napi::Error::New(env, error.what());
   }
@@ -50,6 +55,7 @@ Napi::Value EngineObject::info(const Napi::CallbackInfo& call) {
   object.Set("fps", model.fps);
   object.Set("framesPerChunk", model.frames_per_chunk);
   object.Set("backend", backend_);
+  object.Set("background", engine_->has_mattes());
   return object;
 }
 

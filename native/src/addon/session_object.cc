@@ -64,6 +64,12 @@ void SessionObject::push_frame(const Napi::CallbackInfo& info) {
 Napi::Value SessionObject::set_transform(const Napi::CallbackInfo& info) {
   const Transform transform = read_transform(info[0], "transform");
   if (closing_) throw Napi::Error::New(info.Env(), "Expected an open session, but it was closed");
+  if (transform.mode == TransformMode::kBackground && !engine_->has_mattes()) {
+    throw Napi::RangeError::New(
+        info.Env(),
+        "Expected another transform.mode, because this engine has no segmentation networks, but "
+        "received \"background\"");
+  }
   if (transform.mode == TransformMode::kRestyle && !engine_->has_model()) {
     throw Napi::RangeError::New(
         info.Env(),

@@ -172,6 +172,7 @@ void ComputeLoop::run_batch(const std::vector<std::shared_ptr<Track>>& batch) {
     ++track->counters.chunks;
     if (track->model.passthrough()) {
       GeneratedChunk copy;
+      copy.scene = track->chunk.scene;
       copy.rgb = std::move(track->chunk.rgb);
       copy.frames = std::move(track->chunk.frames);
       copy.revision = track->model.revision();
@@ -179,7 +180,9 @@ void ComputeLoop::run_batch(const std::vector<std::shared_ptr<Track>>& batch) {
       continue;
     }
     try {
-      jobs.push_back(track->model.begin(track->chunk, track->rgb_out));
+      size_t lost = 0;
+      jobs.push_back(track->model.begin(track->chunk, track->rgb_out, lost));
+      track->counters.drop_stream_batch += lost;
       owners.push_back(track.get());
     } catch (const std::exception& error) {
       note_failure(*track, error.what());

@@ -49,6 +49,8 @@ class ComputeLoop {
 
   bool chunk_waiting(const std::shared_ptr<Track>& track) const;
 
+  bool has_model() const { return pipeline_ != nullptr; }
+
   /// Ends the thread. Safe to call again.
   void stop();
 

@@ -10,22 +10,29 @@
 namespace driftless {
 namespace {
 
-double sampling_fps(const SessionOptions& options, const ModelInfo& model) {
-  return options.max_fps > 0 ? std::min(options.max_fps, model.fps) : model.fps;
+double sampling_fps(const SessionOptions& options, double most) {
+  return options.max_fps > 0 ? std::min(options.max_fps, most) : most;
 }
 
 }  // namespace
 
 InputStage::InputStage(const SessionOptions& options, const ModelInfo& model,
-                       SessionCounters& counters, ChunkSink sink, EventSink events)
+                       std::shared_ptr<const MatteModels> mattes, SessionCounters& counters,
+                       ChunkSink sink, PictureSink pictures, SceneInbox& scenes, EventSink events)
     : model_(model),
       counters_(counters),
       sink_(std::move(sink)),
+      pictures_(std::move(pictures)),
       events_(std::move(events)),
       queue_(kMaxWaitingFrames, DropPolicy::kClear),
+      pending_(std::make_pair(options.transform, uint64_t{0})),
       decoder_(options.input_codec, options.size_limits),
       converter_(model.width, model.height),
-      sampler_(sampling_fps(options, model)),
+      sampler_(sampling_fps(options, model.fps)),
+      picture_sampler_(sampling_fps(options, kMaxPictureFps)),
+      background_(mattes
+                      ? std::make_unique<BackgroundStage>(std::move(mattes), model, sink_, scenes)
+                      : nullptr),
       thread_([this] { run(); }) {}
 
 InputStage::~InputStage() { stop(); }
@@ -46,6 +53,11 @@ void InputStage::push(const uint8_t* data, size_t size, double capture_ms) {
     }
   }
   changed_.notify_one();
+}
+
+void InputStage::set_transform(const Transform& transform, uint64_t revision) {
+  std::lock_guard<std::mutex> lock(mutex_);
+  pending_ = std::make_pair(transform, revision);
 }
 
 void InputStage::stop() {
@@ -120,13 +132,19 @@ void InputStage::decode_one(const Incoming& incoming) {
     event.height = height_;
     events_(std::move(event));
   }
-  if (!sampler_.accept(incoming.capture_ms)) {
+  adopt_transform();
+  const bool background = mode_ == TransformMode::kBackground;
+  if (!(background ? picture_sampler_ : sampler_).accept(incoming.capture_ms)) {
     ++counters_.drop_above_rate;
     return;
   }
   FrameMeta meta;
   meta.capture_ms = incoming.capture_ms;
   meta.pushed_ms = incoming.pushed_ms;
+  if (background) {
+    compose(frame, meta, start_ms);
+    return;
+  }
   add_to_chunk(frame, meta);
   if (!chunk_.frames.empty()) chunk_.frames.back().decode_ms = steady_now_ms() - start_ms;
   counters_.decode.add(steady_now_ms() - start_ms);
@@ -141,6 +159,51 @@ void InputStage::add_to_chunk(const AVFrame& frame, const FrameMeta& meta) {
   converter_.to_rgb(frame, chunk_.rgb.data() + frame_bytes * chunk_.frames.size());
   chunk_.frames.push_back(meta);
   ++counters_.frames_sampled;
+}
+
+void InputStage::adopt_transform() {
+  std::optional<std::pair<Transform, uint64_t>> change;
+  {
+    std::lock_guard<std::mutex> lock(mutex_);
+    change = std::exchange(pending_, std::nullopt);
+  }
+  if (!change) return;
+  if (change->first.mode != mode_) {
+    // What was gathered under another mode is not shown under this one.
+    counters_.drop_stream_batch += chunk_.frames.size();
+    chunk_ = Chunk{};
+  }
+  mode_ = change->first.mode;
+  revision_ = change->second;
+  if (mode_ == TransformMode::kBackground && background_) background_->set(change->first);
+}
+
+void InputStage::compose(const AVFrame& frame, FrameMeta meta, double start_ms) {
+  ++counters_.frames_sampled;
+  const double decoded_ms = steady_now_ms();
+  meta.decode_ms = decoded_ms - start_ms;
+  counters_.decode.add(meta.decode_ms);
+  std::string problem = "background mode needs segmentation networks, and this engine has none";
+  AvFramePtr picture;
+  try {
+    if (background_) {
+      problem.clear();
+      picture = background_->compose(frame, meta.capture_ms, problem);
+    }
+  } catch (const std::exception& error) {
+    problem = error.what();
+  }
+  if (!problem.empty()) {
+    ++counters_.compute_errors;
+    report(problem, steady_now_ms());
+  }
+  if (!picture) {
+    ++counters_.drop_compute_error;
+    return;
+  }
+  const double compute_ms = steady_now_ms() - decoded_ms;
+  counters_.compute.add(compute_ms);
+  pictures_(std::move(picture), meta, revision_, compute_ms);
 }
 
 void InputStage::ask_for_key_frame(const std::string& reason, double now_ms) {

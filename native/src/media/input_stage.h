@@ -3,11 +3,14 @@
 #include <condition_variable>
 #include <cstdint>
 #include <functional>
+#include <memory>
 #include <mutex>
+#include <optional>
 #include <string>
 #include <thread>
 #include <vector>
 
+#include "media/background_stage.h"
 #include "media/bounded_queue.h"
 #include "media/decoder.h"
 #include "media/frame_converter.h"
@@ -17,7 +20,8 @@
 namespace driftless {
 
 /// From encoded frames to chunks: one thread that decodes, drops what is above the model's rate,
-/// scales, and hands a chunk on as soon as it is full. At most one chunk is being filled here.
+/// scales, and hands a chunk on as soon as it is full. At most one chunk is being filled here. In
+/// background mode it makes whole pictures instead, at the camera's rate.
 class InputStage {
  public:
   // About half a second of a 30 fps camera: a decoder that is further behind starts anew.
@@ -28,16 +32,27 @@ class InputStage {
   static constexpr double kBadSizeRequestIntervalMs = 5000;
   static constexpr double kErrorReportIntervalMs = 1000;
 
-  using ChunkSink = std::function<void(Chunk)>;
+  // A faster camera is thinned out in background mode.
+  static constexpr double kMaxPictureFps = 30;
 
-  /// sink and events are called from the stage's thread. Throws driftless::Error where FFmpeg lacks
-  /// the codec.
-  InputStage(const SessionOptions& options, const ModelInfo& model, SessionCounters& counters,
-             ChunkSink sink, EventSink events);
+  using ChunkSink = std::function<void(Chunk)>;
+  /// A composed picture, of which frame, by which settings, and what composing it cost.
+  using PictureSink =
+      std::function<void(AvFramePtr, const FrameMeta&, uint64_t revision, double compute_ms)>;
+
+  /// mattes may be null: then background mode shows nothing. scenes: where the chunks of scenes
+  /// come back that the sink was given. sinks and events are called from the stage's thread. Throws
+  /// driftless::Error where FFmpeg lacks the codec.
+  InputStage(const SessionOptions& options, const ModelInfo& model,
+             std::shared_ptr<const MatteModels> mattes, SessionCounters& counters, ChunkSink sink,
+             PictureSink pictures, SceneInbox& scenes, EventSink events);
   ~InputStage();
 
   /// Copies the frame and returns at once. Safe from any thread.
   void push(const uint8_t* data, size_t size, double capture_ms);
+
+  /// Takes effect with the next frame. Safe from any thread.
+  void set_transform(const Transform& transform, uint64_t revision);
 
   /// Ends the thread; frames that wait are forgotten. Safe to call again.
   void stop();
@@ -54,12 +69,15 @@ class InputStage {
   void run();
   void decode_one(const Incoming& incoming);
   void add_to_chunk(const AVFrame& frame, const FrameMeta& meta);
+  void compose(const AVFrame& frame, FrameMeta meta, double start_ms);
+  void adopt_transform();
   void ask_for_key_frame(const std::string& reason, double now_ms);
   void report(const std::string& message, double now_ms);
 
   const ModelInfo model_;
   SessionCounters& counters_;
   const ChunkSink sink_;
+  const PictureSink pictures_;
   const EventSink events_;
 
   mutable std::mutex mutex_;
@@ -67,11 +85,15 @@ class InputStage {
   BoundedQueue<Incoming> queue_;
   bool lost_input_ = false;
   bool stopping_ = false;
+  std::optional<std::pair<Transform, uint64_t>> pending_;
 
   // Used by the thread only.
   Decoder decoder_;
   FrameConverter converter_;
-  FrameSampler sampler_;
+  FrameSampler sampler_, picture_sampler_;
+  const std::unique_ptr<BackgroundStage> background_;
+  TransformMode mode_ = TransformMode::kRestyle;
+  uint64_t revision_ = 0;
   Chunk chunk_;
   int width_ = 0, height_ = 0;
   bool bad_size_ = false;

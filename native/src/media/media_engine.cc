@@ -20,13 +20,27 @@ ModelInfo info_of(const Pipeline* pipeline) {
 
 }  // namespace
 
-MediaEngine::MediaEngine(std::unique_ptr<Pipeline> pipeline, size_t max_sessions)
-    : pipeline_(std::move(pipeline)), info_(info_of(pipeline_.get())), max_sessions_(max_sessions) {
+MediaEngine::MediaEngine(std::unique_ptr<Pipeline> pipeline, size_t max_sessions,
+                         std::shared_ptr<const MatteModels> mattes)
+    : pipeline_(std::move(pipeline)),
+      info_(info_of(pipeline_.get())),
+      max_sessions_(max_sessions),
+      mattes_(std::move(mattes)) {
   if (max_sessions == 0) throw Error("maximum of sessions", "at least 1", max_sessions);
   loop_ = std::make_unique<ComputeLoop>(pipeline_.get());
 }
 
 MediaEngine::~MediaEngine() { stop(); }
+
+void MediaEngine::check(const Transform& transform) const {
+  if (transform.mode == TransformMode::kRestyle && !pipeline_) {
+    throw Error("transform mode", "passthrough (this engine has no model)", "restyle");
+  }
+  if (transform.mode == TransformMode::kBackground && !mattes_) {
+    throw Error("transform mode", "another one (this engine has no segmentation networks)",
+                "background");
+  }
+}
 
 std::shared_ptr<MediaSession> MediaEngine::create_session(const SessionOptions& options,
                                                           std::function<void()> wake) {
@@ -39,10 +53,8 @@ std::shared_ptr<MediaSession> MediaEngine::create_session(const SessionOptions& 
     throw Error("sessions of this engine", "at most " + std::to_string(max_sessions_),
                 sessions_.size() + 1);
   }
-  if (options.transform.mode == TransformMode::kRestyle && !pipeline_) {
-    throw Error("transform mode", "passthrough (this engine has no model)", "restyle");
-  }
-  auto session = std::make_shared<MediaSession>(options, info_, *loop_, std::move(wake));
+  check(options.transform);
+  auto session = std::make_shared<MediaSession>(options, info_, mattes_, *loop_, std::move(wake));
   sessions_.push_back(session);
   return session;
 }

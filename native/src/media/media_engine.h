@@ -15,11 +15,17 @@ class MediaEngine {
  public:
   /// pipeline: null for an engine without a model, whose sessions can only pass frames through at
   /// 256x144 and 16 frames a second. max_sessions: at least 1. Throws driftless::Error otherwise.
-  MediaEngine(std::unique_ptr<Pipeline> pipeline, size_t max_sessions);
+  /// mattes: null for an engine without background mode.
+  MediaEngine(std::unique_ptr<Pipeline> pipeline, size_t max_sessions,
+              std::shared_ptr<const MatteModels> mattes = nullptr);
   ~MediaEngine();
 
   const ModelInfo& info() const { return info_; }
   bool has_model() const { return pipeline_ != nullptr; }
+  bool has_mattes() const { return mattes_ != nullptr; }
+
+  /// Throws driftless::Error when this engine lacks what the transform needs.
+  void check(const Transform& transform) const;
 
   /// Throws driftless::Error for bad options, when there is no room, and after stop().
   std::shared_ptr<MediaSession> create_session(const SessionOptions& options,
@@ -32,6 +38,7 @@ class MediaEngine {
   std::unique_ptr<Pipeline> pipeline_;
   const ModelInfo info_;
   const size_t max_sessions_;
+  const std::shared_ptr<const MatteModels> mattes_;
   std::mutex stop_mutex_;
   std::mutex mutex_;
   bool stopped_ = false;

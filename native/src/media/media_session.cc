@@ -4,9 +4,22 @@
 
 namespace driftless {
 
-MediaSession::MediaSession(const SessionOptions& options, const ModelInfo& model, ComputeLoop& loop,
+namespace {
+
+Transform within(const ComputeLoop& loop, Transform transform) {
+  transform.background.repaint &= loop.has_model();
+  return transform;
+}
+
+}  // namespace
+
+MediaSession::MediaSession(const SessionOptions& wanted, const ModelInfo& model,
+                           std::shared_ptr<const MatteModels> mattes, ComputeLoop& loop,
                            std::function<void()> wake)
     : model_(model), loop_(loop), wake_(std::move(wake)) {
+  SessionOptions options = wanted;
+  options.transform = within(loop, wanted.transform);
+  background_mode_ = options.transform.mode == TransformMode::kBackground;
   const EventSink events = [this](SessionEvent event) { post(std::move(event)); };
   output_ = std::make_unique<OutputStage>(
       options, model, counters_, [this](OutgoingFrame frame) { on_encoded(std::move(frame)); },
@@ -14,8 +27,16 @@ MediaSession::MediaSession(const SessionOptions& options, const ModelInfo& model
   track_ = loop_.add(*this, counters_, options.transform);
   try {
     input_ = std::make_unique<InputStage>(
-        options, model, counters_, [this](Chunk chunk) { loop_.submit(track_, std::move(chunk)); },
-        events);
+        options, model, std::move(mattes), counters_,
+        [this](Chunk chunk) { loop_.submit(track_, std::move(chunk)); },
+        [this](AvFramePtr picture, const FrameMeta& meta, uint64_t revision, double compute_ms) {
+          if (!background_mode_) {
+            ++counters_.drop_stream_batch;
+            return;
+          }
+          output_->push_picture(std::move(picture), meta, revision, compute_ms);
+        },
+        scenes_, events);
   } catch (...) {
     loop_.remove(track_);
     throw;
@@ -29,7 +50,11 @@ void MediaSession::push_frame(const uint8_t* data, size_t size, double capture_m
 }
 
 uint64_t MediaSession::set_transform(const Transform& transform) {
-  return loop_.set_transform(track_, transform);
+  // First the gate, so that nothing generated from the room passes it afterwards.
+  background_mode_ = transform.mode == TransformMode::kBackground;
+  const uint64_t revision = loop_.set_transform(track_, transform);
+  input_->set_transform(within(loop_, transform), revision);
+  return revision;
 }
 
 void MediaSession::set_bitrate(int64_t bits_per_second) { output_->set_bitrate(bits_per_second); }
@@ -73,7 +98,15 @@ void MediaSession::stop() {
   output_->stop();
 }
 
-void MediaSession::on_generated(GeneratedChunk chunk) { output_->push(std::move(chunk)); }
+void MediaSession::on_generated(GeneratedChunk chunk) {
+  if (chunk.scene) {
+    scenes_.push(std::move(chunk));
+  } else if (background_mode_) {
+    counters_.drop_stream_batch += chunk.frames.size();
+  } else {
+    output_->push(std::move(chunk));
+  }
+}
 
 void MediaSession::on_compute_event(SessionEvent event) { post(std::move(event)); }
 

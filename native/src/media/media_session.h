@@ -1,5 +1,6 @@
 #pragma once
 
+#include <atomic>
 #include <functional>
 #include <memory>
 #include <mutex>
@@ -9,6 +10,7 @@
 #include "media/frame_outbox.h"
 #include "media/input_stage.h"
 #include "media/output_stage.h"
+#include "media/scene_inbox.h"
 #include "media/session_types.h"
 
 namespace driftless {
@@ -27,7 +29,9 @@ class MediaSession : private ComputeLoop::Listener {
 
   /// wake: called from the session's threads when something waits in the box; it must return
   /// quickly and must not call back into the session. Throws driftless::Error for bad options.
-  MediaSession(const SessionOptions& options, const ModelInfo& model, ComputeLoop& loop,
+  /// mattes: for background mode; null where the engine has none.
+  MediaSession(const SessionOptions& options, const ModelInfo& model,
+               std::shared_ptr<const MatteModels> mattes, ComputeLoop& loop,
                std::function<void()> wake);
   ~MediaSession() override;
 
@@ -62,6 +66,10 @@ class MediaSession : private ComputeLoop::Listener {
   FrameOutbox frames_{kMaxWaitingFrames};
   BoundedQueue<SessionEvent> events_{kMaxWaitingEvents, DropPolicy::kDropOldest};
   std::optional<uint64_t> applied_revision_;
+
+  // Generated camera frames are not shown in background mode: they show the room.
+  std::atomic<bool> background_mode_{false};
+  SceneInbox scenes_;
 
   std::mutex stop_mutex_;
   bool stopped_ = false;

@@ -27,15 +27,17 @@ size_t ModelTrack::apply(const Transform& transform, uint64_t revision) {
   return lost;
 }
 
-Pipeline::Job ModelTrack::begin(const Chunk& chunk, std::vector<uint8_t>& rgb_out) {
+Pipeline::Job ModelTrack::begin(const Chunk& chunk, std::vector<uint8_t>& rgb_out, size_t& lost) {
+  if (stream_ && stream_is_scene_ != chunk.scene) lost += reset();
   if (!stream_) {
     if (!pipeline_) throw Error("transform", "an engine with a model", "one without (no modelDir)");
     stream_ = pipeline_->open(settings_);
     revisions_ = {{kFirstPipelineRevision, revision_}};
+    stream_is_scene_ = chunk.scene;
     next_index_ = 0;
   }
   rgb_out.resize(chunk.rgb.size());
-  in_flight_.push_back({next_index_++, chunk.frames});
+  in_flight_.push_back({next_index_++, chunk.scene, chunk.frames});
   Pipeline::Job job;
   job.session = stream_.get();
   job.rgb_in = chunk.rgb.data();
@@ -51,6 +53,7 @@ std::optional<GeneratedChunk> ModelTrack::finish(const ChunkResult& result,
           (result.has_frames && in_flight_.front().index <= result.chunk_index_out))) {
     if (result.has_frames && in_flight_.front().index == result.chunk_index_out) {
       generated.emplace();
+      generated->scene = in_flight_.front().scene;
       generated->rgb = std::move(rgb_out);
       generated->frames = std::move(in_flight_.front().frames);
       generated->revision = named_revision(result.settings_revision);

@@ -28,8 +28,10 @@ class ModelTrack {
   uint64_t revision() const { return revision_; }
 
   /// The job for this chunk; its buffers must live until finish(). Opens the stream when there is
-  /// none. Throws driftless::Error when the pipeline refuses the settings or there is no model.
-  Pipeline::Job begin(const Chunk& chunk, std::vector<uint8_t>& rgb_out);
+  /// none, and a new one when camera pictures follow scenes or the other way round: a scene must
+  /// not be painted from what the stream remembers of a room. Adds frames that are lost by that to
+  /// `lost`. Throws driftless::Error when the pipeline refuses the settings or there is no model.
+  Pipeline::Job begin(const Chunk& chunk, std::vector<uint8_t>& rgb_out, size_t& lost);
 
   /// What came out, or nothing while the stream batch fills. Adds the frames that will never come
   /// out to `lost`.
@@ -43,6 +45,7 @@ class ModelTrack {
  private:
   struct InFlight {
     uint64_t index = 0;
+    bool scene = false;
     std::vector<FrameMeta> frames;
   };
 
@@ -50,6 +53,7 @@ class ModelTrack {
 
   Pipeline* const pipeline_;
   std::unique_ptr<StreamSession> stream_;
+  bool stream_is_scene_ = false;
   TransformMode mode_ = TransformMode::kPassthrough;
   TransformSettings settings_;
   uint64_t revision_ = 0;

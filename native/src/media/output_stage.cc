@@ -5,6 +5,8 @@
 #include <exception>
 #include <utility>
 
+#include "media/ffmpeg_support.h"
+#include "media/input_stage.h"
 #include "media/thread_name.h"
 
 namespace driftless {
@@ -16,14 +18,11 @@ OutputStage::OutputStage(const SessionOptions& options, const ModelInfo& model,
       sink_(std::move(sink)),
       events_(std::move(events)),
       queue_(static_cast<size_t>(model.frames_per_chunk), DropPolicy::kDropOldest),
+      max_fps_(options.max_fps),
       bitrate_bps_(options.bitrate_bps),
       converter_(model.width, model.height) {
   encoder_options_.codec = options.output_codec;
-  encoder_options_.width = model.width;
-  encoder_options_.height = model.height;
-  encoder_options_.fps =
-      std::max(1.0, options.max_fps > 0 ? std::min(options.max_fps, model.fps) : model.fps);
-  open_encoder();
+  open_encoder(model.width, model.height, false);
   thread_ = std::thread([this] { run(); });
 }
 
@@ -34,8 +33,26 @@ void OutputStage::push(GeneratedChunk chunk) {
   {
     std::lock_guard<std::mutex> lock(mutex_);
     for (size_t i = 0; i < shared->frames.size(); ++i) {
-      counters_.drop_generated_full += queue_.push({shared, i});
+      counters_.drop_generated_full += queue_.push({shared, i, nullptr});
     }
+  }
+  changed_.notify_one();
+}
+
+void OutputStage::push_picture(AvFramePtr picture, const FrameMeta& meta, uint64_t revision,
+                               double compute_ms) {
+  auto chunk = std::make_shared<GeneratedChunk>();
+  chunk->frames = {meta};
+  chunk->revision = revision;
+  chunk->ready_ms = steady_now_ms();
+  chunk->compute_ms = compute_ms;
+  {
+    std::lock_guard<std::mutex> lock(mutex_);
+    while (!queue_.empty() && !queue_.front().picture) {
+      queue_.pop();
+      ++counters_.drop_generated_full;
+    }
+    counters_.drop_generated_full += queue_.push({std::move(chunk), 0, std::move(picture)});
   }
   changed_.notify_one();
 }
@@ -61,9 +78,12 @@ void OutputStage::run() {
     changed_.wait(lock, [this] { return stopping_ || !queue_.empty(); });
     if (stopping_) return;
     const GeneratedChunk& chunk = *queue_.front().chunk;
-    const double wait_ms = pacer_.release_time(chunk.ready_ms, chunk.frames.front().capture_ms,
-                                               chunk.frames[queue_.front().index].capture_ms) -
-                           steady_now_ms();
+    const bool whole = queue_.front().picture != nullptr;
+    const double wait_ms =
+        whole ? 0
+              : pacer_.release_time(chunk.ready_ms, chunk.frames.front().capture_ms,
+                                    chunk.frames[queue_.front().index].capture_ms) -
+                    steady_now_ms();
     if (wait_ms > 0) {
       // A push may replace the frame at the front meanwhile; then its time is looked at anew.
       changed_.wait_for(lock, std::chrono::duration<double, std::milli>(wait_ms));
@@ -87,12 +107,18 @@ void OutputStage::encode_one(const Waiting& waiting) {
   const FrameMeta& meta = chunk.frames[waiting.index];
   const size_t frame_bytes = static_cast<size_t>(model_.width) * model_.height * 3;
   const double start_ms = steady_now_ms();
-  if (!encoder_) open_encoder();
+  const bool whole = waiting.picture != nullptr;
+  const int width = whole ? waiting.picture->width : model_.width;
+  const int height = whole ? waiting.picture->height : model_.height;
+  if (!encoder_ || width != encoder_options_.width || height != encoder_options_.height) {
+    open_encoder(width, height, whole);
+  }
   encoder_->set_bitrate(bitrate_bps_);
   if (key_frame_wanted_.exchange(false)) encoder_->request_key_frame();
   OutgoingFrame frame;
-  frame.picture = encoder_->encode(
-      converter_.to_yuv(chunk.rgb.data() + frame_bytes * waiting.index), meta.capture_ms);
+  const AVFrame& picture =
+      whole ? *waiting.picture : converter_.to_yuv(chunk.rgb.data() + frame_bytes * waiting.index);
+  frame.picture = encoder_->encode(picture, meta.capture_ms);
   frame.revision = chunk.revision;
   const double now_ms = steady_now_ms();
   const double total_ms = now_ms - meta.pushed_ms;
@@ -107,7 +133,11 @@ void OutputStage::encode_one(const Waiting& waiting) {
   sink_(std::move(frame));
 }
 
-void OutputStage::open_encoder() {
+void OutputStage::open_encoder(int width, int height, bool whole_pictures) {
+  const double most = whole_pictures ? InputStage::kMaxPictureFps : model_.fps;
+  encoder_options_.width = width;
+  encoder_options_.height = height;
+  encoder_options_.fps = std::max(1.0, max_fps_ > 0 ? std::min(max_fps_, most) : most);
   encoder_options_.bitrate_bps = bitrate_bps_;
   encoder_ = std::make_unique<Encoder>(encoder_options_);
 }

@@ -34,6 +34,10 @@ class OutputStage {
 
   /// The methods below are safe from any thread.
   void push(GeneratedChunk chunk);
+  /// A finished picture, which leaves at once. It takes the place of generated frames that wait:
+  /// they are older. compute_ms: what it cost, decoding left out.
+  void push_picture(AvFramePtr picture, const FrameMeta& meta, uint64_t revision,
+                    double compute_ms);
   void set_bitrate(int64_t bits_per_second) { bitrate_bps_ = bits_per_second; }
   void request_key_frame() { key_frame_wanted_ = true; }
   size_t waiting() const;
@@ -44,12 +48,13 @@ class OutputStage {
  private:
   struct Waiting {
     std::shared_ptr<const GeneratedChunk> chunk;
-    size_t index = 0;  // of the frame in the chunk
+    size_t index = 0;    // of the frame in the chunk
+    AvFramePtr picture;  // in place of a frame of chunk->rgb
   };
 
   void run();
   void encode_one(const Waiting& waiting);
-  void open_encoder();
+  void open_encoder(int width, int height, bool whole_pictures);
   void fail(const std::string& message);
 
   const ModelInfo model_;
@@ -63,6 +68,7 @@ class OutputStage {
   BoundedQueue<Waiting> queue_;
   bool stopping_ = false;
 
+  const double max_fps_;
   std::atomic<int64_t> bitrate_bps_;
   std::atomic<bool> key_frame_wanted_{false};
 

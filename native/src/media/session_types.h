@@ -6,11 +6,13 @@
 #include <chrono>
 #include <cstdint>
 #include <functional>
+#include <optional>
 #include <string>
 #include <vector>
 
 #include "media/decoder.h"
 #include "media/picture.h"
+#include "media/scene.h"
 #include "media/video_codec.h"
 #include "stream/pipeline.h"
 
@@ -22,12 +24,22 @@ inline double steady_now_ms() {
   return duration<double, std::milli>(std::chrono::steady_clock::now().time_since_epoch()).count();
 }
 
-/// kPassthrough decodes, scales and encodes but leaves out the model.
-enum class TransformMode { kRestyle, kPassthrough };
+/// kRestyle repaints the whole picture. kBackground keeps the person, at the camera's own size and
+/// rate, and replaces what is behind. kPassthrough decodes, scales and encodes but leaves out the
+/// model.
+enum class TransformMode { kRestyle, kBackground, kPassthrough };
+
+/// What kBackground puts behind the person.
+struct BackgroundChoice {
+  std::optional<SceneKind> scene;  // none: chosen by the prompt's words
+  bool blur = false;               // the real room, blurred, instead of a scene
+  bool repaint = true;             // scenes go through the model; false: as they are drawn
+};
 
 struct Transform {
   TransformMode mode = TransformMode::kRestyle;
   TransformSettings settings;
+  BackgroundChoice background;
 };
 
 struct SessionOptions {
@@ -47,14 +59,17 @@ struct FrameMeta {
   double decode_ms = 0;   // duration
 };
 
-/// The frames that go into the model together.
+/// The frames that go into the model together. A drawn scene's has no `frames`: it was made from no
+/// camera frame.
 struct Chunk {
+  bool scene = false;             // not from the camera, but a background
   std::vector<uint8_t> rgb;       // frames x height x width x 3
   std::vector<FrameMeta> frames;  // in order of capture
 };
 
 /// The frames that came out together. `frames` names the input frames they were made from.
 struct GeneratedChunk {
+  bool scene = false;  // as in Chunk
   std::vector<uint8_t> rgb;
   std::vector<FrameMeta> frames;
   uint64_t revision = 0;  // of the settings they were made with

@@ -16,6 +16,19 @@ describe("transform settings", () => {
     expect(transformSettingsSchema.parse({ mode: "off" })).to.deep.equal({ mode: "off" });
   });
 
+  it("takes a background by words, by name, or as a blur", () => {
+    const defaults = { strength: 0.4, steps: 1, seed: 0 };
+    const parsed = (input: object) =>
+      transformSettingsSchema.parse({ mode: "background", ...input });
+    const base = { mode: "background", ...defaults };
+    expect(parsed({ prompt: "beach" })).to.deep.equal({ ...base, prompt: "beach", blur: false });
+    expect(parsed({ scene: "space" })).to.deep.include({ scene: "space", prompt: "" });
+    expect(parsed({ blur: true })).to.deep.equal({ ...base, prompt: "", blur: true });
+    expect(problemOf({ mode: "background" })).to.include("a prompt, a scene or blur");
+    expect(problemOf({ mode: "background", scene: "my flat" })).to.include("beach");
+    expect(problemOf({ mode: "restyle", prompt: "oil", blur: true })).to.include("blur");
+  });
+
   it("refuses what is out of range, with the reason", () => {
     const base = { mode: "restyle", prompt: "oil" };
     expect(problemOf({ ...base, prompt: "   " })).to.contain("1 to 500 characters");
@@ -32,7 +45,7 @@ describe("transform settings", () => {
       { seed: -1 },
       { seed: 2 ** 32 },
       { colour: "red" },
-      { mode: "background" },
+      { mode: "collage" },
     ]) {
       expect(problemOf({ ...base, ...wrong }), JSON.stringify(wrong)).not.to.equal("none");
     }

@@ -173,6 +173,28 @@ describe("switching between original and generated video", () => {
     expect(updated.participantId).to.equal(ada.id);
   });
 
+  it("shows nobody the room of who asked for another background, until it is switched off", async () => {
+    const ada = await member("background", "ada");
+    const ben = await member("background", "ben");
+    await ada.client.publish("camera");
+    await ben.client.subscribe(ben.capabilities);
+    await seen(ben.client, ada.id, ["original video"]);
+
+    await ada.client.request("transform:set", { mode: "background", scene: "beach" });
+    await seen(ben.client, ada.id, ["generated video (waiting)"]);
+    transforms.activate(ada.id);
+    await seen(ben.client, ada.id, ["generated video"]);
+    expect(transforms.targets.get(ada.id)?.allowOriginalFallback).to.equal(false);
+    transforms.stall(ada.id);
+    await seen(ben.client, ada.id, ["generated video (waiting)"]);
+
+    await ada.client.request("transform:set", { mode: "restyle", prompt: "ink" });
+    await seen(ben.client, ada.id, ["generated video (waiting)", "original video"]);
+    await ada.client.request("transform:set", { mode: "background", blur: true });
+    await ada.client.request("transform:set", { mode: "off" });
+    await seen(ben.client, ada.id, ["original video"]);
+  });
+
   it("lets nobody have a hidden original, whatever the transform does", async () => {
     const ada = await member("hidden", "ada", true);
     const ben = await member("hidden", "ben");

@@ -34,6 +34,7 @@ export function createEchoEngine(): NativeEngine & { sessions: EchoSession[] } {
       fps: 16,
       framesPerChunk: 4,
       backend: "reference",
+      background: true,
     }),
     createSession(options, onFrame, onEvent) {
       if (options.transform.prompt === "refuse") {
