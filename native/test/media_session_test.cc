@@ -156,6 +156,32 @@ TEST_P(EngineSession, AppliedNamesTheFirstFrameWithTheNewSettings) {
   EXPECT_EQ(events_[2].capture_ms, clip[8].capture_time_ms);
 }
 
+TEST_P(EngineSession, ASlowPromptIsAppliedTwiceWithSeveralStepsInFlight) {
+  SessionOptions slow = options();
+  slow.transform.settings.steps = 2;
+  open(slow);
+  const auto clip = encode_clip(GetParam(), 128, 64, 24);
+  for (size_t i = 0; i < 8; ++i) push(clip[i]);
+  ASSERT_TRUE(collect(4, 2));
+  slow.transform.settings.prompt = "slow";
+  EXPECT_EQ(session_->set_transform(slow.transform), 1u);
+  for (size_t i = 8; i < 24; ++i) {
+    push(clip[i]);
+    // A chunk at a time, so that none replaces another.
+    if (i % 4 == 3) {
+      ASSERT_TRUE(collect(i - 3, 2));
+    }
+  }
+  ASSERT_TRUE(collect(20, 4));
+  for (size_t i : {2u, 3u}) {
+    EXPECT_EQ(events_[i].type, SessionEvent::Type::kApplied);
+    EXPECT_EQ(events_[i].revision, 1u);
+    EXPECT_EQ(events_[i].complete, i == 3);
+    // The chunk after the change, which comes out one chunk later, and the one that completes it.
+    EXPECT_EQ(events_[i].capture_ms, clip[i == 2 ? 8 : 12].capture_time_ms);
+  }
+}
+
 TEST_P(EngineSession, AKeyFrameRequestIsHonoured) {
   open(options());
   const auto clip = encode_clip(GetParam(), 128, 64, 8);

@@ -1,7 +1,8 @@
 #pragma once
 
 // A small Pipeline for the tests of the sessions around it: it inverts colours, keeps `steps - 1`
-// chunks inside as a stream batch does, and can be held, watched and made to fail.
+// chunks inside as a stream batch does, and can be held, watched and made to fail. The prompt
+// "slow" comes in over two chunks.
 
 #include <algorithm>
 #include <atomic>
@@ -42,6 +43,7 @@ class InvertingPipeline : public Pipeline {
     if (settings.prompt == "refused") throw Error("prompt", "another one", settings.prompt);
     auto& stream = static_cast<Stream&>(session);
     stream.settings = settings;
+    stream.blending = settings.prompt == "slow" ? 2 : 1;
     return ++stream.revision;
   }
 
@@ -61,7 +63,9 @@ class InvertingPipeline : public Pipeline {
       auto& stream = *static_cast<Stream*>(jobs[j].session);
       std::vector<uint8_t> inverted(bytes);
       for (size_t i = 0; i < bytes; ++i) inverted[i] = 255 - jobs[j].rgb_in[i];
-      stream.inside.push_back({stream.next_index++, stream.revision, std::move(inverted)});
+      if (stream.blending > 0) --stream.blending;
+      stream.inside.push_back(
+          {stream.next_index++, stream.revision, stream.blending == 0, std::move(inverted)});
       jobs[j].result = ChunkResult();
       if (stream.inside.size() < static_cast<size_t>(stream.settings.steps)) continue;
       while (stream.inside.size() > static_cast<size_t>(stream.settings.steps)) {
@@ -72,6 +76,7 @@ class InvertingPipeline : public Pipeline {
       jobs[j].result.has_frames = true;
       jobs[j].result.chunk_index_out = out.index;
       jobs[j].result.settings_revision = out.revision;
+      jobs[j].result.settings_complete = out.complete;
       stream.inside.pop_front();
     }
   }
@@ -103,12 +108,14 @@ class InvertingPipeline : public Pipeline {
  private:
   struct Inside {
     uint64_t index, revision;
+    bool complete;
     std::vector<uint8_t> rgb;
   };
   struct Stream : StreamSession {
     ~Stream() override { --*live; }
     TransformSettings settings;
     uint64_t revision = 1, next_index = 0;
+    int blending = 0;
     std::deque<Inside> inside;
     std::atomic<int>* live = nullptr;
   };

@@ -1,49 +1,7 @@
-#include <cstring>
-
-#include "models_test_support.h"
-#include "stream/pipeline.h"
+#include "stream_test_clips.h"
 
 namespace driftless {
 namespace {
-
-constexpr size_t kWidth = 64, kHeight = 32, kFrames = 4;
-constexpr size_t kChunk = kFrames * kHeight * kWidth * 3;
-using Pixels = std::vector<uint8_t>;
-
-// A moving pattern; `stream` tells streams apart.
-Pixels chunk_of(int stream, int index) {
-  Pixels pixels(kChunk);
-  for (size_t f = 0; f < kFrames; ++f) {
-    const double t = static_cast<double>(index) * 4 + static_cast<double>(f);
-    for (size_t i = 0; i < kHeight * kWidth * 3; ++i) {
-      const double x = static_cast<double>(i / 3 % kWidth), y = static_cast<double>(i / 3 / kWidth);
-      const double c = static_cast<double>(i % 3);
-      pixels[f * kHeight * kWidth * 3 + i] = static_cast<uint8_t>(
-          127.5 + 120 * std::sin(0.2 * x + 0.3 * y + 0.4 * t + c + 1.7 * stream));
-    }
-  }
-  return pixels;
-}
-
-struct Out {
-  ChunkResult result;
-  Pixels pixels;
-};
-
-Out run_one(Pipeline& pipeline, StreamSession& session, const Pixels& in) {
-  Out out;
-  out.pixels.assign(kChunk, 0);
-  Pipeline::Job job{&session, in.data(), out.pixels.data(), {}};
-  pipeline.run(&job, 1);
-  out.result = job.result;
-  return out;
-}
-
-double mean_difference(const Pixels& a, const Pixels& b) {
-  double sum = 0;
-  for (size_t i = 0; i < a.size(); ++i) sum += std::abs(static_cast<int>(a[i]) - b[i]);
-  return sum / static_cast<double>(a.size());
-}
 
 class PipelineTest : public testing::TestWithParam<const char*> {
  protected:
@@ -72,7 +30,7 @@ TEST_P(PipelineTest, FramesBelongToTheChunkNStepsBack) {
   for (int steps = 1; steps <= 4; ++steps) {
     const auto session = pipeline_->open(settings("rain", steps));
     for (int i = 0; i < 7; ++i) {
-      const Out out = run_one(*pipeline_, *session, chunk_of(0, i));
+      const Out out = run_one(*pipeline_, *session, tiny_chunk(0, i));
       EXPECT_EQ(out.result.has_frames, i + 1 >= steps);
       if (out.result.has_frames) {
         EXPECT_EQ(out.result.chunk_index_out, static_cast<uint64_t>(i + 1 - steps));
@@ -97,9 +55,9 @@ TEST_P(PipelineTest, CompanyDoesNotChangeAPicture) {
       shared.push_back(together->open(s));
     }
     for (int i = 0; i < 8; ++i) {
-      std::vector<Pixels> in, out(3, Pixels(kChunk, 0));
+      std::vector<Pixels> in, out(3, Pixels(kTinyChunk, 0));
       std::vector<Pipeline::Job> jobs;
-      for (int s = 0; s < 3; ++s) in.push_back(chunk_of(s, i));
+      for (int s = 0; s < 3; ++s) in.push_back(tiny_chunk(s, i));
       // The company changes from call to call: all three, then others.
       for (size_t s = 0; s < 3; ++s) {
         const size_t who = (s + static_cast<size_t>(i)) % 3;
@@ -124,7 +82,7 @@ TEST_P(PipelineTest, SameSeedSamePictureOtherSeedOther) {
   const auto a = pipeline_->open(settings("rain", 1, 1));
   const auto b = pipeline_->open(settings("rain", 1, 1));
   const auto c = pipeline_->open(settings("rain", 1, 2));
-  const Pixels in = chunk_of(0, 0);
+  const Pixels in = tiny_chunk(0, 0);
   const Pixels first = run_one(*pipeline_, *a, in).pixels;
   EXPECT_TRUE(first == run_one(*pipeline_, *b, in).pixels);
   EXPECT_GT(mean_difference(first, run_one(*pipeline_, *c, in).pixels), 0.0);
@@ -134,7 +92,7 @@ TEST_P(PipelineTest, StrengthZeroKeepsTheOriginal) {
   const auto none = pipeline_->open(settings("rain", 1, 1, 0.0f));
   const auto other = pipeline_->open(settings("neon", 1, 2, 0.0f));
   const auto full = pipeline_->open(settings("rain", 1, 1, 1.0f));
-  const Pixels in = chunk_of(0, 0);
+  const Pixels in = tiny_chunk(0, 0);
   const Pixels kept = run_one(*pipeline_, *none, in).pixels;
   // Neither prompt nor noise reaches the picture.
   EXPECT_TRUE(kept == run_one(*pipeline_, *other, in).pixels);
@@ -148,8 +106,8 @@ TEST_P(PipelineTest, NewPromptTakesEffectAtTheNextChunkWithoutAGap) {
     if (i == 4) {
       EXPECT_EQ(pipeline_->update(*changed, settings("neon night in the city")), 2u);
     }
-    const Out a = run_one(*pipeline_, *steady, chunk_of(0, i));
-    const Out b = run_one(*pipeline_, *changed, chunk_of(0, i));
+    const Out a = run_one(*pipeline_, *steady, tiny_chunk(0, i));
+    const Out b = run_one(*pipeline_, *changed, tiny_chunk(0, i));
     EXPECT_TRUE(b.result.has_frames);
     EXPECT_EQ(b.result.settings_revision, i < 4 ? 1u : 2u);
     EXPECT_EQ(a.pixels == b.pixels, i < 4) << "chunk " << i;
@@ -159,12 +117,17 @@ TEST_P(PipelineTest, NewPromptTakesEffectAtTheNextChunkWithoutAGap) {
 TEST_P(PipelineTest, ChunksInFlightKeepTheirSettings) {
   const auto session = pipeline_->open(settings("rain", 3));
   std::vector<uint64_t> revisions;
-  for (int i = 0; i < 8; ++i) {
+  std::vector<bool> complete;
+  for (int i = 0; i < 12; ++i) {
     if (i == 4) pipeline_->update(*session, settings("neon", 3));
-    const Out out = run_one(*pipeline_, *session, chunk_of(0, i));
-    if (out.result.has_frames) revisions.push_back(out.result.settings_revision);
+    const Out out = run_one(*pipeline_, *session, tiny_chunk(0, i));
+    if (!out.result.has_frames) continue;
+    revisions.push_back(out.result.settings_revision);
+    complete.push_back(out.result.settings_complete);
   }
-  EXPECT_EQ(revisions, (std::vector<uint64_t>{1, 1, 1, 1, 2, 2}));
+  EXPECT_EQ(revisions, (std::vector<uint64_t>{1, 1, 1, 1, 2, 2, 2, 2, 2, 2}));
+  // The model's default: the fourth chunk is the first with nothing of the former prompt.
+  EXPECT_EQ(complete, (std::vector<bool>{1, 1, 1, 1, 0, 0, 0, 1, 1, 1}));
 }
 
 TEST_P(PipelineTest, StepsChangeInAStream) {
@@ -173,7 +136,7 @@ TEST_P(PipelineTest, StepsChangeInAStream) {
   for (int i = 0; i < 12; ++i) {
     if (i == 3) pipeline_->update(*session, settings("rain", 3));
     if (i == 8) pipeline_->update(*session, settings("rain", 1));
-    const Out out = run_one(*pipeline_, *session, chunk_of(0, i));
+    const Out out = run_one(*pipeline_, *session, tiny_chunk(0, i));
     indices.push_back(out.result.has_frames ? static_cast<int>(out.result.chunk_index_out) : -1);
   }
   // More steps: the batch fills again. Fewer: what is in flight makes way for what is new.
@@ -198,16 +161,16 @@ TEST_P(PipelineTest, BadSettingsChangeNothing) {
     expect_contains(error_of([&] { pipeline_->open(entry.settings); }), entry.what);
     expect_contains(error_of([&] { pipeline_->update(*session, entry.settings); }), entry.what);
   }
-  EXPECT_EQ(run_one(*pipeline_, *session, chunk_of(0, 0)).result.settings_revision, 1u);
+  EXPECT_EQ(run_one(*pipeline_, *session, tiny_chunk(0, 0)).result.settings_revision, 1u);
   EXPECT_EQ(pipeline_->update(*session, settings("fine")), 2u);
 }
 
 TEST_P(PipelineTest, RefusesStrangersAndRepeats) {
   const auto session = pipeline_->open(settings("rain"));
   const auto other = load(1);
-  const Pixels in = chunk_of(0, 0);
+  const Pixels in = tiny_chunk(0, 0);
   expect_contains(error_of([&] { run_one(*other, *session, in); }), "session");
-  Pixels out(kChunk);
+  Pixels out(kTinyChunk);
   Pipeline::Job twice[] = {{session.get(), in.data(), out.data(), {}},
                            {session.get(), in.data(), out.data(), {}}};
   expect_contains(error_of([&] { pipeline_->run(twice, 2); }), "once");
@@ -221,7 +184,7 @@ TEST_P(PipelineTest, OddPromptsAreFine) {
                              "a\x01"
                              "b"}) {
     const auto session = pipeline_->open(settings(prompt));
-    EXPECT_TRUE(run_one(*pipeline_, *session, chunk_of(0, 0)).result.has_frames);
+    EXPECT_TRUE(run_one(*pipeline_, *session, tiny_chunk(0, 0)).result.has_frames);
   }
 }
 
@@ -272,7 +235,7 @@ TEST(PipelineOptions, FlowModelWithFreshNoise) {
   const auto pipeline = Pipeline::load(ModelOptions{tiny.dir(), "cpu", 1});
   const auto session = pipeline->open(TransformSettings{"rain", 1, 2, 3});
   Out last;
-  for (int i = 0; i < 12; ++i) last = run_one(*pipeline, *session, chunk_of(0, i));
+  for (int i = 0; i < 12; ++i) last = run_one(*pipeline, *session, tiny_chunk(0, i));
   EXPECT_TRUE(last.result.has_frames);
 }
 

@@ -142,7 +142,8 @@ TEST_F(Rolling, ACopyLivesItsOwnLife) {
   RollingCache first(config(3, 1));
   append(first, 0);
   first.finish();
-  RollingCache second = first;
+  RollingCache second(config(3, 1));
+  second.copy_from(first);
   append(second, 5);
   const KvView view = append(first, 1);
   expect_frame(view, 0, 0, 0);

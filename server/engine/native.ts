@@ -75,8 +75,12 @@ export interface EncodedFrame {
 export type NativeEvent =
   /** The decoder cannot go on without a key frame. Repeated at most every 500 ms. */
   | { type: "needKeyFrame"; reason: string }
-  /** The frame with this capture time is the first that shows these settings (0: the first ones). */
-  | { type: "applied"; revision: number; captureTimeMs: number }
+  /**
+   * The frame with this capture time is the first that shows these settings (0: the first ones).
+   * A new prompt comes in over some chunks: then `complete` is false, and a second event with true
+   * names the first frame that shows nothing of the former prompt, unless newer settings come first.
+   */
+  | { type: "applied"; revision: number; captureTimeMs: number; complete: boolean }
   /** The camera's picture has this size from now on. */
   | { type: "inputSize"; width: number; height: number }
   /** fatal: the session makes no more frames and should be closed. */

@@ -149,6 +149,8 @@ export const engineMessageSchema = z.discriminatedUnion("type", [
     sessionId,
     revision: z.int(),
     captureTimeMs: z.number(),
+    /** False: the first frame that shows any of the settings; a message with true follows. */
+    complete: z.boolean(),
   }),
   sessionProgressSchema,
   /** The session could not be opened, or broke; it is closed after a fatal one. */

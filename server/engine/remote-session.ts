@@ -17,7 +17,7 @@ export interface RemoteSessionListener {
   onSuspended(reason: string): void;
   /** The first frame since the session was opened, or since a restart. */
   onFirstFrame(): void;
-  onApplied(revision: number, captureTimeMs: number): void;
+  onApplied(revision: number, captureTimeMs: number, complete: boolean): void;
   onProgress(progress: SessionProgress): void;
   /** A new engine process carries the session on: the camera should send a key frame. */
   onResumed(): void;
@@ -104,7 +104,7 @@ export class RemoteSession {
         break;
       case "applied":
         if (message.revision <= this.#latestRevision) {
-          this.listener.onApplied(message.revision, message.captureTimeMs);
+          this.listener.onApplied(message.revision, message.captureTimeMs, message.complete);
         }
         break;
       case "progress":

@@ -133,6 +133,15 @@ export class EngineSession {
     }
   }
 
+  /** Native revisions up to `last` will not be named any more. */
+  #forgetRevisions(last: number): void {
+    for (const revision of this.#revisions.keys()) {
+      if (revision <= last) {
+        this.#revisions.delete(revision);
+      }
+    }
+  }
+
   setBitrate(bps: number): void {
     this.#output.setMaxBitrate(bps);
   }
@@ -249,9 +258,9 @@ export class EngineSession {
       case "applied": {
         const revision = this.#revisions.get(event.revision);
         if (revision !== undefined) {
-          this.#revisions.delete(event.revision);
-          const { captureTimeMs } = event;
-          this.#send({ type: "applied", sessionId, revision, captureTimeMs });
+          const { captureTimeMs, complete } = event;
+          this.#forgetRevisions(complete ? event.revision : event.revision - 1);
+          this.#send({ type: "applied", sessionId, revision, captureTimeMs, complete });
         }
         break;
       }

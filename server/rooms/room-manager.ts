@@ -177,8 +177,8 @@ export class RoomManager extends SafeEmitter<RoomManagerEvents> {
     transforms.on("stats", (status) => room(status.roomId)?.onTransformStatus(status, false));
     transforms.on("active", (e) => room(e.roomId)?.setGeneratedActive(e.targetId, true));
     transforms.on("inactive", (e) => room(e.roomId)?.setGeneratedActive(e.targetId, false));
-    transforms.on("applied", ({ targetId: participantId, roomId, revision, captureTimeMs }) =>
-      room(roomId)?.emit("transformApplied", { participantId, revision, captureTimeMs }),
+    transforms.on("applied", ({ targetId: participantId, roomId, ...applied }) =>
+      room(roomId)?.emit("transformApplied", { participantId, ...applied }),
     );
   }
 }

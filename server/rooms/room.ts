@@ -22,7 +22,9 @@ export interface RoomEvents {
   consumerPaused: [viewer: Participant, consumerId: string];
   consumerResumed: [viewer: Participant, consumerId: string];
   transformState: [transform: ParticipantTransform];
-  transformApplied: [applied: { participantId: string; revision: number; captureTimeMs: number }];
+  transformApplied: [
+    applied: { participantId: string; revision: number; captureTimeMs: number; complete: boolean },
+  ];
   /** Nobody is left. */
   empty: [];
 }

@@ -142,8 +142,16 @@ export interface ServerEvents {
   "consumer:paused": { consumerId: string };
   "consumer:resumed": { consumerId: string };
   "transform:state": ParticipantTransform;
-  /** captureTimeMs: Unix time of the first frame that was made with this revision. */
-  "transform:applied": { participantId: string; revision: number; captureTimeMs: number };
+  /**
+   * captureTimeMs: Unix time of the first frame that shows this revision: any of it, or, complete,
+   * nothing of the prompt before it. A prompt that comes in over several chunks is told twice.
+   */
+  "transform:applied": {
+    participantId: string;
+    revision: number;
+    captureTimeMs: number;
+    complete: boolean;
+  };
   /**
    * The room's media died with its worker, or (roomId empty) the connection was away for too
    * long. Join again; all earlier ids are void.

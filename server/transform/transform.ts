@@ -197,10 +197,11 @@ export class Transform {
     return {
       onState: (standing) => this.#onEngineState(standing),
       onFirstFrame: () => this.#activate(),
-      onApplied: (revision, captureTimeMs) => {
+      onApplied: (revision, captureTimeMs, complete) => {
         const { id: targetId, roomId } = this.#target;
         this.#appliedRevision = Math.max(this.#appliedRevision, revision);
-        this.#deps.emit("applied", { targetId, roomId, revision, captureTimeMs });
+        const applied = { targetId, roomId, revision, captureTimeMs, complete };
+        this.#deps.emit("applied", applied);
       },
       onProgress: (progress) => this.#onProgress(progress),
       onSuspended: (reason) => {

@@ -73,8 +73,20 @@ export interface TransformEvents {
    * participant allows the original as fallback.
    */
   inactive: [event: { targetId: string; roomId: string; reason: string; ended: boolean }];
-  /** A change of settings is visible from the frame captured at captureTimeMs on (Unix ms). */
-  applied: [event: { targetId: string; roomId: string; revision: number; captureTimeMs: number }];
+  /**
+   * A change of settings is visible from the frame captured at captureTimeMs on (Unix ms). With
+   * `complete` false a new prompt is still coming in; a second event with true tells when it is
+   * there, unless the settings change again before.
+   */
+  applied: [
+    event: {
+      targetId: string;
+      roomId: string;
+      revision: number;
+      captureTimeMs: number;
+      complete: boolean;
+    },
+  ];
   /** About once a second while frames flow. */
   stats: [status: TransformStatus];
 }

@@ -266,11 +266,13 @@ describe("media loop with the default model", function () {
     const publisher = await sfu.publish("vp8", makeBarcodeClip("vp8", "320x180"));
     const viewer = await transform(publisher, { ...SETTINGS, prompt: "oil painting", strength: 1 });
     await until("repainted frames", () => viewer.frames.length >= 16, 90_000);
-    const applied: number[] = [];
-    manager.on("applied", ({ captureTimeMs }) => applied.push(captureTimeMs));
+    const applied: { captureTimeMs: number; complete: boolean }[] = [];
+    manager.on("applied", (event) => applied.push(event));
     const winter = { ...SETTINGS, prompt: "frozen winter, icy blue", strength: 1 };
     await manager.set(sfu.target(publisher), winter);
-    await until("the change", () => applied.length > 0, 90_000);
+    await until("the change", () => applied.length === 2, 90_000);
+    expect(applied.map(({ complete }) => complete)).to.deep.equal([false, true]);
+    expect(applied[1]?.captureTimeMs).to.be.greaterThan(applied[0]?.captureTimeMs ?? Infinity);
     const before = viewer.frames.length;
     await until("frames after it", () => viewer.frames.length >= before + 16, 90_000);
     const status = manager.status(publisher.producer.id);

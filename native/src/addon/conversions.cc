@@ -48,6 +48,7 @@ Napi::Object to_js(Napi::Env env, const SessionEvent& event) {
       object.Set("type", "applied");
       set(object, "revision", static_cast<double>(event.revision));
       set(object, "captureTimeMs", event.capture_ms);
+      object.Set("complete", Napi::Boolean::New(env, event.complete));
       break;
     case SessionEvent::Type::kInputSize:
       object.Set("type", "inputSize");

@@ -31,24 +31,28 @@ Arena::~Arena() = default;
 Arena::Arena(Arena&&) noexcept = default;
 Arena& Arena::operator=(Arena&&) noexcept = default;
 
+size_t Arena::rounded(size_t bytes) {
+  return std::max(kAlignment, (bytes + kAlignment - 1) / kAlignment * kAlignment);
+}
+
 void* Arena::allocate(size_t bytes) {
-  const size_t rounded = std::max(kAlignment, (bytes + kAlignment - 1) / kAlignment * kAlignment);
+  const size_t size = rounded(bytes);
   // Blocks too small for this request are passed over; rewind makes them usable again.
   while (position_.block < blocks_.size()) {
     Block& block = *blocks_[position_.block];
-    if (position_.offset + rounded <= block.bytes) {
+    if (position_.offset + size <= block.bytes) {
       void* memory = block.data + position_.offset;
-      position_.offset += rounded;
+      position_.offset += size;
       return memory;
     }
     position_ = Mark{position_.block + 1, 0};
   }
-  const size_t size = std::max(rounded, block_bytes_);
-  DL_CHECK(limit_bytes_ == 0 || capacity_ + size <= limit_bytes_, "arena size",
-           "at most " + std::to_string(limit_bytes_) + " bytes", capacity_ + size);
-  blocks_.push_back(std::make_unique<Block>(size));
-  capacity_ += size;
-  position_ = Mark{blocks_.size() - 1, rounded};
+  const size_t block = std::max(size, block_bytes_);
+  DL_CHECK(limit_bytes_ == 0 || capacity_ + block <= limit_bytes_, "arena size",
+           "at most " + std::to_string(limit_bytes_) + " bytes", capacity_ + block);
+  blocks_.push_back(std::make_unique<Block>(block));
+  capacity_ += block;
+  position_ = Mark{blocks_.size() - 1, size};
   return blocks_.back()->data;
 }
 

@@ -40,6 +40,9 @@ class Arena {
   void rewind(Mark mark) { position_ = mark; }
   void reset() { position_ = Mark(); }
 
+  /// What allocate(bytes) takes of a block.
+  static size_t rounded(size_t bytes);
+
   /// Bytes held from the system.
   size_t capacity() const { return capacity_; }
 

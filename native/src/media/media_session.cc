@@ -112,6 +112,7 @@ void MediaSession::on_compute_event(SessionEvent event) { post(std::move(event))
 
 void MediaSession::on_encoded(OutgoingFrame frame) {
   const uint64_t revision = frame.revision;
+  const bool complete = frame.complete;
   const double capture_ms = frame.picture.capture_time_ms;
   FrameOutbox::PushResult result;
   {
@@ -124,11 +125,14 @@ void MediaSession::on_encoded(OutgoingFrame frame) {
     output_->request_key_frame();
     return;
   }
-  if (!applied_revision_ || revision > *applied_revision_) {
-    applied_revision_ = revision;
+  // In the order in which they come, (revision, complete) only grow.
+  const auto shown = std::make_pair(revision, complete);
+  if (!applied_ || shown > *applied_) {
+    applied_ = shown;
     SessionEvent event;
     event.type = SessionEvent::Type::kApplied;
     event.revision = revision;
+    event.complete = complete;
     event.capture_ms = capture_ms;
     post(std::move(event));
     return;

@@ -5,6 +5,7 @@
 #include <memory>
 #include <mutex>
 #include <optional>
+#include <utility>
 
 #include "media/compute_loop.h"
 #include "media/frame_outbox.h"
@@ -65,7 +66,7 @@ class MediaSession : private ComputeLoop::Listener {
   mutable std::mutex box_mutex_;
   FrameOutbox frames_{kMaxWaitingFrames};
   BoundedQueue<SessionEvent> events_{kMaxWaitingEvents, DropPolicy::kDropOldest};
-  std::optional<uint64_t> applied_revision_;
+  std::optional<std::pair<uint64_t, bool>> applied_;  // revision, completely
 
   // Generated camera frames are not shown in background mode: they show the room.
   std::atomic<bool> background_mode_{false};

@@ -57,6 +57,7 @@ std::optional<GeneratedChunk> ModelTrack::finish(const ChunkResult& result,
       generated->rgb = std::move(rgb_out);
       generated->frames = std::move(in_flight_.front().frames);
       generated->revision = named_revision(result.settings_revision);
+      generated->complete = result.settings_complete;
     } else {
       lost += in_flight_.front().frames.size();
     }

@@ -120,6 +120,7 @@ void OutputStage::encode_one(const Waiting& waiting) {
       whole ? *waiting.picture : converter_.to_yuv(chunk.rgb.data() + frame_bytes * waiting.index);
   frame.picture = encoder_->encode(picture, meta.capture_ms);
   frame.revision = chunk.revision;
+  frame.complete = chunk.complete;
   const double now_ms = steady_now_ms();
   const double total_ms = now_ms - meta.pushed_ms;
   frame.timing.decode_ms = meta.decode_ms;

@@ -73,6 +73,7 @@ struct GeneratedChunk {
   std::vector<uint8_t> rgb;
   std::vector<FrameMeta> frames;
   uint64_t revision = 0;  // of the settings they were made with
+  bool complete = true;   // false while those settings are still coming in
   double ready_ms = 0;    // monotonic
   double compute_ms = 0;  // duration
 };
@@ -88,7 +89,8 @@ struct FrameTiming {
 struct OutgoingFrame {
   EncodedPicture picture;
   FrameTiming timing;
-  uint64_t revision = 0;
+  uint64_t revision = 0;  // as in GeneratedChunk
+  bool complete = true;
 };
 
 struct SessionEvent {
@@ -97,7 +99,8 @@ struct SessionEvent {
   std::string text;           // kNeedKeyFrame: the reason; kError: the message
   bool fatal = false;         // kError: the session makes no more frames
   uint64_t revision = 0;      // kApplied
-  double capture_ms = 0;      // kApplied: of the first frame that shows the settings
+  double capture_ms = 0;      // kApplied: of the first frame that shows any of the settings,
+  bool complete = true;       //   or, in a second event where a prompt came in slowly, all of them
   int width = 0, height = 0;  // kInputSize
 };
 

@@ -101,7 +101,32 @@ CausalDit::CausalDit(const DitConfig& config, WeightSource& weights, Ops& ops)
   head_ = take_linear(weights, ops, "head.head", config.out_channels * p * p, d);
 }
 
+PromptKv PromptKv::in(Arena& arena, const DitConfig& config) {
+  PromptKv prompt;
+  for (int64_t i = 0; i < config.layers; ++i) {
+    const Tensor k = arena.tensor({config.text_len, config.dim});
+    prompt.layers.push_back({k, arena.tensor({config.text_len, config.dim})});
+  }
+  return prompt;
+}
+
+size_t PromptKv::bytes(const DitConfig& config) {
+  return 2 * static_cast<size_t>(config.layers) *
+         Arena::rounded(static_cast<size_t>(config.text_len * config.dim) * sizeof(float));
+}
+
 std::shared_ptr<const PromptKv> CausalDit::encode_prompt(const Tensor& text, const Trace& trace) {
+  struct Owner {
+    Arena memory;
+    PromptKv prompt;
+  };
+  auto owner = std::make_shared<Owner>(Owner{Arena(PromptKv::bytes(config_)), {}});
+  owner->prompt = PromptKv::in(owner->memory, config_);
+  encode_prompt(text, owner->prompt, trace);
+  return std::shared_ptr<const PromptKv>(owner, &owner->prompt);
+}
+
+void CausalDit::encode_prompt(const Tensor& text, const PromptKv& prompt, const Trace& trace) {
   const ArenaScope scope(scratch_);
   const int64_t n = config_.text_len, d = config_.dim;
   DL_CHECK_EQ("text embeddings", (Shape{n, config_.text_dim}), text.shape());
@@ -112,19 +137,14 @@ std::shared_ptr<const PromptKv> CausalDit::encode_prompt(const Tensor& text, con
   ops_.linear(*text0_, text, hidden, gelu);
   ops_.linear(*text2_, hidden, context);
   if (trace) trace("context", -1, context);
-  auto prompt = std::make_shared<PromptKv>();
-  prompt->layers.resize(blocks_.size());
+  DL_CHECK_EQ("layers of the prompt's keys and values", blocks_.size(), prompt.layers.size());
   for (size_t i = 0; i < blocks_.size(); ++i) {
-    PromptKv::Layer& layer = prompt->layers[i];
-    layer.k.resize(static_cast<size_t>(n * d));
-    layer.v.resize(static_cast<size_t>(n * d));
-    const Tensor k({n, d}, layer.k.data()), v({n, d}, layer.v.data());
+    const Tensor &k = prompt.layers[i].k, &v = prompt.layers[i].v;
     ops_.linear(*blocks_[i].cross.k, context, k);
     ops_.rms_norm(k, blocks_[i].cross.norm_k, config_.eps, k);
     ops_.linear(*blocks_[i].cross.v, context, v);
     if (trace) trace("cross_k", static_cast<int64_t>(i), k);
   }
-  return prompt;
 }
 
 void CausalDit::embed_time(Batch& batch, const Trace& trace) {
@@ -197,7 +217,7 @@ void CausalDit::cross_attention(int64_t layer, Batch& batch, const Trace& trace)
     const PromptKv::Layer& prompt = batch.rows[r].prompt->layers[static_cast<size_t>(layer)];
     float* at = batch.q.f32() + token * d;
     batch.attention[r] =
-        AttentionRow{at, prompt.k.data(), prompt.v.data(), at, tokens, config_.text_len};
+        AttentionRow{at, prompt.k.f32(), prompt.v.f32(), at, tokens, config_.text_len};
     token += tokens;
   }
   const float scale = 1.0f / std::sqrt(static_cast<float>(head_dim));

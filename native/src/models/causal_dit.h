@@ -32,13 +32,17 @@ struct DitConfig {
   int64_t head_dim() const { return dim / heads; }
 };
 
-// Cross-attention keys and values of one prompt: per layer [text_len, heads, head_dim]. Shared by
-// all chunks that are made with the prompt.
+// Cross-attention keys and values of one prompt, [text_len, dim] each. A view: the memory is the
+// caller's, and shared by all chunks that are made with the prompt.
 struct PromptKv {
   struct Layer {
-    std::vector<float> k, v;
+    Tensor k, v;
   };
   std::vector<Layer> layers;
+
+  // Room in `arena`, uninitialised, and the bytes that it takes there.
+  static PromptKv in(Arena& arena, const DitConfig& config);
+  static size_t bytes(const DitConfig& config);
 };
 
 // One (session, step) entry of a batched forward: consecutive latent frames with a timestep each.
@@ -61,6 +65,8 @@ class CausalDit {
   const DitConfig& config() const { return config_; }
 
   // text: [text_len, text_dim], empty positions as zeros (they are attended like the others).
+  void encode_prompt(const Tensor& text, const PromptKv& prompt, const Trace& trace = nullptr);
+  // The same with memory of its own.
   std::shared_ptr<const PromptKv> encode_prompt(const Tensor& text, const Trace& trace = nullptr);
 
   // x [frames of all rows, h, w, in_channels] -> y [same, h, w, out_channels], h and w multiples of

@@ -349,6 +349,14 @@ ScheduleConfig parse_schedule(const Section& s) {
   config.kv_frames = static_cast<int>(s.integer("kvFrames", 1, 1024));
   config.sink_frames = static_cast<int>(s.integer("sinkFrames", 0, config.kv_frames - 1));
   config.adapt_sink_threshold = static_cast<float>(s.number("adaptSinkThreshold", -1, 1));
+  if (s.has("blendChunks"))
+    config.blend_chunks = static_cast<int>(s.integer("blendChunks", 0, 256));
+  if (s.has("promptRing") && s.choice("promptRing", {"keep", "recache"}) == "recache") {
+    config.prompt_ring = PromptRing::recache;
+  }
+  if (s.has("contextPass") && s.choice("contextPass", {"none", "clean"}) == "clean") {
+    config.context_pass = ContextPass::clean;
+  }
   return config;
 }
 
@@ -390,7 +398,7 @@ ModelConfig parse_model_config(const Json& json, const std::string& where) {
       Section(s.json("schedule"), s.path("schedule"),
               {"shift", "latentScale", "noise", "timestepOffset", "steps", "noiseScale",
                "motionRange", "kvFrames", "sinkFrames", "adaptSinkThreshold"},
-              {"rawLatents"}));
+              {"rawLatents", "blendChunks", "promptRing", "contextPass"}));
 
   // A word for people; what a model is, its sections say.
   if (s.has("architecture")) config.architecture = s.get<std::string>("architecture");

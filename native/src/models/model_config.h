@@ -18,6 +18,11 @@ namespace driftless {
 
 enum class Prediction { flow, x0 };
 enum class NoiseSource { fixed, fresh };  // one tensor per stream, or new noise for every chunk
+// What happens to the rings when a new prompt has arrived: they keep what they saw under the old
+// one, or are made anew from the latents of their window.
+enum class PromptRing { keep, recache };
+// Whether a finished latent is shown to the network once more, without noise, for the last ring.
+enum class ContextPass { none, clean };
 
 struct ScheduleConfig {
   double shift = 1;         // of the sigma table
@@ -32,6 +37,9 @@ struct ScheduleConfig {
   int kv_frames = 6;
   int sink_frames = 2;
   float adapt_sink_threshold = -1;
+  int blend_chunks = 4;  // over which a new prompt comes in; 0: at once
+  PromptRing prompt_ring = PromptRing::keep;
+  ContextPass context_pass = ContextPass::none;
 };
 
 // The weights of hashed prompts lie in the transformer's file, those of UMT5 in its own.

@@ -25,10 +25,11 @@ float frame_difference(const uint8_t* a, const uint8_t* b, size_t values) {
   return static_cast<float>(std::sqrt(mean) / 127.5);
 }
 
-NoiseController::Decision NoiseController::next(const uint8_t* previous, const uint8_t* frames,
-                                                size_t frame_count, size_t values) {
-  Decision decision;
-  decision.r.resize(frame_count, 0.0f);
+const NoiseController::Decision& NoiseController::next(const uint8_t* previous,
+                                                       const uint8_t* frames, size_t frame_count,
+                                                       size_t values) {
+  Decision& decision = decision_;
+  decision.r.assign(frame_count, 0.0f);
   float fastest = 0;
   const uint8_t* before = previous;
   for (size_t f = 0; f < frame_count; ++f) {

@@ -33,13 +33,16 @@ class NoiseController {
 
   // Measures `frames` consecutive frames of `values` bytes each. `previous` is the frame before
   // the first; where there is none (start of a stream) pass nullptr: its difference counts as 0.
-  Decision next(const uint8_t* previous, const uint8_t* frames, size_t frame_count, size_t values);
+  // The decision stays valid until the next call.
+  const Decision& next(const uint8_t* previous, const uint8_t* frames, size_t frame_count,
+                       size_t values);
 
   double noise_scale() const { return noise_scale_; }
 
  private:
   NoiseControllerConfig config_;
   double noise_scale_;
+  Decision decision_;  // kept, so that its list is allocated once
 };
 
 // sqrt(mean((a - b)^2)) of two frames of bytes read as pixels b / 127.5 - 1.

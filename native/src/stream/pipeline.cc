@@ -26,7 +26,8 @@ class ModelPipeline : public Pipeline {
   explicit ModelPipeline(const ModelOptions& options)
       : model_(Model::load(options.dir, options.backend, options.threads, options.dtype)),
         config_(model_->config()),
-        schedule_(config_.schedule.shift) {
+        schedule_(config_.schedule.shift),
+        prompts_(*model_) {
     info_.name = config_.name;
     info_.width = config_.width;
     info_.height = config_.height;
@@ -41,6 +42,8 @@ class ModelPipeline : public Pipeline {
       input_scale_.push_back(raw ? scale * codec_latent_std(config_.autoencoder)[c] : scale);
       input_shift_.push_back(raw ? scale * codec_latent_mean(config_.autoencoder)[c] : 0.0f);
     }
+    x0_.resize(latent_size_);
+    noise_.resize(latent_size_);
   }
 
   const ModelInfo& info() const override { return info_; }
@@ -56,7 +59,9 @@ class ModelPipeline : public Pipeline {
   }
 
   std::unique_ptr<StreamSession> open(const TransformSettings& settings) override {
-    return std::make_unique<Session>(config_, model_->codec(), this, activate(settings, nullptr));
+    return std::make_unique<Session>(config_, model_->codec(), this,
+                                     static_cast<int>(config_.schedule.steps.size()),
+                                     activate(settings, nullptr));
   }
 
   uint64_t update(StreamSession& session, const TransformSettings& settings) override {
@@ -72,6 +77,7 @@ class ModelPipeline : public Pipeline {
   struct Row {
     Job* job;
     Session* session;
+    ChunkInFlight* chunk;
     size_t step;
   };
 
@@ -79,8 +85,13 @@ class ModelPipeline : public Pipeline {
   std::shared_ptr<const ActiveSettings> activate(const TransformSettings& settings,
                                                  const ActiveSettings* before);
   void begin(Job& job);
-  void denoise();
-  void finish(const Row& row, const float* output);
+  void enter(ChunkInFlight& chunk);
+  void recache(Session& session);
+  void forward(const std::vector<Row>& rows);
+  void predict(const ChunkInFlight& chunk, const float* output);
+  void step_down(ChunkInFlight& chunk, size_t row);
+  void finish(const Row& row);
+  const float* noise_for(const ChunkInFlight& chunk, size_t row);
   Shape picture_shape() const {
     return Shape{config_.frames_per_chunk, config_.height, config_.width, 3};
   }
@@ -88,13 +99,14 @@ class ModelPipeline : public Pipeline {
   std::unique_ptr<Model> model_;
   const ModelConfig& config_;
   FlowSchedule schedule_;
+  PromptBank prompts_;
   ModelInfo info_;
   Shape latent_shape_;
   size_t latent_size_ = 0;
   // From normalised latents to what is noised for row 0, by channel.
   std::vector<float> input_scale_, input_shift_;
   // Reused from call to call.
-  std::vector<Row> rows_;
+  std::vector<Row> rows_, context_rows_, recache_rows_;
   std::vector<DitRow> dit_rows_;
   std::vector<float> input_, output_, x0_, noise_;
 };
@@ -122,15 +134,26 @@ std::shared_ptr<const ActiveSettings> ModelPipeline::activate(const TransformSet
   active->asked = settings;
   active->revision = before == nullptr ? 1 : before->revision + 1;
   const bool same_prompt = before != nullptr && before->asked.prompt == settings.prompt;
-  active->prompt = same_prompt ? before->prompt : model_->encode_prompt(settings.prompt);
-  if (before != nullptr && before->asked.seed == settings.seed) {
-    active->noise = before->noise;
-  } else {
-    auto noise = std::make_shared<std::vector<float>>(latent_size_);
-    fill_normal(settings.seed, 0, 0, noise->data(), latent_size_);
-    active->noise = std::move(noise);
-  }
+  active->prompt = same_prompt ? before->prompt : prompts_.get(settings.prompt);
   return active;
+}
+
+// Noise for a chunk entering `row`: the stream's own tensor, or fresh values.
+const float* ModelPipeline::noise_for(const ChunkInFlight& chunk, size_t row) {
+  if (chunk.noise != nullptr) return chunk.noise;
+  fill_normal(chunk.settings->asked.seed, 1 + chunk.index, row * latent_size_, noise_.data(),
+              latent_size_);
+  return noise_.data();
+}
+
+// Noises a chunk's clean latents for row 0.
+void ModelPipeline::enter(ChunkInFlight& chunk) {
+  const float* eps = noise_for(chunk, 0);
+  const size_t channels = input_scale_.size();
+  for (size_t i = 0; i < latent_size_; ++i) {
+    const float input = input_scale_[i % channels] * chunk.clean[i] + input_shift_[i % channels];
+    chunk.noisy[i] = (1.0f - chunk.noise_scale) * input + chunk.noise_scale * eps[i];
+  }
 }
 
 // Encodes a job's pixels, noises them into row 0 and lists the session's rows.
@@ -140,64 +163,108 @@ void ModelPipeline::begin(Job& job) {
   job.result = ChunkResult();
   job.result.noise_scale = chunk.noise_scale;
   const Tensor rgb(DType::u8, picture_shape(), const_cast<uint8_t*>(job.rgb_in));
-  model_->codec().encode(rgb, session.encoder_state(), Tensor(latent_shape_, chunk.clean.data()));
-  const float* eps = session.noise_for(chunk, 0, noise_);
-  const size_t channels = input_scale_.size();
-  for (size_t i = 0; i < latent_size_; ++i) {
-    const float input = input_scale_[i % channels] * chunk.clean[i] + input_shift_[i % channels];
-    chunk.noisy[i] = (1.0f - chunk.noise_scale) * input + chunk.noise_scale * eps[i];
+  model_->codec().encode(rgb, session.encoder_state(), Tensor(latent_shape_, chunk.clean));
+  if (chunk.blended) model_->dit().encode_prompt(session.blend().text(), chunk.blend);
+  if (session.recache_due()) recache(session);
+  if (LatentHistory* history = session.history()) {
+    history->push(chunk.index, chunk.noise_scale, chunk.timestep, chunk.clean);
   }
+  enter(chunk);
   for (size_t k = 0; k < session.rows(); ++k) {
-    if (session.row(k).present) rows_.push_back(Row{&job, &session, k});
+    if (session.row(k).present) rows_.push_back(Row{&job, &session, &session.row(k), k});
   }
 }
 
-// One forward over the rows of all sessions.
-void ModelPipeline::denoise() {
+// Makes a session's rings anew from the latents of their window, under the newest chunk's settings.
+void ModelPipeline::recache(Session& session) {
+  const ChunkInFlight& newest = session.row(0);
+  LatentHistory& history = *session.history();
+  ChunkInFlight& chunk = session.recache_chunk();
+  chunk.settings = newest.settings;
+  if (chunk.noise != nullptr) std::copy_n(newest.noise, latent_size_, chunk.noise);
+  for (size_t k = 0; k < session.rows(); ++k) session.cache(k).restart();
+  for (size_t i = 0; i < history.size(); ++i) {
+    const LatentHistory::Entry& entry = history[i];
+    chunk.index = entry.index;
+    chunk.noise_scale = entry.noise_scale;
+    chunk.timestep = entry.timestep;
+    std::copy_n(entry.clean, latent_size_, chunk.clean);
+    enter(chunk);
+    // Row k has seen the chunks up to k before the newest one that has been through row 0.
+    for (size_t k = 0; k < session.rows() && entry.index + k < newest.index; ++k) {
+      recache_rows_.assign(1, Row{nullptr, &session, &chunk, k});
+      forward(recache_rows_);
+      predict(chunk, output_.data());
+      session.cache(k).finish();
+      if (k + 1 < session.rows()) step_down(chunk, k + 1);
+    }
+  }
+  chunk.settings.reset();
+}
+
+// One forward over the rows of all sessions, into output_.
+void ModelPipeline::forward(const std::vector<Row>& rows) {
   const size_t channels = static_cast<size_t>(config_.latent_channels());
   const size_t in_channels = static_cast<size_t>(config_.dit.in_channels);
   const size_t pixels = latent_size_ / channels;
-  input_.resize(rows_.size() * pixels * in_channels);
-  output_.resize(rows_.size() * latent_size_);
+  input_.resize(rows.size() * pixels * in_channels);
+  output_.resize(rows.size() * latent_size_);
   dit_rows_.clear();
-  for (size_t r = 0; r < rows_.size(); ++r) {
-    ChunkInFlight& chunk = rows_[r].session->row(rows_[r].step);
+  for (size_t r = 0; r < rows.size(); ++r) {
+    const ChunkInFlight& chunk = *rows[r].chunk;
     float* in = input_.data() + r * pixels * in_channels;
     for (size_t p = 0; p < pixels; ++p, in += in_channels) {
-      std::copy_n(chunk.noisy.data() + p * channels, channels, in);
+      std::copy_n(chunk.noisy + p * channels, channels, in);
       if (config_.clean_conditioning) {
-        std::copy_n(chunk.clean.data() + p * channels, channels, in + channels);
+        std::copy_n(chunk.clean + p * channels, channels, in + channels);
       }
     }
-    dit_rows_.push_back(DitRow{1, &chunk.timestep, &rows_[r].session->cache(rows_[r].step),
-                               chunk.settings->prompt.get()});
+    dit_rows_.push_back(
+        DitRow{1, &chunk.timestep, &rows[r].session->cache(rows[r].step), &chunk.prompt()});
   }
-  const auto n = static_cast<int64_t>(rows_.size());
+  const auto n = static_cast<int64_t>(rows.size());
   const int64_t h = latent_shape_[1], w = latent_shape_[2];
   model_->dit().forward(dit_rows_.data(), n,
                         Tensor({n, h, w, config_.dit.in_channels}, input_.data()),
                         Tensor({n, h, w, config_.dit.out_channels}, output_.data()));
 }
 
-// Takes one row's output a step on: noised again for the next row, or decoded.
-void ModelPipeline::finish(const Row& row, const float* output) {
-  ChunkInFlight& chunk = row.session->row(row.step);
-  const float scale = static_cast<float>(config_.schedule.latent_scale);
-  x0_.assign(output, output + latent_size_);
-  if (config_.prediction == Prediction::flow) {
-    // The level that the network was told, which an offset may set below the true one.
-    const float sigma = schedule_.sigma(chunk.timestep);
-    x0_from_flow(chunk.noisy.data(), output, sigma, latent_size_, x0_.data());
-    for (float& value : x0_) value /= scale;
-  }
-  row.session->cache(row.step).finish();
-  if (row.step + 1 < row.session->rows()) {
-    const float sigma = schedule_.sigma(config_.schedule.steps[row.step + 1]);
-    const float* eps = row.session->noise_for(chunk, row.step + 1, noise_);
-    for (size_t i = 0; i < latent_size_; ++i) {
-      chunk.noisy[i] = (1.0f - sigma) * scale * x0_[i] + sigma * eps[i];
-    }
+// The clean estimate of a chunk, at unit scale, into x0_.
+void ModelPipeline::predict(const ChunkInFlight& chunk, const float* output) {
+  if (config_.prediction == Prediction::x0) {
+    std::copy_n(output, latent_size_, x0_.data());
     return;
+  }
+  const float scale = static_cast<float>(config_.schedule.latent_scale);
+  // The level that the network was told, which an offset may set below the true one.
+  const float sigma = schedule_.sigma(chunk.timestep);
+  x0_from_flow(chunk.noisy, output, sigma, latent_size_, x0_.data());
+  for (float& value : x0_) value /= scale;
+}
+
+// Noises x0_ again, for `row`.
+void ModelPipeline::step_down(ChunkInFlight& chunk, size_t row) {
+  const float scale = static_cast<float>(config_.schedule.latent_scale);
+  const float sigma = schedule_.sigma(config_.schedule.steps[row]);
+  const float* eps = noise_for(chunk, row);
+  chunk.timestep = config_.schedule.steps[row];
+  for (size_t i = 0; i < latent_size_; ++i) {
+    chunk.noisy[i] = (1.0f - sigma) * scale * x0_[i] + sigma * eps[i];
+  }
+}
+
+// Decodes x0_, what came out of the last row.
+void ModelPipeline::finish(const Row& row) {
+  ChunkInFlight& chunk = *row.chunk;
+  if (config_.schedule.context_pass == ContextPass::clean) {
+    // Shown to the network without noise, it takes the noisy one's place in the ring.
+    const float scale = static_cast<float>(config_.schedule.latent_scale);
+    for (size_t i = 0; i < latent_size_; ++i) chunk.noisy[i] = scale * x0_[i];
+    chunk.timestep = 0;
+    row.session->cache(row.step).rewrite();
+    context_rows_.push_back(row);
+  } else {
+    row.session->cache(row.step).finish();
   }
   const float blend = blend_of(chunk.settings->asked.strength);
   for (size_t i = 0; i < latent_size_; ++i) {
@@ -209,6 +276,7 @@ void ModelPipeline::finish(const Row& row, const float* output) {
   row.job->result.has_frames = true;
   row.job->result.chunk_index_out = chunk.index;
   row.job->result.settings_revision = chunk.settings->revision;
+  row.job->result.settings_complete = !chunk.blended;
 }
 
 void ModelPipeline::run(Job* jobs, size_t count) {
@@ -224,8 +292,21 @@ void ModelPipeline::run(Job* jobs, size_t count) {
   rows_.clear();
   for (size_t i = 0; i < count; ++i) begin(jobs[i]);
   if (rows_.empty()) return;
-  denoise();
-  for (size_t r = 0; r < rows_.size(); ++r) finish(rows_[r], output_.data() + r * latent_size_);
+  forward(rows_);
+  context_rows_.clear();
+  for (size_t r = 0; r < rows_.size(); ++r) {
+    const Row& row = rows_[r];
+    predict(*row.chunk, output_.data() + r * latent_size_);
+    if (row.step + 1 < row.session->rows()) {
+      row.session->cache(row.step).finish();
+      step_down(*row.chunk, row.step + 1);
+    } else {
+      finish(row);
+    }
+  }
+  if (context_rows_.empty()) return;
+  forward(context_rows_);
+  for (const Row& row : context_rows_) row.session->cache(row.step).finish();
 }
 
 }  // namespace

@@ -38,6 +38,7 @@ struct ChunkResult {
   bool has_frames = false;         // false while the stream batch fills
   uint64_t chunk_index_out = 0;    // index of the input chunk whose frames came out
   uint64_t settings_revision = 0;  // revision of the settings that the frames were made with
+  bool settings_complete = true;   // false while their prompt is on its way from another one
   float noise_scale = 0;  // what the motion-aware controller chose for the chunk that went in
 };
 
@@ -60,9 +61,9 @@ class Pipeline {
   // Throws driftless::Error when a setting is out of range. A session must die before its pipeline.
   virtual std::unique_ptr<StreamSession> open(const TransformSettings& settings) = 0;
 
-  // Changes the settings of a running session without a cut, from the next chunk on. Returns the
-  // new revision (open() makes revision 1). Throws driftless::Error and changes nothing when a
-  // setting is out of range.
+  // Changes the settings of a running session without a cut, from the next chunk on; a new prompt
+  // comes in over as many chunks as the model wants. Returns the new revision (open() makes
+  // revision 1). Throws driftless::Error and changes nothing when a setting is out of range.
   virtual uint64_t update(StreamSession& session, const TransformSettings& settings) = 0;
 
   // One chunk of one session. rgb_in and rgb_out: frames_per_chunk x height x width x 3 bytes.

@@ -9,8 +9,10 @@
 //   and it is refreshed with the frame that would be lost, so the rolling window keeps its length.
 
 #include <cstdint>
+#include <memory>
 #include <vector>
 
+#include "core/arena.h"
 #include "models/kv_cache.h"
 
 namespace driftless {
@@ -25,21 +27,39 @@ struct RollingConfig {
   int head_dim = 0;
 };
 
-// One row of one session, all layers. Chunks of one latent frame. Copyable, so that a row that
-// joins later can start from another row's memory.
+// One row of one session, all layers. Chunks of one latent frame.
 class RollingCache : public KvCache {
  public:
-  // Throws Error when the configuration has no rolling slot.
+  // In `arena`, where it takes bytes(); or with memory of its own. Throws Error when the
+  // configuration has no rolling slot.
+  RollingCache(const RollingConfig& config, Arena& arena);
   explicit RollingCache(const RollingConfig& config);
+  static size_t bytes(const RollingConfig& config);
+
+  // Takes over what `other` remembers, which must have the same configuration: a row that joins
+  // later starts from the memory of the row above it.
+  void copy_from(const RollingCache& other);
 
   int query_position() const override { return position_of(slot()); }
   int key_position() const override { return 0; }
   KvView append(int layer, const float* k, const float* v, int tokens) override;
 
+  // The next append() of each layer replaces the frame that was appended last, sinks untouched.
+  void rewrite() { rewriting_ = true; }
+
   // Ends a chunk: the next append() belongs to a new frame.
+  void finish() {
+    ++frames_;
+    rewriting_ = false;
+  }
 
-  void finish() { ++frames_; }
+  // Forgets everything.
+  void restart() {
+    frames_ = 0;
+    rewriting_ = false;
+  }
 
+  const RollingConfig& config() const { return config_; }
   // Frames seen, and the slot that the current frame is written to.
   int64_t frames() const { return frames_; }
   int slot() const;
@@ -47,21 +67,27 @@ class RollingCache : public KvCache {
   int valid_slots() const;
   // Position of a slot relative to the ring, 0..kv_frames-1.
   int position_of(int slot) const;
+  // Keys, without their temporal rotation, and values of one frame.
+  KvView stored(int layer, int slot) const;
 
  private:
   struct Layer {
-    std::vector<float> k, v;  // [kv_frames * tokens_per_frame, heads * head_dim]
+    float *k, *v;  // [kv_frames * tokens_per_frame, heads * head_dim]
   };
 
+  RollingCache(const RollingConfig& config, std::unique_ptr<Arena> memory);
+  size_t frame_values() const;
   void promote(Layer& layer, const float* k, const float* v);
   void rotate(const Layer& layer);
 
   RollingConfig config_;
-  int temporal_pairs_;
+  std::unique_ptr<Arena> own_memory_;
+  int temporal_pairs_ = 0;
   int64_t frames_ = 0;
-  std::vector<float> cos_, sin_;  // [kv_frames, 2 * temporal_pairs], sine with alternating sign
+  bool rewriting_ = false;
+  float *cos_ = nullptr, *sin_ = nullptr;  // [kv_frames, 2 * temporal_pairs], sine alternating
+  float* rotated_ = nullptr;               // keys of the layer read last
   std::vector<Layer> layers_;
-  std::vector<float> rotated_;  // keys of the layer read last
 };
 
 }  // namespace driftless

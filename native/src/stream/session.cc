@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "core/error.h"
 #include "core/philox.h"
 
 namespace driftless {
@@ -30,69 +31,112 @@ RollingConfig cache_config(const ModelConfig& config) {
   return cache;
 }
 
+size_t latent_values(const ModelConfig& config) {
+  return static_cast<size_t>(config.latent_height()) * static_cast<size_t>(config.latent_width()) *
+         static_cast<size_t>(config.latent_channels());
+}
+
+size_t frame_bytes(const ModelConfig& config) {
+  return 3 * static_cast<size_t>(config.width) * static_cast<size_t>(config.height);
+}
+
 }  // namespace
 
 Session::Session(const ModelConfig& config, const LatentCodec& codec, const void* owner,
+                 int max_steps,
                  std::shared_ptr<const ActiveSettings> settings)
     : config_(config),
       owner_(owner),
       settings_(std::move(settings)),
       encoder_state_(codec.make_encoder_state(config.height, config.width)),
       decoder_state_(codec.make_decoder_state(config.height, config.width)),
-      controller_(controller_config(config)) {
+      controller_(controller_config(config)),
+      last_frame_(static_cast<uint8_t*>(memory_.allocate(frame_bytes(config)))),
+      blend_(memory_, config.dit) {
+  const size_t steps = static_cast<size_t>(max_steps);
+  if (config.schedule.noise == NoiseSource::fixed) {
+    noise_ = memory_.tensor({static_cast<int64_t>(latent_values(config))}).f32();
+  }
+  caches_.reserve(steps);
+  chunks_.reserve(steps);
+  for (size_t i = 0; i < steps; ++i) {
+    caches_.emplace_back(cache_config(config), memory_);
+    chunks_.push_back(make_chunk());
+    if (config.schedule.blend_chunks > 1) chunks_.back().blend = PromptKv::in(memory_, config.dit);
+  }
+  if (config.schedule.prompt_ring == PromptRing::recache) {
+    // Row k is k chunks behind the newest, so its window reaches as much further back.
+    const ScheduleConfig& s = config.schedule;
+    history_.emplace(memory_, latent_values(config), static_cast<size_t>(s.sink_frames),
+                     static_cast<size_t>(s.kv_frames - s.sink_frames) + steps - 1);
+    recache_ = make_chunk();
+  }
+  blend_.stand(settings_->prompt->text);
   fit_rows();
+}
+
+ChunkInFlight Session::make_chunk() {
+  const Shape latent{static_cast<int64_t>(latent_values(config_))};
+  ChunkInFlight chunk;
+  chunk.clean = memory_.tensor(latent).f32();
+  chunk.noisy = memory_.tensor(latent).f32();
+  if (noise_ != nullptr) chunk.noise = memory_.tensor(latent).f32();
+  return chunk;
+}
+
+void Session::set_settings(std::shared_ptr<const ActiveSettings> settings) {
+  const auto before = std::exchange(settings_, std::move(settings));
+  if (settings_->prompt == before->prompt) return;
+  if (next_index_ == 0) {
+    blend_.stand(settings_->prompt->text);
+  } else {
+    blend_.aim(settings_->prompt->text, config_.schedule.blend_chunks);
+  }
 }
 
 void Session::fit_rows() {
   const size_t steps = static_cast<size_t>(settings_->asked.steps);
-  const size_t latent = static_cast<size_t>(config_.latent_height()) *
-                        static_cast<size_t>(config_.latent_width()) *
-                        static_cast<size_t>(config_.latent_channels());
-  while (caches_.size() > steps) caches_.pop_back();
-  while (rows_.size() > steps) rows_.pop_back();
-  caches_.reserve(steps);
-  while (caches_.size() < steps) {
-    if (caches_.empty()) {
-      caches_.emplace_back(cache_config(config_));
-    } else {
-      caches_.push_back(caches_.back());
-    }
+  DL_CHECK(steps <= chunks_.size(), "steps of this session",
+           "at most " + std::to_string(chunks_.size()), steps);
+  for (; rows_ > steps; --rows_) {
+    chunks_[rows_ - 1].present = false;
+    chunks_[rows_ - 1].settings.reset();
   }
-  while (rows_.size() < steps) {
-    ChunkInFlight chunk;
-    chunk.clean.resize(latent);
-    chunk.noisy.resize(latent);
-    rows_.push_back(std::move(chunk));
+  for (; rows_ < steps; ++rows_) {
+    if (rows_ > 0) caches_[rows_].copy_from(caches_[rows_ - 1]);
   }
 }
 
 ChunkInFlight& Session::begin(const uint8_t* rgb) {
   fit_rows();
-  const size_t frame = 3 * static_cast<size_t>(config_.width) * static_cast<size_t>(config_.height);
+  const size_t frame = frame_bytes(config_);
   const size_t frames = static_cast<size_t>(config_.frames_per_chunk);
-  const auto decision =
-      controller_.next(last_frame_.empty() ? nullptr : last_frame_.data(), rgb, frames, frame);
-  last_frame_.assign(rgb + (frames - 1) * frame, rgb + frames * frame);
+  const NoiseController::Decision& decision =
+      controller_.next(next_index_ == 0 ? nullptr : last_frame_, rgb, frames, frame);
+  std::copy_n(rgb + (frames - 1) * frame, frame, last_frame_);
 
   // The finished chunk's buffers come round to the top.
-  std::rotate(rows_.begin(), rows_.end() - 1, rows_.end());
-  ChunkInFlight& chunk = rows_.front();
+  std::rotate(chunks_.begin(), chunks_.begin() + static_cast<long>(rows_) - 1,
+              chunks_.begin() + static_cast<long>(rows_));
+  ChunkInFlight& chunk = chunks_.front();
   chunk.present = true;
   chunk.index = next_index_++;
   chunk.noise_scale = static_cast<float>(decision.noise_scale);
   chunk.timestep = decision.timestep;
   chunk.settings = settings_;
-  for (size_t k = 1; k < rows_.size(); ++k) rows_[k].timestep = config_.schedule.steps[k];
+  const bool arriving = blend_.moving();
+  blend_.step();
+  chunk.blended = blend_.moving();
+  recache_due_ = history_ && arriving && !chunk.blended;
+  if (noise_ != nullptr) {
+    const size_t values = latent_values(config_);
+    const uint64_t seed = settings_->asked.seed;
+    if (noise_seed_ != seed) fill_normal(seed, 0, 0, noise_, values);
+    noise_seed_ = seed;
+    std::copy_n(noise_, values, chunk.noise);
+  }
+  for (size_t k = 1; k < rows_; ++k) chunks_[k].timestep = config_.schedule.steps[k];
   return chunk;
-}
-
-const float* Session::noise_for(const ChunkInFlight& chunk, size_t row,
-                                std::vector<float>& scratch) const {
-  if (config_.schedule.noise == NoiseSource::fixed) return chunk.settings->noise->data();
-  scratch.resize(chunk.noisy.size());
-  fill_normal(chunk.settings->asked.seed, 1 + chunk.index, row * scratch.size(), scratch.data(),
-              scratch.size());
-  return scratch.data();
 }
 
 }  // namespace driftless

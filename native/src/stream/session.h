@@ -4,13 +4,17 @@
 
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <vector>
 
-#include "models/causal_dit.h"
+#include "core/arena.h"
 #include "models/latent_codec.h"
 #include "models/model_config.h"
+#include "stream/latent_history.h"
 #include "stream/noise_controller.h"
 #include "stream/pipeline.h"
+#include "stream/prompt_bank.h"
+#include "stream/prompt_blend.h"
 #include "stream/rolling_cache.h"
 
 namespace driftless {
@@ -19,8 +23,7 @@ namespace driftless {
 struct ActiveSettings {
   TransformSettings asked;
   uint64_t revision = 0;
-  std::shared_ptr<const PromptKv> prompt;
-  std::shared_ptr<const std::vector<float>> noise;  // the stream's fixed noise, [h, w, channels]
+  std::shared_ptr<const Prompt> prompt;
 };
 
 // One chunk on its way through the denoising steps. Latents are [h, w, channels] at unit scale,
@@ -29,49 +32,69 @@ struct ChunkInFlight {
   bool present = false;
   uint64_t index = 0;
   float noise_scale = 0;
-  std::shared_ptr<const ActiveSettings> settings;
-  std::vector<float> clean, noisy;
   double timestep = 0;
+  std::shared_ptr<const ActiveSettings> settings;
+  float *clean = nullptr, *noisy = nullptr;
+  float* noise = nullptr;  // the stream's fixed noise; absent where each step draws its own
+  bool blended = false;    // the prompt is on its way from another one, and lies in `blend`
+  PromptKv blend;
+
+  const PromptKv& prompt() const { return blended ? blend : settings->prompt->kv; }
 };
 
 class Session : public StreamSession {
  public:
-  Session(const ModelConfig& config, const LatentCodec& codec, const void* owner,
+  // Takes all memory that it will ever need, for up to `max_steps` steps.
+  Session(const ModelConfig& config, const LatentCodec& codec, const void* owner, int max_steps,
           std::shared_ptr<const ActiveSettings> settings);
 
   const void* owner() const { return owner_; }
   const ActiveSettings& settings() const { return *settings_; }
-  void set_settings(std::shared_ptr<const ActiveSettings> settings) {
-    settings_ = std::move(settings);
-  }
+  // From the next chunk on. A new prompt comes in over the model's number of blended chunks.
+  void set_settings(std::shared_ptr<const ActiveSettings> settings);
 
   // Begins a chunk: measures its motion, moves the chunks in flight one row down and returns row 0
   // for the new one. rgb: frames_per_chunk frames. Rows follow the settings' number of steps: a new
   // row starts from the memory of the row above it, a row that goes drops its chunk.
   ChunkInFlight& begin(const uint8_t* rgb);
 
-  // Noise for a chunk entering `row`: the stream's own tensor, or fresh values in `scratch`.
-  const float* noise_for(const ChunkInFlight& chunk, size_t row, std::vector<float>& scratch) const;
-
-  size_t rows() const { return rows_.size(); }
-  ChunkInFlight& row(size_t index) { return rows_[index]; }
+  size_t rows() const { return rows_; }
+  ChunkInFlight& row(size_t index) { return chunks_[index]; }
   RollingCache& cache(size_t index) { return caches_[index]; }
 
   // What the codec remembers of the stream.
   CodecState& encoder_state() { return *encoder_state_; }
   CodecState& decoder_state() { return *decoder_state_; }
 
+  // Where the prompt stands; the newest chunk takes it in when it is `blended`.
+  const PromptBlend& blend() const { return blend_; }
+
+  // Latents for the rings to be made anew from; present where the model wants that.
+  LatentHistory* history() { return history_ ? &*history_ : nullptr; }
+  // A chunk to make them anew with, and whether the newest chunk asks for it.
+  ChunkInFlight& recache_chunk() { return recache_; }
+  bool recache_due() const { return recache_due_; }
+
  private:
+  ChunkInFlight make_chunk();
   void fit_rows();
 
   const ModelConfig& config_;
   const void* owner_;
   std::shared_ptr<const ActiveSettings> settings_;
   std::unique_ptr<CodecState> encoder_state_, decoder_state_;
+  Arena memory_;
   NoiseController controller_;
-  std::vector<uint8_t> last_frame_;   // empty before the first chunk
-  std::vector<RollingCache> caches_;  // by row: memory belongs to a noise level
-  std::vector<ChunkInFlight> rows_;
+  uint8_t* last_frame_;
+  float* noise_ = nullptr;  // of the settings' seed
+  std::optional<uint64_t> noise_seed_;
+  PromptBlend blend_;
+  bool recache_due_ = false;
+  std::vector<RollingCache> caches_;   // by row: memory belongs to a noise level
+  std::vector<ChunkInFlight> chunks_;  // by row
+  size_t rows_ = 0;                    // in use
+  std::optional<LatentHistory> history_;
+  ChunkInFlight recache_;
   uint64_t next_index_ = 0;
 };
 

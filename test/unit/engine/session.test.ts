@@ -209,7 +209,10 @@ describe("EngineSession", () => {
     const { transform } = peer.openMessage("x");
     await host.handle({ type: "setTransform", sessionId: "one", revision: 7, transform });
     peer.sendFrame(3600);
-    await until("the change", () => all("applied").some((m) => m.revision === 7));
+    await until("the change", () => all("applied").filter((m) => m.revision === 7).length === 2);
+    expect(all("applied").slice(-2)).to.deep.equal(
+      [false, true].map((complete) => ({ ...all("applied").at(-1), complete })),
+    );
     engine.sessions[0]?.emit({ type: "needKeyFrame", reason: "decoder error" });
     await until("a PLI", () =>
       peer.rtcp.some((packet) => packet instanceof RtcpPayloadSpecificFeedback),

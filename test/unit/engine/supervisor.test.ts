@@ -32,7 +32,8 @@ function createListener() {
   const listener: RemoteSessionListener = {
     onState: ({ state }) => heard.push(state),
     onFirstFrame: () => heard.push("firstFrame"),
-    onApplied: (revision) => heard.push(`applied ${revision}`),
+    onApplied: (revision, _captureTimeMs, complete) =>
+      heard.push(`${complete ? "applied" : "applying"} ${revision}`),
     onProgress: (message) => {
       progress = message;
     },

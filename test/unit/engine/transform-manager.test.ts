@@ -105,7 +105,9 @@ async function setUp() {
   const events: string[] = [];
   manager.on("active", ({ producerId }) => events.push(`active ${producerId}`));
   manager.on("inactive", ({ ended }) => events.push(ended ? "inactive for good" : "inactive"));
-  manager.on("applied", ({ revision }) => events.push(`applied ${revision}`));
+  manager.on("applied", ({ revision, complete }) => {
+    events.push(`${complete ? "applied" : "applying"} ${revision}`);
+  });
   manager.on("state", ({ state }) => {
     if (events.at(-1) !== state) {
       events.push(state);
@@ -157,6 +159,7 @@ describe("TransformManager", function () {
     expect(manager.status("ann")?.video).to.equal("generated");
     expect(await manager.set(target(), restyle("two"))).to.deep.equal({ revision: 2 });
     await until("the change", has("applied 2"));
+    expect(events.indexOf("applying 2")).to.be.within(0, events.indexOf("applied 2"));
     await until("a delay", has("delay known"));
     expect(manager.status("ann")?.delayMs).to.be.a("number");
     expect(manager.status("ann")?.appliedRevision).to.equal(2);

@@ -85,7 +85,8 @@ function createEchoSession(
         });
         if (pendingRevision !== revision) {
           revision = pendingRevision;
-          onEvent({ type: "applied", revision, captureTimeMs });
+          onEvent({ type: "applied", revision, captureTimeMs, complete: false });
+          onEvent({ type: "applied", revision, captureTimeMs, complete: true });
         }
       }, ECHO_MS);
     },
