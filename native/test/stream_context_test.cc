@@ -28,7 +28,7 @@ class ContextPassTest : public testing::TestWithParam<const char*> {
 TEST_P(ContextPassTest, TheRingHoldsTheFinishedLatent) {
   const auto model = Model::load(tiny_.dir(), GetParam(), 1);
   const ModelConfig& config = model->config();
-  const int64_t c = config.autoencoder.latent_channels;
+  const int64_t c = config.latent_channels();
   const Shape latent{1, config.latent_height(), config.latent_width(), c};
   Arena arena;
   for (int steps = 1; steps <= 2; ++steps) {
