@@ -107,10 +107,10 @@ KernelResult ring(KernelRun& run) {
   KernelBuffer<T*> k_pointers(rows), v_pointers(rows), key_pointers(rows);
   KernelBuffer<int64_t> frames(rows);
   KernelBuffer<cuda::RingPlan> plans(rows);
-  std::vector<RollingCache> caches(static_cast<size_t>(rows),
-                                   RollingCache({static_cast<int>(tokens), shape.kv_frames,
-                                                 shape.sink_frames, -1.0f, 1, heads, head_dim}));
+  std::vector<RollingCache> caches;
   for (int row = 0; row < rows; ++row) {
+    caches.emplace_back(RollingConfig{static_cast<int>(tokens), shape.kv_frames, shape.sink_frames,
+                                      -1.0f, 1, heads, head_dim});
     k_pointers.data()[row] = k_rings.data() + row * ring_size;
     v_pointers.data()[row] = v_rings.data() + row * ring_size;
     key_pointers.data()[row] = keys.data() + row * ring_size;
