@@ -43,8 +43,7 @@ size_t frame_bytes(const ModelConfig& config) {
 }  // namespace
 
 Session::Session(const ModelConfig& config, const LatentCodec& codec, const void* owner,
-                 int max_steps,
-                 std::shared_ptr<const ActiveSettings> settings)
+                 int max_steps, std::shared_ptr<const ActiveSettings> settings)
     : config_(config),
       owner_(owner),
       settings_(std::move(settings)),
