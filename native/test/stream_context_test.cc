@@ -26,7 +26,7 @@ class ContextPassTest : public testing::TestWithParam<const char*> {
 };
 
 TEST_P(ContextPassTest, TheRingHoldsTheFinishedLatent) {
-  const auto model = Model::load(tiny_.dir(), GetParam(), 1);
+  const auto model = Model::load(tiny_.dir(), GetParam(), 1, "auto");
   const ModelConfig& config = model->config();
   const int64_t c = config.latent_channels();
   const Shape latent{1, config.latent_height(), config.latent_width(), c};
