@@ -11,11 +11,11 @@ import { TransformManager } from "./transform/manager.ts";
 const ENGINE_IP = "127.0.0.1";
 
 export function createEngine(config: Config, logger: Logger, metrics: Metrics): Engine {
-  const { modelDir, backend, dtype, computeThreads, maxSessions, bitrateBps, maxFps } =
-    config.engine;
+  const { modelDir, backend, dtype, promptEncoder, computeThreads, maxSessions } = config.engine;
+  const { bitrateBps, maxFps } = config.engine;
   const engineMetrics = createEngineMetrics(metrics.registry);
   const supervisor = new EngineSupervisor({
-    engine: { modelDir, backend, dtype, computeThreads, maxSessions },
+    engine: { modelDir, backend, dtype, promptEncoder, computeThreads, maxSessions },
     logger,
     metrics: engineMetrics,
   });

@@ -63,7 +63,7 @@ class Umt5Prompt : public testing::TestWithParam<const char*> {
 };
 
 TEST_P(Umt5Prompt, EqualsTheNetworkOnPaddedTokens) {
-  Umt5PromptEncoder encoder(config(), checkpoints(), make_ops(GetParam()));
+  Umt5PromptEncoder encoder(config(), checkpoints(), make_ops(GetParam()), true);
   Arena arena;
   const Tensor text = arena.tensor({16, 8}), expected = arena.tensor({16, 8});
   encoder.encode(" a castle&#32;at  night ", text);
@@ -80,15 +80,36 @@ TEST_P(Umt5Prompt, EqualsTheNetworkOnPaddedTokens) {
   for (int64_t i = used * 8; i < 16 * 8; ++i) EXPECT_EQ(text.f32()[i], 0.0f);
 }
 
+TEST_P(Umt5Prompt, ReadingBlockByBlockIsTheSame) {
+  Umt5PromptEncoder resident(config(), checkpoints(), make_ops(GetParam()), true);
+  Umt5PromptEncoder reading(config(), checkpoints(), make_ops(GetParam()), false);
+  Arena arena;
+  const Tensor expected = arena.tensor({16, 8}), text = arena.tensor({16, 8});
+  for (const char* prompt : {"a castle at night", "", "neon rain", "a castle at night"}) {
+    resident.encode(prompt, expected);
+    reading.encode(prompt, text);
+    for (int64_t i = 0; i < text.count(); ++i)
+      ASSERT_EQ(text.f32()[i], expected.f32()[i]) << prompt;
+  }
+}
+
 INSTANTIATE_TEST_SUITE_P(Backends, Umt5Prompt, testing::Values("reference", "cpu"));
 
-TEST(Umt5PromptErrors, NameTokenizerAndNetwork) {
+TEST(Umt5PromptErrors, NameTokenizerAndTensors) {
   Umt5PromptConfig config;
   config.file = "umt5.pth";
   config.tokenizer_file = "tokenizer.model";
-  config.network = Umt5Config{20, 8, 8, 12, 2, 2};
-  expect_contains(
-      error_of([&] { Umt5PromptEncoder(config, checkpoints(), make_ops("reference")); }), "20");
+  for (bool resident : {true, false}) {
+    const auto load = [&] {
+      Umt5PromptEncoder(config, checkpoints(), make_ops("reference"), resident);
+    };
+    config.network = Umt5Config{20, 8, 8, 12, 2, 2};
+    expect_contains(error_of(load), "tokenizer.model: expected at most the network's 20 tokens");
+    config.network = Umt5Config{96, 8, 8, 13, 2, 2};
+    expect_contains(error_of(load), "blocks.0.ffn.");
+    config.network = Umt5Config{96, 8, 8, 12, 2, 1};
+    expect_contains(error_of(load), "blocks.1.");
+  }
 }
 
 // What encoders did, seen by a test while the cache owns them.

@@ -73,6 +73,12 @@ const engine = z.strictObject({
    */
   dtype: z.enum(["auto", "f32", "bf16"]).default("auto"),
   /**
+   * The prompt encoder of imported models, four times as large as the smaller transformer. release:
+   * its weights are read from disk for each new prompt. keep: they stay in memory, 23 GB in f32.
+   * Prompts that were encoded before need neither.
+   */
+  promptEncoder: z.enum(["release", "keep"]).default("release"),
+  /**
    * Threads that compute. Sessions of a batch are shared between them; a small model's single
    * session gains nothing from a second one. Codecs and the SFU want cores of their own.
    */

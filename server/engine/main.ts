@@ -2,6 +2,4 @@
 import { loadNativeEngine } from "./native.ts";
 import { runEngineProcess } from "./process.ts";
 
-runEngineProcess(async ({ modelDir, backend, dtype, computeThreads, maxSessions }) =>
-  loadNativeEngine({ modelDir, backend, dtype, computeThreads, maxSessions }),
-);
+runEngineProcess(async (options) => loadNativeEngine(options));

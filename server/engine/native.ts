@@ -22,6 +22,8 @@ export interface NativeEngineOptions {
   backend: "cpu" | "reference";
   /** Default auto: bf16 where the processor multiplies it natively, else f32. */
   dtype?: "auto" | "f32" | "bf16";
+  /** Weights of an imported model's prompt encoder: read for each new prompt (default), or kept. */
+  promptEncoder?: "release" | "keep";
   /** Threads of the model's arithmetic, 1 to 64. One core each; codecs want some of their own. */
   computeThreads: number;
   /** createSession throws beyond it. */

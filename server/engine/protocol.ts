@@ -33,6 +33,7 @@ export const engineOptionsSchema = z.strictObject({
   modelDir: z.string(),
   backend: z.enum(["cpu", "reference"]),
   dtype: z.enum(["auto", "f32", "bf16"]).optional(),
+  promptEncoder: z.enum(["release", "keep"]).optional(),
   /** Threads that compute; 0 lets the engine choose. */
   computeThreads: z.int().min(0).max(256),
   maxSessions: z.int().min(1).max(1024),

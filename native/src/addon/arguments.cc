@@ -130,6 +130,11 @@ EngineArguments read_engine_arguments(const Napi::Value& value) {
   if (!dtype.IsUndefined()) {
     arguments.model.dtype = read_choice(dtype, "options.dtype", {"auto", "f32", "bf16"});
   }
+  const Napi::Value encoder = object.Get("promptEncoder");
+  if (!encoder.IsUndefined()) {
+    arguments.model.keep_prompt_encoder =
+        read_choice(encoder, "options.promptEncoder", {"release", "keep"}) == "keep";
+  }
   arguments.model.threads =
       static_cast<int>(read_integer(object.Get("computeThreads"), "options.computeThreads", 1, 64));
   arguments.max_sessions =

@@ -29,6 +29,29 @@ const uint8_t* packed(const TensorFile::Entry& entry, Arena& arena) {
   return copy;
 }
 
+// All values of an entry to `out`.
+void widen(const TensorFile::Entry& entry, const std::string& where, float* out) {
+  Arena copies;
+  const uint8_t* data = packed(entry, copies);
+  const size_t count = static_cast<size_t>(entry.shape.count());
+  switch (entry.type) {
+    case Type::F32:
+      if (count > 0) std::memcpy(out, data, entry.bytes);
+      break;
+    case Type::F16:
+      for (size_t i = 0; i < count; ++i) out[i] = f16_to_f32(read_at<uint16_t>(data, i));
+      break;
+    case Type::BF16:
+      for (size_t i = 0; i < count; ++i) out[i] = bf16_to_f32(read_at<uint16_t>(data, i));
+      break;
+    case Type::F8_E4M3:
+      for (size_t i = 0; i < count; ++i) out[i] = f8_e4m3_to_f32(data[i]);
+      break;
+    default:
+      throw Error(where + " dtype", "a floating-point type", tensor_type_name(entry.type));
+  }
+}
+
 bool ends_with(const std::string& text, const std::string& end) {
   return text.size() >= end.size() && text.compare(text.size() - end.size(), end.size(), end) == 0;
 }
@@ -189,34 +212,37 @@ const TensorFile::Entry& TensorFile::entry(const std::string& name) const {
 
 Tensor TensorFile::load_f32(const std::string& name, Arena& arena) const {
   const Entry& source = entry(name);
-  Arena copies;
   const Tensor result = arena.tensor(source.shape);
-  const uint8_t* data = packed(source, copies);
-  float* out = result.f32();
-  const size_t count = static_cast<size_t>(result.count());
-  switch (source.type) {
-    case Type::F32:
-      if (count > 0) std::memcpy(out, data, source.bytes);
-      break;
-    case Type::F16:
-      for (size_t i = 0; i < count; ++i) out[i] = f16_to_f32(read_at<uint16_t>(data, i));
-      break;
-    case Type::BF16:
-      for (size_t i = 0; i < count; ++i) out[i] = bf16_to_f32(read_at<uint16_t>(data, i));
-      break;
-    case Type::F8_E4M3:
-      for (size_t i = 0; i < count; ++i) out[i] = f8_e4m3_to_f32(data[i]);
-      break;
-    default:
-      throw Error(path_ + " tensor " + name + " dtype", "a floating-point type",
-                  tensor_type_name(source.type));
-  }
+  widen(source, path_ + " tensor " + name, result.f32());
   return result;
 }
 
 Tensor TensorFile::load_f32(const std::string& name, const Shape& expected, Arena& arena) const {
   DL_CHECK_EQ(path_ + " tensor " + name + " shape", expected, entry(name).shape);
   return load_f32(name, arena);
+}
+
+Tensor TensorFile::load_rows_f32(const std::string& name, const Shape& expected,
+                                 const std::vector<int32_t>& rows, Arena& arena) const {
+  const Entry& source = entry(name);
+  const std::string where = path_ + " tensor " + name;
+  DL_CHECK_EQ(where + " shape", expected, source.shape);
+  DL_CHECK_EQ(where + " rank", 2, source.shape.rank());
+  const int64_t width = source.shape[1];
+  const Tensor result = arena.tensor({static_cast<int64_t>(rows.size()), width});
+  for (size_t i = 0; i < rows.size(); ++i) {
+    DL_CHECK(rows[i] >= 0 && rows[i] < source.shape[0], where + " row",
+             "0 to " + std::to_string(source.shape[0] - 1), rows[i]);
+    Entry row;
+    row.type = source.type;
+    row.shape = Shape{width};
+    row.strides = Shape{source.strides[1]};
+    row.bytes = static_cast<size_t>(width) * tensor_type_size(source.type);
+    row.data = source.data +
+               static_cast<size_t>(rows[i] * source.strides[0]) * tensor_type_size(source.type);
+    widen(row, where, result.at(static_cast<int64_t>(i)).f32());
+  }
+  return result;
 }
 
 Tensor TensorFile::load_i32(const std::string& name, Arena& arena) const {

@@ -48,6 +48,10 @@ class TensorFile {
   Tensor load_f32(const std::string& name, Arena& arena) const;
   /// The same, and throws Error unless the shape is `expected`.
   Tensor load_f32(const std::string& name, const Shape& expected, Arena& arena) const;
+  /// Some rows (indices of the first axis) of a matrix that must have shape `expected`, widened to
+  /// f32; nothing else of it is read. Throws Error for a row that it does not have.
+  Tensor load_rows_f32(const std::string& name, const Shape& expected,
+                       const std::vector<int32_t>& rows, Arena& arena) const;
   /// A copy as i32 (from I32, or I64 values that fit); throws Error for other types.
   Tensor load_i32(const std::string& name, Arena& arena) const;
 

@@ -14,8 +14,9 @@ std::unique_ptr<PromptCache> make_prompts(const PromptConfig& config, const std:
                                           const std::function<std::unique_ptr<Ops>()>& make,
                                           EncoderResidency residency) {
   if (const auto* umt5 = std::get_if<Umt5PromptConfig>(&config)) {
-    const auto load = [umt5 = *umt5, dir, make] {
-      return std::make_unique<Umt5PromptEncoder>(umt5, dir, make());
+    const bool resident = residency == EncoderResidency::keep;
+    const auto load = [umt5 = *umt5, dir, make, resident] {
+      return std::make_unique<Umt5PromptEncoder>(umt5, dir, make(), resident);
     };
     return std::make_unique<PromptCache>(umt5->length, umt5->network.dim, load, residency);
   }

@@ -3,8 +3,10 @@
 #include <algorithm>
 #include <cmath>
 #include <string>
+#include <utility>
 
 #include "core/error.h"
+#include "models/tensor_list.h"
 
 namespace driftless {
 
@@ -31,6 +33,7 @@ void softmax(float* logits, int64_t count) {
 }  // namespace
 
 struct Umt5Encoder::Block {
+  Arena parameters{size_t{1} << 16};
   Tensor norm1, norm2;
   Tensor bias;  // [buckets, heads]
   std::unique_ptr<PackedLinear> q, k, v, o, gate, fc1, fc2;
@@ -51,29 +54,66 @@ int64_t umt5_bucket(int64_t relative_position, const Umt5Config& config) {
 
 Umt5Encoder::~Umt5Encoder() = default;
 
+void Umt5Encoder::check_config() const {
+  DL_CHECK(config_.heads > 0 && config_.attention_dim % config_.heads == 0, "umt5.heads",
+           "a divisor of the attention's width " + std::to_string(config_.attention_dim),
+           config_.heads);
+}
+
+Umt5Encoder::Block Umt5Encoder::take_block(const Umt5Config& config, int64_t index,
+                                           WeightSource& weights, Ops& ops) {
+  const int64_t d = config.dim, a = config.attention_dim, f = config.ffn;
+  const std::string key = "blocks." + std::to_string(index);
+  Block block;
+  block.norm1 = weights.take(key + ".norm1.weight", {d}, block.parameters);
+  block.norm2 = weights.take(key + ".norm2.weight", {d}, block.parameters);
+  block.bias = weights.take(key + ".pos_embedding.embedding.weight", {config.buckets, config.heads},
+                            block.parameters);
+  block.q = take_matrix(weights, ops, key + ".attn.q", a, d);
+  block.k = take_matrix(weights, ops, key + ".attn.k", a, d);
+  block.v = take_matrix(weights, ops, key + ".attn.v", a, d);
+  block.o = take_matrix(weights, ops, key + ".attn.o", d, a);
+  block.gate = take_matrix(weights, ops, key + ".ffn.gate.0", f, d);
+  block.fc1 = take_matrix(weights, ops, key + ".ffn.fc1", f, d);
+  block.fc2 = take_matrix(weights, ops, key + ".ffn.fc2", d, f);
+  return block;
+}
+
 Umt5Encoder::Umt5Encoder(const Umt5Config& config, WeightSource& weights, Ops& ops)
     : config_(config), ops_(ops) {
-  const int64_t d = config.dim, a = config.attention_dim, f = config.ffn;
-  DL_CHECK(config.heads > 0 && a % config.heads == 0, "umt5.heads",
-           "a divisor of the attention's width " + std::to_string(a), config.heads);
-  embedding_ = weights.take("token_embedding.weight", {config.vocab, d}, parameters_);
-  norm_ = weights.take("norm.weight", {d}, parameters_);
+  check_config();
+  embedding_ = weights.take("token_embedding.weight", {config.vocab, config.dim}, parameters_);
+  norm_ = weights.take("norm.weight", {config.dim}, parameters_);
   for (int64_t i = 0; i < config.layers; ++i) {
-    const std::string key = "blocks." + std::to_string(i);
-    Block block;
-    block.norm1 = weights.take(key + ".norm1.weight", {d}, parameters_);
-    block.norm2 = weights.take(key + ".norm2.weight", {d}, parameters_);
-    block.bias = weights.take(key + ".pos_embedding.embedding.weight",
-                              {config.buckets, config.heads}, parameters_);
-    block.q = take_matrix(weights, ops, key + ".attn.q", a, d);
-    block.k = take_matrix(weights, ops, key + ".attn.k", a, d);
-    block.v = take_matrix(weights, ops, key + ".attn.v", a, d);
-    block.o = take_matrix(weights, ops, key + ".attn.o", d, a);
-    block.gate = take_matrix(weights, ops, key + ".ffn.gate.0", f, d);
-    block.fc1 = take_matrix(weights, ops, key + ".ffn.fc1", f, d);
-    block.fc2 = take_matrix(weights, ops, key + ".ffn.fc2", d, f);
-    blocks_.push_back(std::move(block));
+    blocks_.push_back(take_block(config, i, weights, ops));
   }
+}
+
+Umt5Encoder::Umt5Encoder(const Umt5Config& config, std::unique_ptr<FileWeights> weights, Ops& ops)
+    : config_(config), ops_(ops), file_(std::move(weights)) {
+  check_config();
+  const std::vector<std::string> findings = compare_tensors(file_->file(), umt5_tensors(config));
+  if (!findings.empty()) throw Error(findings.front());
+  norm_ = file_->take("norm.weight", {config.dim}, parameters_);
+}
+
+// The rows of the embedding table, [tokens, dim] in the scratch arena.
+Tensor Umt5Encoder::embed(const Tensor& ids) {
+  const int64_t d = config_.dim;
+  for (int64_t t = 0; t < ids.count(); ++t) {
+    const int64_t id = ids.i32()[t];
+    DL_CHECK(id >= 0 && id < config_.vocab, "umt5: token id",
+             "0 to " + std::to_string(config_.vocab - 1), id);
+  }
+  if (file_) {
+    const std::vector<int32_t> rows(ids.i32(), ids.i32() + ids.count());
+    return file_->take_rows("token_embedding.weight", {config_.vocab, d}, rows, scratch_);
+  }
+  const Tensor x = scratch_.tensor({ids.count(), d});
+  for (int64_t t = 0; t < ids.count(); ++t) {
+    std::copy_n(embedding_.f32() + ids.i32()[t] * d, d, x.f32() + t * d);
+  }
+  return x;
 }
 
 void Umt5Encoder::encode(const Tensor& ids, int64_t length, const Tensor& embeddings,
@@ -83,17 +123,18 @@ void Umt5Encoder::encode(const Tensor& ids, int64_t length, const Tensor& embedd
   DL_CHECK(length >= 1 && length <= tokens, "umt5: prompt length", "1 to " + std::to_string(tokens),
            length);
   const ArenaScope scope(scratch_);
-  const Tensor x = scratch_.tensor({tokens, d});
-  for (int64_t t = 0; t < tokens; ++t) {
-    const int64_t id = ids.i32()[t];
-    DL_CHECK(id >= 0 && id < config_.vocab, "umt5: token id",
-             "0 to " + std::to_string(config_.vocab - 1), id);
-    std::copy_n(embedding_.f32() + id * d, d, x.f32() + t * d);
-  }
-  for (size_t i = 0; i < blocks_.size(); ++i) {
-    attend(blocks_[i], x, length);
-    feed_forward(blocks_[i], x);
-    if (trace) trace(static_cast<int64_t>(i), x);
+  const Tensor x = embed(ids);
+  for (int64_t i = 0; i < config_.layers; ++i) {
+    const auto run = [&](const Block& block) {
+      attend(block, x, length);
+      feed_forward(block, x);
+    };
+    if (file_) {
+      run(take_block(config_, i, *file_, ops_));
+    } else {
+      run(blocks_[static_cast<size_t>(i)]);
+    }
+    if (trace) trace(i, x);
   }
   ops_.rms_norm(x, norm_, config_.eps, embeddings);
   std::fill(embeddings.f32() + length * d, embeddings.f32() + tokens * d, 0.0f);

@@ -37,6 +37,11 @@ class Umt5Encoder {
 
   // Takes the weights under Wan's keys for this encoder. `ops` must outlive it.
   Umt5Encoder(const Umt5Config& config, WeightSource& weights, Ops& ops);
+
+  // Keeps the file instead of the weights: each prompt reads block by block what it needs, and no
+  // more than one block is in memory (0.8 GB instead of 23 for UMT5-XXL in f32). Throws Error when
+  // the file does not fit the configuration.
+  Umt5Encoder(const Umt5Config& config, std::unique_ptr<FileWeights> weights, Ops& ops);
   ~Umt5Encoder();
 
   const Umt5Config& config() const { return config_; }
@@ -50,15 +55,20 @@ class Umt5Encoder {
  private:
   struct Block;
 
+  static Block take_block(const Umt5Config& config, int64_t index, WeightSource& weights, Ops& ops);
+  void check_config() const;
+  Tensor embed(const Tensor& ids);
   void attend(const Block& block, const Tensor& x, int64_t length);
   void feed_forward(const Block& block, const Tensor& x);
 
   Umt5Config config_;
   Ops& ops_;
   Arena parameters_, scratch_;
+  Tensor norm_;  // [dim]
+  // Either the weights, or the file to read them from.
   Tensor embedding_;  // [vocab, dim]
-  Tensor norm_;       // [dim]
   std::vector<Block> blocks_;
+  std::unique_ptr<FileWeights> file_;
 };
 
 }  // namespace driftless

@@ -10,14 +10,18 @@
 namespace driftless {
 
 Umt5PromptEncoder::Umt5PromptEncoder(const Umt5PromptConfig& config, const std::string& dir,
-                                     std::unique_ptr<Ops> ops)
+                                     std::unique_ptr<Ops> ops, bool resident)
     : config_(config), ops_(std::move(ops)), tokenizer_(dir + "/" + config.tokenizer_file) {
   DL_CHECK(tokenizer_.vocab() <= config.network.vocab, dir + "/" + config.tokenizer_file,
            "at most the network's " + std::to_string(config.network.vocab) + " tokens",
            tokenizer_.vocab());
-  FileWeights weights(dir + "/" + config.file);
-  network_ = std::make_unique<Umt5Encoder>(config.network, weights, *ops_);
-  weights.finish();
+  auto weights = std::make_unique<FileWeights>(dir + "/" + config.file);
+  if (resident) {
+    network_ = std::make_unique<Umt5Encoder>(config.network, *weights, *ops_);
+    weights->finish();
+  } else {
+    network_ = std::make_unique<Umt5Encoder>(config.network, std::move(weights), *ops_);
+  }
 }
 
 void Umt5PromptEncoder::encode(const std::string& prompt, const Tensor& text) {

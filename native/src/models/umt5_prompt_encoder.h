@@ -20,11 +20,12 @@ struct Umt5PromptConfig {
 
 class Umt5PromptEncoder : public PromptEncoder {
  public:
-  // Reads tokenizer and weights from folder `dir`; `ops` belongs to the encoder, so that it may run
+  // Reads the tokenizer from folder `dir`, and the weights, which are kept (`resident`) or read
+  // again, block by block, for every prompt. `ops` belongs to the encoder, so that it may run
   // beside others. Throws Error for a broken file or when the tokenizer has more tokens than the
   // network.
   Umt5PromptEncoder(const Umt5PromptConfig& config, const std::string& dir,
-                    std::unique_ptr<Ops> ops);
+                    std::unique_ptr<Ops> ops, bool resident);
 
   int64_t length() const override { return config_.length; }
   int64_t dim() const override { return config_.network.dim; }

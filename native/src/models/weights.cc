@@ -8,11 +8,19 @@ namespace driftless {
 
 FileWeights::FileWeights(const std::string& path) : file_(TensorFile::open(path)) {}
 
-Tensor FileWeights::take(const std::string& key, const Shape& shape, Arena& arena) {
+// The key's name in the file, noted as taken.
+const std::string& FileWeights::note(const std::string& key) {
   const std::string prefixed = "model." + key;
-  const std::string& name = file_->has(prefixed) ? prefixed : key;
-  taken_.insert(name);
-  return file_->load_f32(name, shape, arena);
+  return *taken_.insert(file_->has(prefixed) ? prefixed : key).first;
+}
+
+Tensor FileWeights::take(const std::string& key, const Shape& shape, Arena& arena) {
+  return file_->load_f32(note(key), shape, arena);
+}
+
+Tensor FileWeights::take_rows(const std::string& key, const Shape& shape,
+                              const std::vector<int32_t>& rows, Arena& arena) {
+  return file_->load_rows_f32(note(key), shape, rows, arena);
 }
 
 void FileWeights::finish() const {

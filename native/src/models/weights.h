@@ -6,6 +6,7 @@
 #include <memory>
 #include <set>
 #include <string>
+#include <vector>
 
 #include "core/arena.h"
 #include "core/tensor.h"
@@ -30,12 +31,18 @@ class FileWeights : public WeightSource {
 
   Tensor take(const std::string& key, const Shape& shape, Arena& arena) override;
 
+  // Rows of a matrix of this shape, which counts as taken; the others are not read.
+  Tensor take_rows(const std::string& key, const Shape& shape, const std::vector<int32_t>& rows,
+                   Arena& arena);
+
   // Throws Error when the file holds tensors that nobody took.
   void finish() const;
 
   const TensorFile& file() const { return *file_; }
 
  private:
+  const std::string& note(const std::string& key);
+
   std::unique_ptr<TensorFile> file_;
   std::set<std::string> taken_;
 };

@@ -24,7 +24,9 @@ float blend_of(float strength) { return std::sqrt(strength); }
 class ModelPipeline : public Pipeline {
  public:
   explicit ModelPipeline(const ModelOptions& options)
-      : model_(Model::load(options.dir, options.backend, options.threads, options.dtype)),
+      : model_(Model::load(
+            options.dir, options.backend, options.threads, options.dtype,
+            options.keep_prompt_encoder ? EncoderResidency::keep : EncoderResidency::release)),
         config_(model_->config()),
         schedule_(config_.schedule.shift),
         prompts_(*model_) {

@@ -17,6 +17,8 @@ struct ModelOptions {
   std::string backend = "cpu";  // "cpu" or "reference"
   int threads = 1;              // compute threads of the backend
   std::string dtype = "auto";   // "f32", "bf16" or "auto": see make_ops()
+  // Whether an imported model's prompt encoder stays in memory, or is read for each new prompt.
+  bool keep_prompt_encoder = false;
 };
 
 // What a participant asks for. Ranges are checked by open() and update().
