@@ -74,11 +74,11 @@ export const TASKS = {
   bench: {
     profile: "bench",
     summary:
-      "Measure the engine: one forward pass (dit), whole streams (stream), the person matte (matte).",
+      "Measure the engine: one forward pass (dit), whole streams (stream), cutting people out (matte, background).",
     usage:
       "dit --dim D --ffn F --heads H --layers L --tokens T --kv K --rows R --dtype auto [--json]\n" +
       "       npm run bench -- stream --model NAME --sessions S --seconds N [--json]\n" +
-      "       npm run bench -- matte [--seconds N] [--json]",
+      "       npm run bench -- matte|background [--seconds N] [--json]",
     run: nativeProgram("driftless-bench"),
   },
   models: {

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <cstdlib>
+#include <filesystem>
 #include <fstream>
 
 #include "core/error.h"
@@ -59,6 +60,21 @@ int64_t Arguments::integer(const std::string& name, int64_t fallback, int64_t lo
     throw Error(name, std::to_string(low) + " to " + std::to_string(high), found->second);
   }
   return value;
+}
+
+std::string find_model(const std::string& name) {
+  namespace fs = std::filesystem;
+  if (fs::exists(name + "/model.json")) return name;
+  std::vector<fs::path> roots{fs::current_path()};
+  for (fs::path p = fs::read_symlink("/proc/self/exe").parent_path(); p.has_relative_path();
+       p = p.parent_path()) {
+    roots.push_back(p);
+  }
+  for (const fs::path& root : roots) {
+    const fs::path candidate = root / "models" / name;
+    if (fs::exists(candidate / "model.json")) return candidate.string();
+  }
+  throw Error("--model", "a folder with model.json, or the name of one in models/", name);
 }
 
 double percentile(std::vector<double> values, double share) {

@@ -25,6 +25,10 @@ class Arguments {
   std::map<std::string, std::string> values_;
 };
 
+// The folder with model.json that is meant: `name` itself, or the one of that name below models/ of
+// the working folder or of this program's checkout. Throws Error when there is none.
+std::string find_model(const std::string& name);
+
 // Value at a share (0..1) of the sorted list; 0 for an empty one.
 double percentile(std::vector<double> values, double share);
 

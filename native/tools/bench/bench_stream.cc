@@ -2,7 +2,6 @@
 #include <chrono>
 #include <cmath>
 #include <cstdio>
-#include <filesystem>
 #include <memory>
 #include <thread>
 
@@ -21,22 +20,6 @@ using Pixels = std::vector<uint8_t>;
 
 double since(Clock::time_point start) {
   return std::chrono::duration<double>(Clock::now() - start).count();
-}
-
-// A folder, or the name of one below models/ of the working folder or of this program's checkout.
-std::string find_model(const std::string& name) {
-  namespace fs = std::filesystem;
-  if (fs::exists(name + "/model.json")) return name;
-  std::vector<fs::path> roots{fs::current_path()};
-  for (fs::path p = fs::read_symlink("/proc/self/exe").parent_path(); p.has_relative_path();
-       p = p.parent_path()) {
-    roots.push_back(p);
-  }
-  for (const fs::path& root : roots) {
-    const fs::path candidate = root / "models" / name;
-    if (fs::exists(candidate / "model.json")) return candidate.string();
-  }
-  throw Error("--model", "a folder with model.json, or the name of one in models/", name);
 }
 
 // Moving colour waves with a few hard edges; enough motion to move the noise controller.

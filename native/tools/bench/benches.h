@@ -13,6 +13,9 @@ int bench_stream(const Arguments& arguments);
 // Cuts a person out of a clip before a blue screen. Prints; returns the exit code.
 int bench_matte(const Arguments& arguments);
 
+// A whole session in background mode on a webcam clip. Prints; returns the exit code.
+int bench_background(const Arguments& arguments);
+
 // Single operations, beside oneDNN's. Prints; returns the exit code.
 int bench_ops(const Arguments& arguments);
 

@@ -16,6 +16,8 @@ const char kHelp[] =
     "                       [--prompt TEXT] [--free]\n"
     "driftless-bench matte  [--clip FILE] [--segmenters DIR] [--network auto|landscape|general]\n"
     "                       [--width W --height H] [--seconds S] [--pictures PREFIX]\n"
+    "driftless-bench background [--clip FILE] [--segmenters DIR] [--model NAME|DIR]\n"
+    "                       [--prompt TEXT] [--width W --height H] [--seconds S]\n"
     "driftless-bench ops    [--filter TEXT]\n"
     "all:                   [--threads N] [--backend cpu|reference] [--dtype auto|f32|bf16] "
     "[--json],\n"
@@ -38,6 +40,9 @@ const char kHelp[] =
     "  out; leakage: share of background pixels in which a tenth or more of the camera is left.\n"
     "  --pictures writes one PPM a second. Last line with --json: {iou, leakage, msPerFrameP50, "
     "...}\n"
+    "\n"
+    "background: one session in background mode at 30 frames a second, from encoded to encoded\n"
+    "  frames. Last line with --json: {fps, sceneFps, cores, msInEngineP50, ...}\n"
     "\n"
     "ops: single operations whose name contains TEXT, beside oneDNN's where it has the same; best\n"
     "  processor time.\n"
@@ -80,10 +85,16 @@ int main(int argc, char** argv) {
                                     "--seconds", "--pictures", "--backend"},
                                    {"--json"}));
     }
+    if (command == "background") {
+      return bench_background(Arguments(
+          argc, argv, 2,
+          {"--clip", "--segmenters", "--model", "--prompt", "--width", "--height", "--seconds"},
+          {"--json"}));
+    }
     if (command == "ops") {
       return bench_ops(Arguments(argc, argv, 2, {"--filter", "--dtype"}, {}));
     }
-    throw Error("command", "dit, stream, matte or ops", command);
+    throw Error("command", "dit, stream, matte, background or ops", command);
   } catch (const std::exception& error) {
     std::fprintf(stderr, "driftless-bench: %s\n", error.what());
     return 2;
