@@ -4,6 +4,7 @@ python train_autoencoder.py WORKDIR MINUTES   ->   WORKDIR/ae.pt (weights, optim
 
 The encoder learns during the first `ENCODER_SHARE` of the time and is frozen then (WORKDIR/encoder.pt, with
 the latent statistics), so that the latents of the second model can be computed while the decoder goes on.
+After resume.py the encoder stays as released, because the transformer lives in its latents: only the decoder learns.
 """
 import glob
 import json
@@ -109,27 +110,35 @@ def main(work, minutes):
         model = Autoencoder(json.load(file)["autoencoder"]).initialise().to(memory_format=torch.channels_last)
     optimiser = torch.optim.AdamW(model.parameters(), PEAK_LR, betas=(0.9, 0.98), weight_decay=1e-3)
     features, bank = random_features(), Bank(work, rng)
-    path, step, before = os.path.join(work, "ae.pt"), 0, 0.0
+    path, step, before, scale, encoder_share = os.path.join(work, "ae.pt"), 0, 0.0, 1.0, ENCODER_SHARE
     if os.path.exists(path):
         state = torch.load(path)
         model.load_state_dict(state["model"])
-        optimiser.load_state_dict(state["optimiser"])
-        step, before = state["step"], state["seconds"]
-    start, mean_l1, frozen = time.time() - before, None, False
+        if "optimiser" in state:
+            optimiser.load_state_dict(state["optimiser"])
+        step, before, scale = state["step"], state["seconds"], state.get("rate", 1.0)
+        encoder_share = state.get("encoder_share", ENCODER_SHARE)
+    first, start, mean_l1, frozen = step, time.time() - before, None, False
+
+    def checkpoint():
+        save(path, dict(model=model.state_dict(), optimiser=optimiser.state_dict(), step=step, seconds=time.time() - start,
+                        rate=scale, encoder_share=encoder_share))
+
     while True:
         share = (time.time() - start) / (minutes * 60)
         if share >= 1:
             break
-        if share > ENCODER_SHARE and not frozen:
+        if share >= encoder_share and not frozen:
             frozen = True
             model.encoder.requires_grad_(False)
+            bank.refresh()
             mean, std = latent_statistics(model, bank)
             if not os.path.exists(os.path.join(work, "encoder.pt")):
                 save(os.path.join(work, "encoder.pt"), dict(model=model.state_dict(), mean=mean, std=std, step=step))
             print(f"{step} encoder frozen, latent std {[round(s, 2) for s in std]}", flush=True)
         if step % 25 == 0 or not bank.shards:
             bank.refresh()
-        rate = PEAK_LR * min(1, (step + 1) / WARM_UP) * (0.49 * (1 + math.cos(math.pi * share)) + 0.02)
+        rate = scale * PEAK_LR * min(1, (step - first + 1) / WARM_UP) * (0.49 * (1 + math.cos(math.pi * share)) + 0.02)
         for group in optimiser.param_groups:
             group["lr"] = rate
         x = bank.batch()
@@ -146,8 +155,8 @@ def main(work, minutes):
         if step % 50 == 0 or step == 10:
             print(f"{step} {time.time() - start:.0f}s l1 {mean_l1:.4f} loss {loss.item():.4f} lr {rate:.1e}", flush=True)
         if step % 250 == 0:
-            save(path, dict(model=model.state_dict(), optimiser=optimiser.state_dict(), step=step, seconds=time.time() - start))
-    save(path, dict(model=model.state_dict(), optimiser=optimiser.state_dict(), step=step, seconds=time.time() - start))
+            checkpoint()
+    checkpoint()
     print(f"done after {step} updates", flush=True)
 
 

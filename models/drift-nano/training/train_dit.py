@@ -112,7 +112,7 @@ class Trainer:
         self.bank = LatentBank(work, self.rng, self.spec["prompt"])
         self.bank.refresh()
         self.decoder = load_encoder(work)
-        self.step, self.before = 0, 0.0
+        self.step, self.before, self.rate = 0, 0.0, 1.0
         self.path = os.path.join(work, "dit.pt")
         if os.path.exists(self.path):
             self.resume()
@@ -121,13 +121,15 @@ class Trainer:
     def resume(self):
         state = torch.load(self.path)
         self.model.load_state_dict(state["model"])
-        self.adam.load_state_dict(state["adam"])
-        self.muon.load_state_dict(state["muon"])
+        if "adam" in state:  # not after resume.py
+            self.adam.load_state_dict(state["adam"])
+            self.muon.load_state_dict(state["muon"])
+        self.rate = state.get("rate", 1.0)
         self.average, self.step, self.before = state["average"], state["step"], state["seconds"]
 
     def checkpoint(self):
         save(self.path, dict(model=self.model.state_dict(), average=self.average, adam=self.adam.state_dict(), muon=self.muon.state_dict(),
-                             step=self.step, seconds=time.time() - self.start))
+                             step=self.step, seconds=time.time() - self.start, rate=self.rate))
         final = os.path.join(self.work, "ae.pt")
         self.decoder.load_state_dict(torch.load(final)["model"])  # the decoder may have become better
 
@@ -160,7 +162,7 @@ class Trainer:
         return loss, mse.item(), kind
 
     def rates(self, share):
-        factor = min(1, (self.step + 1) / WARM_UP) * (0.97 * min(1, (1 - share) / DECAY_SHARE) + 0.03)
+        factor = self.rate * min(1, (self.step + 1) / WARM_UP) * (0.97 * min(1, (1 - share) / DECAY_SHARE) + 0.03)
         for group in self.adam.param_groups:
             group["lr"] = ADAM_LR * factor
         for group in self.muon.param_groups:
