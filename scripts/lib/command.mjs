@@ -54,11 +54,12 @@ export async function runLogged(
   const log = openSync(logFile, append ? "a" : "w");
   const line = [command, ...args].join(" ");
   try {
-    // A group of its own: a signal has to reach the compilers below cmake and ninja too.
-    const child = spawn(command, args, { cwd, env, detached: true, stdio: ["ignore", log, log] });
+    // Before the command starts: none that comes once it runs may end this process alone.
     const signals = catchSignals((signal) => {
       if (child.pid) process.kill(-child.pid, signal);
     });
+    // A group of its own: a signal has to reach the compilers below cmake and ninja too.
+    const child = spawn(command, args, { cwd, env, detached: true, stdio: ["ignore", log, log] });
     const { code, error } = await new Promise((resolve) => {
       child.on("error", (error) => resolve({ code: null, error }));
       child.on("close", (code) => resolve({ code, error: null }));
@@ -87,11 +88,11 @@ export async function runLogged(
  */
 export function runForeground(command, args, options) {
   return new Promise((resolve) => {
-    const child = spawn(command, args, { ...options, stdio: "inherit" });
     const signals = catchSignals((signal) => {
       // A terminal sends Ctrl-C to the whole group: the child has its own copy already.
       if (signal !== "SIGINT" || !process.stdin.isTTY) child.kill(signal);
     });
+    const child = spawn(command, args, { ...options, stdio: "inherit" });
     const finish = (/** @type {number} */ code) => {
       signals.stop();
       resolve(code);
