@@ -91,6 +91,7 @@ class SceneFeedTest : public ::testing::Test {
         if (answer_) {
           GeneratedChunk painted;
           painted.scene = true;
+          painted.revision = revision_;
           painted.rgb.assign(chunk->rgb.size(), paint_);
           inbox_.push(std::move(painted));
         }
@@ -110,10 +111,11 @@ class SceneFeedTest : public ::testing::Test {
   int chunks_ = 0, steepest_ = 0;
   bool answer_ = true;
   uint8_t paint_ = 255;
+  uint64_t revision_ = 0;
 };
 
 TEST_F(SceneFeedTest, ShowsDrawnPicturesUntilRepaintedOnesFadeIn) {
-  feed_->set(SceneKind::kSpace, 1, true);
+  feed_->set(SceneKind::kSpace, 1, true, revision_);
   EXPECT_LT(run(100), 150) << "nothing is painted yet";
   EXPECT_GT(run(2500), 230) << "what the model painted does not show";
   EXPECT_NEAR(8.0 * 2.6 / 4, chunks_, 1) << "the scene's rate";
@@ -123,13 +125,22 @@ TEST_F(SceneFeedTest, ShowsDrawnPicturesUntilRepaintedOnesFadeIn) {
 }
 
 TEST_F(SceneFeedTest, SendsNothingToTheModelWhereNothingIsToBeRepainted) {
-  feed_->set(SceneKind::kSpace, 1, false);
+  feed_->set(SceneKind::kSpace, 1, false, revision_);
   run(1500);
   EXPECT_EQ(0, chunks_);
 }
 
+TEST_F(SceneFeedTest, ShowsNothingThatWasPaintedByFormerSettings) {
+  feed_->set(SceneKind::kSpace, 1, true, 0);
+  run(2500);
+  feed_->set(SceneKind::kSpace, 2, true, 1);  // the model goes on answering with revision 0
+  EXPECT_LT(run(4000), 150);
+  revision_ = 1;
+  EXPECT_GT(run(2500), 230);
+}
+
 TEST_F(SceneFeedTest, SurvivesAClockThatJumps) {
-  feed_->set(SceneKind::kAurora, 1, true);
+  feed_->set(SceneKind::kAurora, 1, true, revision_);
   run(1000);
   for (const double jump : {-3.6e6, 7.2e6}) {
     now_ += jump;

@@ -177,8 +177,9 @@ export class Room extends SafeEmitter<RoomEvents> {
   }
 
   /**
-   * Starts, changes or stops a participant's transform.
-   * @throws DriftlessError NO_VIDEO when there is no camera to transform.
+   * Starts, changes or stops a participant's transform. A background may be asked for before there
+   * is a camera (revision 0): it then begins with the camera.
+   * @throws DriftlessError NO_VIDEO when there is no camera to restyle.
    */
   async setTransform(
     participant: Participant,
@@ -190,14 +191,16 @@ export class Room extends SafeEmitter<RoomEvents> {
       this.#changed(participant);
       return { revision: 0 };
     }
-    const camera = participant.camera;
-    if (camera === undefined) {
-      throw new DriftlessError("NO_VIDEO", "There is no camera to repaint. Turn it on first.");
-    }
     if (settings.mode === "background") {
       // Before the engine answers, and even if it refuses: the room is hidden from now on.
       participant.wantedTransform = settings;
       this.#changed(participant);
+    }
+    const camera = participant.camera;
+    if (camera === undefined) {
+      // It waits for the camera, whose first frame is then hidden already.
+      if (settings.mode === "background") return { revision: 0 };
+      throw new DriftlessError("NO_VIDEO", "There is no camera to repaint. Turn it on first.");
     }
     const result = await this.#transforms.set(this.#targetOf(participant, camera.id), settings);
     participant.wantedTransform = settings;

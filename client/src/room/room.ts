@@ -191,11 +191,15 @@ export class Room {
     if (!reply.grants.publish) return;
     await media.openUplink(reply.iceServers);
     this.#devices.onTrack = (source, track) => this.#carry(source, track);
+    const look = this.#accepted?.on ? this.#accepted : null;
+    // A background goes first: the server then hides the room from the camera's first frame on.
+    if (look !== null && look.kind !== "restyle") await this.#sendTransform(look);
     const publishing = this.#carrying.then(() => this.#publishAll(media));
     // A switch in the meantime comes after it, also where it failed.
     this.#carrying = publishing.catch(() => undefined);
     await publishing;
-    if (this.#accepted?.on) await this.#sendTransform(this.#accepted);
+    if (this.#accepted?.on && this.#accepted !== look) await this.#sendTransform(this.#accepted);
+    else if (look?.kind === "restyle") await this.#sendTransform(look);
   }
 
   /** Shows the look that is in force, unless a newer one of our own is on its way. */

@@ -101,7 +101,7 @@ BackgroundStage::BackgroundStage(std::shared_ptr<const MatteModels> models, cons
 
 BackgroundStage::~BackgroundStage() = default;
 
-void BackgroundStage::set(const Transform& transform) {
+void BackgroundStage::set(const Transform& transform, uint64_t revision) {
   transform_ = transform;
   const TransformSettings& settings = transform.settings;
   // With a blurred room the scene is only what shows when the matte fails.
@@ -110,7 +110,7 @@ void BackgroundStage::set(const Transform& transform) {
   const SceneKind kind = transform.background.blur    ? SceneKind::kGradient
                          : transform.background.scene ? *transform.background.scene
                                                       : scene_for_prompt(settings.prompt);
-  feed_.set(kind, settings.seed, repaint);
+  feed_.set(kind, settings.seed, repaint, revision);
 }
 
 const AVFrame& BackgroundStage::normal(const AVFrame& camera) {

@@ -175,7 +175,8 @@ void InputStage::adopt_transform() {
   }
   mode_ = change->first.mode;
   revision_ = change->second;
-  if (mode_ == TransformMode::kBackground && background_) background_->set(change->first);
+  if (mode_ == TransformMode::kBackground && background_)
+    background_->set(change->first, revision_);
 }
 
 void InputStage::compose(const AVFrame& frame, FrameMeta meta, double start_ms) {

@@ -20,9 +20,11 @@ SceneFeed::SceneFeed(const ModelInfo& model, SceneInbox& inbox)
       picture_(make_yuv_frame(model.width, model.height)),
       inbox_(inbox) {}
 
-void SceneFeed::set(SceneKind kind, uint64_t seed, bool repaint) {
+void SceneFeed::set(SceneKind kind, uint64_t seed, bool repaint, uint64_t revision) {
   renderer_ = std::make_unique<SceneRenderer>(kind, seed, model_.width, model_.height);
   repaint_ = repaint;
+  revision_ = revision;
+  waiting_.clear();
   chunk_ = Chunk();
   next_ms_ = 0;  // drawn at once
   if (!repaint) last_painted_ms_ = -1e12;
@@ -67,7 +69,7 @@ std::optional<Chunk> SceneFeed::advance(double now_ms) {
 
 void SceneFeed::take_repainted(double now_ms) {
   while (const std::optional<GeneratedChunk> chunk = inbox_.take()) {
-    if (!repaint_) continue;
+    if (!repaint_ || chunk->revision < revision_) continue;
     last_painted_ms_ = now_ms;
     for (size_t at = 0; at + rgb_.size() <= chunk->rgb.size(); at += rgb_.size()) {
       waiting_.push_back(to_planes(chunk->rgb.data() + at));

@@ -27,7 +27,8 @@ class SceneFeed {
   SceneFeed(const ModelInfo& model, SceneInbox& inbox);
 
   /// repaint: pictures go to the model. Another scene fades in from the one before.
-  void set(SceneKind kind, uint64_t seed, bool repaint);
+  /// revision: of the settings; chunks that the model made by older ones are not shown.
+  void set(SceneKind kind, uint64_t seed, bool repaint, uint64_t revision);
 
   /// Draws what is due at this time (any monotonic clock in milliseconds). Returns a chunk for the
   /// model whenever one is full.
@@ -52,6 +53,7 @@ class SceneFeed {
   FrameConverter converter_;
   std::unique_ptr<SceneRenderer> renderer_;
   bool repaint_ = false;
+  uint64_t revision_ = 0;
   Chunk chunk_;
   std::vector<uint8_t> rgb_;
   double next_ms_ = 0, scene_seconds_ = 0;

@@ -195,6 +195,17 @@ describe("switching between original and generated video", () => {
     await seen(ben.client, ada.id, ["original video"]);
   });
 
+  it("hides the room of a background that was asked for before the camera came", async () => {
+    const ada = await member("early", "ada");
+    const ben = await member("early", "ben");
+    await ben.client.subscribe(ben.capabilities);
+    const early = await ada.client.request("transform:set", { mode: "background", blur: true });
+    expect(early).to.deep.equal({ revision: 0 });
+    await ada.client.publish("camera");
+    await seen(ben.client, ada.id, ["generated video (waiting)"]);
+    expect(ben.client.all("consumer:new").map(({ track }) => track)).to.deep.equal(["generated"]);
+  });
+
   it("lets nobody have a hidden original, whatever the transform does", async () => {
     const ada = await member("hidden", "ada", true);
     const ben = await member("hidden", "ben");
