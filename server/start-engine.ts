@@ -12,7 +12,7 @@ const ENGINE_IP = "127.0.0.1";
 
 export function createEngine(config: Config, logger: Logger, metrics: Metrics): Engine {
   const { modelDir, backend, dtype, promptEncoder, computeThreads, maxSessions } = config.engine;
-  const { bitrateBps, maxFps } = config.engine;
+  const { bitrateBps, maxFps, delayBudgetMs } = config.engine;
   const engineMetrics = createEngineMetrics(metrics.registry);
   const supervisor = new EngineSupervisor({
     engine: { modelDir, backend, dtype, promptEncoder, computeThreads, maxSessions },
@@ -24,7 +24,7 @@ export function createEngine(config: Config, logger: Logger, metrics: Metrics): 
     logger,
     metrics,
     engineMetrics,
-    config: { engineIp: ENGINE_IP, bitrateBps, maxFps },
+    config: { engineIp: ENGINE_IP, bitrateBps, maxFps, delayBudgetMs },
   });
   return {
     transforms,

@@ -22,6 +22,11 @@ class Collector : public ComputeLoop::Listener {
     events_.push_back(std::move(event));
     changed_.notify_all();
   }
+  void on_level(const LevelChange& change) override {
+    std::lock_guard<std::mutex> lock(mutex_);
+    levels_.push_back(change);
+    changed_.notify_all();
+  }
   bool wait(size_t chunks, size_t events = 0) {
     std::unique_lock<std::mutex> lock(mutex_);
     return changed_.wait_for(lock, std::chrono::seconds(20),
@@ -30,6 +35,10 @@ class Collector : public ComputeLoop::Listener {
   std::vector<GeneratedChunk> chunks() {
     std::lock_guard<std::mutex> lock(mutex_);
     return chunks_;
+  }
+  std::vector<LevelChange> levels() {
+    std::lock_guard<std::mutex> lock(mutex_);
+    return levels_;
   }
   std::vector<SessionEvent> events() {
     std::lock_guard<std::mutex> lock(mutex_);
@@ -41,6 +50,7 @@ class Collector : public ComputeLoop::Listener {
   std::condition_variable changed_;
   std::vector<GeneratedChunk> chunks_;
   std::vector<SessionEvent> events_;
+  std::vector<LevelChange> levels_;
 };
 
 class Compute : public ::testing::Test {
@@ -81,19 +91,27 @@ TEST_F(Compute, RepaintsAChunkAndKeepsItsCaptureTimes) {
   loop.remove(track);
 }
 
-TEST_F(Compute, RunsTracksThatWaitAsOneBatch) {
+TEST_F(Compute, RunsTracksThatAreLateAsOneBatch) {
   ComputeLoop loop(&pipeline_);
-  const auto first = loop.add(listener_, counters_, restyle());
-  const auto second = loop.add(other_, other_counters_, restyle());
+  const Slo slo{1, 60};
+  const auto first = loop.add(listener_, counters_, restyle(), slo);
+  const auto second = loop.add(other_, other_counters_, restyle(), slo);
+  // It learns that the device is fast; the batch that is held longer than the budget is an outlier.
+  size_t runs = 0;
+  while (runs < 20) {
+    loop.submit(first, chunk(1));
+    ASSERT_TRUE(listener_.wait(++runs));
+  }
   pipeline_.hold();
   loop.submit(first, chunk(1));
-  pipeline_.wait_for_runs(1);
+  pipeline_.wait_for_runs(++runs);
   loop.submit(first, chunk(2));
   loop.submit(second, chunk(3));
+  std::this_thread::sleep_for(std::chrono::milliseconds(80));
   pipeline_.release();
-  ASSERT_TRUE(listener_.wait(2));
+  ASSERT_TRUE(listener_.wait(runs + 1));
   ASSERT_TRUE(other_.wait(1));
-  EXPECT_EQ(pipeline_.batch_sizes(), (std::vector<size_t>{1, 2}));
+  EXPECT_EQ(pipeline_.batch_sizes().back(), 2u);
   EXPECT_EQ(other_.chunks()[0].rgb[0], 252);
   loop.remove(first);
   loop.remove(second);
@@ -245,6 +263,38 @@ TEST_F(Compute, RemoveWaitsForTheBatchAndEndsTheStreamOnTheComputeThread) {
   loop.stop();
   EXPECT_EQ(pipeline_.live_streams(), 0);
   EXPECT_EQ(pipeline_.batch_sizes().size(), 1u);
+}
+
+TEST_F(Compute, AChunkThatMissesItsBudgetAgainAndAgainCostsStepsThenFrames) {
+  ComputeLoop loop(&pipeline_);
+  // Held for longer than the budget, each time: as on a device that is too slow.
+  const auto track = loop.add(listener_, counters_, restyle(4), Slo{100, 20});
+  int number = 0;
+  const auto end = std::chrono::steady_clock::now() + std::chrono::seconds(60);
+  while (listener_.levels().size() < 3 && std::chrono::steady_clock::now() < end) {
+    pipeline_.hold();
+    loop.submit(track, chunk(static_cast<uint8_t>(++number)));
+    pipeline_.wait_for_runs(static_cast<size_t>(number));
+    std::this_thread::sleep_for(std::chrono::milliseconds(30));
+    pipeline_.release();
+    while (counters_.chunks_waited + counters_.chunks_slow < static_cast<uint64_t>(number)) {
+      std::this_thread::yield();
+    }
+  }
+  loop.remove(track);
+  const auto levels = listener_.levels();
+  ASSERT_GE(levels.size(), 3u);
+  EXPECT_EQ(levels[0].to.steps, 2);
+  EXPECT_EQ(levels[0].cause, LevelCause::kSlowDevice);
+  EXPECT_EQ(levels[1].to.steps, 1);
+  EXPECT_EQ(levels[2].to.kind, LevelKind::kLowerRate);
+  EXPECT_TRUE(levels[2].down);
+  const auto steps = pipeline_.steps_seen();
+  EXPECT_EQ(steps.front(), 4);
+  EXPECT_EQ(steps.back(), 1);
+  EXPECT_GE(counters_.chunks_slow + counters_.chunks_waited, 3 * 6u);
+  EXPECT_EQ(listener_.chunks().front().revision, 0u);
+  EXPECT_EQ(listener_.chunks().back().revision, 0u) << "the settings asked for are the same";
 }
 
 TEST_F(Compute, StoppingTheLoopEndsTheStreamsOfTracksThatStay) {

@@ -53,6 +53,9 @@ class InvertingPipeline : public Pipeline {
       batch_sizes_.push_back(count);
       changed_.notify_all();
       changed_.wait(lock, [this] { return !held_; });
+      for (size_t j = 0; j < count; ++j) {
+        steps_seen_.push_back(static_cast<Stream*>(jobs[j].session)->settings.steps);
+      }
       if (failures_ > 0) {
         --failures_;
         throw Error("batch", "luck", "none");
@@ -103,6 +106,11 @@ class InvertingPipeline : public Pipeline {
     std::lock_guard<std::mutex> lock(mutex_);
     return batch_sizes_;
   }
+  /// Steps of each chunk that ran.
+  std::vector<int> steps_seen() {
+    std::lock_guard<std::mutex> lock(mutex_);
+    return steps_seen_;
+  }
   int live_streams() const { return live_streams_; }
 
  private:
@@ -126,6 +134,7 @@ class InvertingPipeline : public Pipeline {
   bool held_ = false;
   int failures_ = 0;
   std::vector<size_t> batch_sizes_;
+  std::vector<int> steps_seen_;
   std::atomic<int> live_streams_{0};
 };
 

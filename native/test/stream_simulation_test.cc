@@ -177,7 +177,8 @@ TEST(Simulation, ASessionThatIsTooSlowAloneDoesNotCostTheOthers) {
   ASSERT_FALSE(result.changes.empty());
   for (const SimChange& step : result.changes) {
     EXPECT_EQ(step.change.session, 1u);
-    if (step.change.down) EXPECT_EQ(step.change.cause, LevelCause::kSlowDevice);
+    EXPECT_EQ(step.change.cause,
+              step.change.down ? LevelCause::kSlowDevice : LevelCause::kHeadroom);
   }
 }
 

@@ -87,6 +87,12 @@ const engine = z.strictObject({
   maxSessions: z.int().min(1).max(64).default(3),
   /** Upper limit of generated frames per second (the model's own rate also limits). */
   maxFps: z.int().min(1).max(60).default(30),
+  /**
+   * Within which a chunk of frames, once complete, should be repainted. Sessions that miss it again
+   * and again get fewer steps, then fewer frames. Default: the time in which the default model's
+   * next chunk is complete. Less is a promise that a slow machine does not keep.
+   */
+  delayBudgetMs: z.int().min(20).max(10_000).default(250),
   /** Start and ceiling of the generated track's bitrate. */
   bitrateBps: z.int().min(50_000).max(20_000_000).default(800_000),
 });

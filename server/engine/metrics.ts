@@ -47,6 +47,31 @@ export function createEngineMetrics(registry: Registry) {
       buckets: STAGE_BUCKETS_MS,
       registers,
     }),
+    engineChunks: new Counter({
+      name: "driftless_engine_chunks_total",
+      help: "Chunks by what became of their delay budget: inTime, waited (begun late), slow (took longer than expected), replaced (never run).",
+      labelNames: ["outcome"] as const,
+      registers,
+    }),
+    batchMs: new Histogram({
+      name: "driftless_engine_batch_ms",
+      help: "Mean time of a session's recent batches of the model, measured and as the scheduler expected, sampled with each report.",
+      labelNames: ["kind"] as const,
+      buckets: STAGE_BUCKETS_MS,
+      registers,
+    }),
+    transformLevels: new Gauge({
+      name: "driftless_transform_levels",
+      help: "Transforms by what the engine gives them: full, fewerSteps, lowerRate, smallerPicture, fallback.",
+      labelNames: ["level"] as const,
+      registers,
+    }),
+    transformLevelChanges: new Counter({
+      name: "driftless_transform_level_changes_total",
+      help: "Changes of what the engine gives a transform, by new level, direction and cause.",
+      labelNames: ["level", "direction", "cause"] as const,
+      registers,
+    }),
     transforms: new Gauge({
       name: "driftless_transforms",
       help: "Transforms, by state.",

@@ -59,6 +59,8 @@ export interface NativeSessionOptions {
   bitrateBps: number;
   /** Frames a second that go to the model. 0, or above the model's own rate: the model's rate. */
   maxFps: number;
+  /** Within which a complete chunk should be repainted, 1 to 60 000. Missed often: see `level`. */
+  delayBudgetMs: number;
   transform: NativeTransform;
 }
 
@@ -74,6 +76,21 @@ export interface EncodedFrame {
   timing: { queuedMs: number; decodeMs: number; computeMs: number; encodeMs: number };
 }
 
+/** What a session is given, best first; each one keeps what those before it have lost. */
+export type ServiceLevel = "full" | "fewerSteps" | "lowerRate" | "smallerPicture" | "fallback";
+
+/** The device cannot keep every promise, or can again: the session is given another level. */
+export interface LevelChange {
+  level: ServiceLevel;
+  direction: "down" | "up";
+  /** All sessions are too much; this one alone is too slow for its budget; there is room again. */
+  cause: "overload" | "slowDevice" | "headroom";
+  /** Denoising steps at this level. */
+  steps: number;
+  /** Share of the frame rate at this level. */
+  rate: number;
+}
+
 export type NativeEvent =
   /** The decoder cannot go on without a key frame. Repeated at most every 500 ms. */
   | { type: "needKeyFrame"; reason: string }
@@ -85,6 +102,7 @@ export type NativeEvent =
   | { type: "applied"; revision: number; captureTimeMs: number; complete: boolean }
   /** The camera's picture has this size from now on. */
   | { type: "inputSize"; width: number; height: number }
+  | ({ type: "level" } & LevelChange)
   /** fatal: the session makes no more frames and should be closed. */
   | { type: "error"; message: string; fatal: boolean };
 
@@ -109,6 +127,11 @@ export interface NativeSessionStats {
   computeErrors: number;
   encodeErrors: number;
   lastComputeMs: number;
+  /**
+   * Chunks: repainted within the delay budget; late because they were begun late, or took longer
+   * than expected; never run, because a newer one took the place.
+   */
+  deadlines: { inTime: number; waited: number; slow: number; replaced: number };
   /** Input frames that did not come out, by reason (events for `events`). */
   drops: {
     inputFull: number;
@@ -117,6 +140,8 @@ export interface NativeSessionStats {
     /** Not a loss: the camera is faster than the model. */
     aboveRate: number;
     chunkReplaced: number;
+    /** Not taken: the session is at level `fallback`. */
+    fallback: number;
     streamBatch: number;
     computeError: number;
     generatedFull: number;
@@ -136,6 +161,9 @@ export interface NativeSessionStats {
     decode: StageTiming;
     queued: StageTiming;
     compute: StageTiming;
+    /** The model's batches with this session, measured and as the scheduler expected. */
+    batch: StageTiming;
+    expected: StageTiming;
     encode: StageTiming;
     total: StageTiming;
   };

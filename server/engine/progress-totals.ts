@@ -2,6 +2,8 @@
 import type { EngineMetrics } from "./metrics.ts";
 import type { SessionProgress } from "./protocol.ts";
 
+type Outcome = keyof SessionProgress["deadlines"];
+
 export class ProgressTotals {
   readonly #metrics: EngineMetrics;
   readonly #before = new Map<string, SessionProgress>();
@@ -13,9 +15,13 @@ export class ProgressTotals {
   add(progress: SessionProgress): void {
     const before = this.#before.get(progress.sessionId);
     this.#before.set(progress.sessionId, progress);
-    const { engineFrames, engineDrops, stageMs, transformDelayMs } = this.#metrics;
+    const { engineFrames, engineChunks, engineDrops, stageMs, batchMs, transformDelayMs } =
+      this.#metrics;
     engineFrames.inc({ direction: "in" }, grown(progress.framesIn, before?.framesIn));
     engineFrames.inc({ direction: "out" }, grown(progress.framesOut, before?.framesOut));
+    for (const [outcome, total] of Object.entries(progress.deadlines)) {
+      engineChunks.inc({ outcome }, grown(total, before?.deadlines[outcome as Outcome]));
+    }
     for (const [reason, total] of Object.entries(progress.drops)) {
       engineDrops.inc({ reason }, grown(total, before?.drops[reason]));
     }
@@ -23,6 +29,11 @@ export class ProgressTotals {
       transformDelayMs.observe(progress.delayMs.p50);
       for (const [stage, ms] of Object.entries(progress.stageMs)) {
         stageMs.observe({ stage }, ms);
+      }
+      // Zero while frames only pass through.
+      if (progress.batchMs.expected > 0) {
+        batchMs.observe({ kind: "measured" }, progress.batchMs.measured);
+        batchMs.observe({ kind: "expected" }, progress.batchMs.expected);
       }
     }
   }

@@ -69,6 +69,7 @@ export const openSessionSchema = z.strictObject({
   }),
   bitrateBps: z.int().min(30_000).max(50_000_000),
   maxFps: z.number().min(1).max(120),
+  delayBudgetMs: z.number().min(1).max(60_000),
   /** Revision of the settings given here, reported back when they are first visible. */
   revision: z.int().min(0),
   transform: engineTransformSchema,
@@ -93,6 +94,26 @@ export const sessionStateSchema = z.enum(["starting", "live", "degraded", "fallb
 
 /** Who is to blame for a state: it decides what viewers are shown meanwhile. */
 export const stateCauseSchema = z.enum(["none", "camera", "engine"]);
+
+/** What a session is given when the device cannot keep every promise, best first. */
+export const serviceLevelSchema = z.enum([
+  "full",
+  "fewerSteps",
+  "lowerRate",
+  "smallerPicture",
+  "fallback",
+]);
+
+export const levelChangeSchema = z.strictObject({
+  type: z.literal("level"),
+  sessionId,
+  level: serviceLevelSchema,
+  direction: z.enum(["down", "up"]),
+  cause: z.enum(["overload", "slowDevice", "headroom"]),
+  /** Denoising steps and share of the frame rate at this level. */
+  steps: z.int(),
+  rate: z.number(),
+});
 
 export const engineInfoSchema = z.object({
   model: z.string(),
@@ -120,6 +141,10 @@ export const sessionProgressSchema = z.strictObject({
   keyFramesOut: count,
   /** Mean milliseconds that recent frames spent in each stage. */
   stageMs: z.strictObject({ queued: count, decode: count, compute: count, encode: count }),
+  /** Mean duration of recent batches of the model, and what was expected of them. */
+  batchMs: z.strictObject({ measured: count, expected: count }),
+  /** Chunks by what became of their delay budget. */
+  deadlines: z.strictObject({ inTime: count, waited: count, slow: count, replaced: count }),
   /** Dropped packets and frames by reason. */
   drops: z.record(z.string(), count),
 });
@@ -153,6 +178,7 @@ export const engineMessageSchema = z.discriminatedUnion("type", [
     /** False: the first frame that shows any of the settings; a message with true follows. */
     complete: z.boolean(),
   }),
+  levelChangeSchema,
   sessionProgressSchema,
   /** The session could not be opened, or broke; it is closed after a fatal one. */
   z.strictObject({
@@ -169,6 +195,8 @@ export type EngineInfo = z.infer<typeof engineInfoSchema>;
 export type OpenSession = z.infer<typeof openSessionSchema>;
 export type SessionState = z.infer<typeof sessionStateSchema>;
 export type StateCause = z.infer<typeof stateCauseSchema>;
+export type ServiceLevel = z.infer<typeof serviceLevelSchema>;
+export type LevelChange = z.infer<typeof levelChangeSchema>;
 export type SessionProgress = z.infer<typeof sessionProgressSchema>;
 export type ServerMessage = z.infer<typeof serverMessageSchema>;
 export type EngineMessage = z.infer<typeof engineMessageSchema>;

@@ -5,6 +5,7 @@
 import type {
   EngineMessage,
   EngineTransform,
+  LevelChange,
   OpenSession,
   ServerMessage,
   SessionProgress,
@@ -18,6 +19,8 @@ export interface RemoteSessionListener {
   /** The first frame since the session was opened, or since a restart. */
   onFirstFrame(): void;
   onApplied(revision: number, captureTimeMs: number, complete: boolean): void;
+  /** The engine gives the session less, or more again. A new process starts at full. */
+  onLevel(change: LevelChange): void;
   onProgress(progress: SessionProgress): void;
   /** A new engine process carries the session on: the camera should send a key frame. */
   onResumed(): void;
@@ -106,6 +109,9 @@ export class RemoteSession {
         if (message.revision <= this.#latestRevision) {
           this.listener.onApplied(message.revision, message.captureTimeMs, message.complete);
         }
+        break;
+      case "level":
+        this.listener.onLevel(message);
         break;
       case "progress":
         this.#carryOn(message);

@@ -3,7 +3,7 @@
  * stopped. Pure and with hysteresis: a verdict must hold for a while before it becomes the state,
  * so that one late chunk alarms nobody.
  */
-import type { SessionState, StateCause } from "./protocol.ts";
+import type { ServiceLevel, SessionState, StateCause } from "./protocol.ts";
 
 export interface SessionSample {
   /** Monotonic. */
@@ -19,6 +19,8 @@ export interface SessionSample {
   framesPerChunk: number;
   /** Median capture-to-sent delay, null without recent frames. */
   delayMs: number | null;
+  /** What the engine's scheduler gives the session; it has its own hysteresis. */
+  level: ServiceLevel;
 }
 
 /** A state with who is to blame and a reason for people. */
@@ -77,6 +79,18 @@ const TOO_LATE: Verdict = {
   holdMs: DEGRADE_HOLD_MS,
 };
 
+/** Levels below the full one, as states. Nothing to wait for: the scheduler has decided. */
+const BY_LEVEL: Record<Exclude<ServiceLevel, "full">, Verdict> = {
+  fewerSteps: reduced("degraded", "the engine is busy: pictures are made in fewer steps"),
+  lowerRate: reduced("degraded", "the engine is busy: fewer pictures a second are made"),
+  smallerPicture: reduced("degraded", "the engine is busy: smaller pictures are made"),
+  fallback: reduced("fallback", "the engine is too busy to make new pictures"),
+};
+
+function reduced(state: SessionState, reason: string): Verdict {
+  return { state, cause: "engine", reason, holdMs: 0 };
+}
+
 export class SessionStateMachine {
   readonly #onChange: (standing: Standing) => void;
   readonly #startedAtMs: number;
@@ -132,6 +146,9 @@ export class SessionStateMachine {
     if (inputAgeMs === null || inputAgeMs >= NO_INPUT_MS) {
       return NO_INPUT;
     }
+    if (sample.level === "fallback") {
+      return BY_LEVEL.fallback;
+    }
     // A slow camera needs long for a chunk: that alone is no failure.
     const chunkMs = (sample.framesPerChunk * 1000) / Math.max(0.1, sample.inputFps);
     if (nowMs - lastOutputMs >= Math.max(NO_OUTPUT_MS, 2.5 * chunkMs)) {
@@ -155,6 +172,9 @@ export class SessionStateMachine {
     // Rates need a few seconds to tell the truth: frames that flow count as live until then.
     if (this.state === "starting") {
       return LIVE;
+    }
+    if (sample.level !== "full") {
+      return BY_LEVEL[sample.level];
     }
     if (this.state === "fallback") {
       return { ...LIVE, holdMs: RESUME_HOLD_MS };

@@ -9,7 +9,14 @@ import { isIPv6 } from "node:net";
 import { RtcpSrPacket, RtpPacket } from "werift-rtp";
 import type { Clock, Moment } from "./clock.ts";
 import { DropCounters, RateMeter, ValueWindow } from "./meters.ts";
-import type { EncodedFrame, NativeEngine, NativeEvent, NativeSession } from "./native.ts";
+import type {
+  EncodedFrame,
+  NativeEngine,
+  NativeEvent,
+  NativeSession,
+  NativeSessionStats,
+  ServiceLevel,
+} from "./native.ts";
 import type { EngineMessage, EngineTransform, OpenSession } from "./protocol.ts";
 import { InputStream } from "./rtp/input-stream.ts";
 import { OutputStream } from "./rtp/output-stream.ts";
@@ -49,6 +56,8 @@ export class EngineSession {
   /** Revisions of the server by the revisions that the native session gave them. */
   readonly #revisions = new Map<number, number>();
   #native: NativeSession | null = null;
+  #level: ServiceLevel = "full";
+  #mode: EngineTransform["mode"];
   #timer: NodeJS.Timeout | null = null;
   #closed = false;
   #framesIn = 0;
@@ -62,6 +71,7 @@ export class EngineSession {
   constructor(options: EngineSessionOptions) {
     this.#options = options;
     const { open, clock } = options;
+    this.#mode = open.transform.mode;
     // The native session calls the settings that it was opened with 0.
     this.#revisions.set(0, open.revision);
     this.#socket = createSocket({
@@ -113,6 +123,7 @@ export class EngineSession {
           outputCodec: open.output.codec,
           bitrateBps: open.bitrateBps,
           maxFps: open.maxFps,
+          delayBudgetMs: open.delayBudgetMs,
           transform: open.transform,
         },
         (frame) => this.#onEncodedFrame(frame),
@@ -130,6 +141,7 @@ export class EngineSession {
   setTransform(transform: EngineTransform, revision: number): void {
     if (this.#native !== null) {
       this.#revisions.set(this.#native.setTransform(transform), revision);
+      this.#mode = transform.mode;
     }
   }
 
@@ -272,6 +284,11 @@ export class EngineSession {
           fields: { sessionId, width: event.width, height: event.height },
         });
         break;
+      case "level":
+        this.#level = event.level;
+        this.#send({ ...event, sessionId });
+        this.#updateState(this.#options.clock.now());
+        break;
       case "error":
         this.#send({
           type: "sessionError",
@@ -308,6 +325,9 @@ export class EngineSession {
   }
 
   #updateState(now: Moment): void {
+    // With a background the person's picture goes on: only the scene is not repainted any more.
+    const goesOn = this.#level === "fallback" && this.#mode === "background";
+    const level = goesOn ? "lowerRate" : this.#level;
     const info = this.#options.engine.info();
     const inputFps = this.#inputRate.perSecond(now.monoMs);
     this.#state.update({
@@ -319,11 +339,13 @@ export class EngineSession {
       expectedFps: Math.min(info.fps, this.#options.open.maxFps, inputFps),
       framesPerChunk: info.framesPerChunk,
       delayMs: this.#delays.percentiles(now.monoMs)?.p50 ?? null,
+      level,
     });
   }
 
   #sendProgress(now: Moment): void {
     const stages = this.#stages;
+    const native = this.#native?.stats();
     this.#send({
       type: "progress",
       sessionId: this.id,
@@ -342,18 +364,23 @@ export class EngineSession {
         compute: stages.compute.mean(now.monoMs),
         encode: stages.encode.mean(now.monoMs),
       },
-      drops: this.#allDrops(),
+      batchMs: {
+        measured: native?.timings.batch.meanMs ?? 0,
+        expected: native?.timings.expected.meanMs ?? 0,
+      },
+      deadlines: native?.deadlines ?? { inTime: 0, waited: 0, slow: 0, replaced: 0 },
+      drops: this.#allDrops(native),
     });
   }
 
   /** Own counters and the native session's: one list of everything that was dropped. */
-  #allDrops(): Record<string, number> {
+  #allDrops(native: NativeSessionStats | undefined): Record<string, number> {
     const drops = this.#drops.toRecord();
-    if (this.#native === null) {
+    if (native === undefined) {
       return drops;
     }
     // What the model does not take by design is no loss.
-    const { aboveRate: _above, streamBatch: _batch, ...losses } = this.#native.stats().drops;
+    const { aboveRate: _above, streamBatch: _batch, ...losses } = native.drops;
     for (const [reason, amount] of Object.entries(losses)) {
       drops[reason] = (drops[reason] ?? 0) + amount;
     }

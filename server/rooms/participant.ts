@@ -161,6 +161,7 @@ export class Participant {
       reason: status?.reason ?? "",
       settings: status?.settings ?? null,
       delayMs: status?.delayMs ?? null,
+      level: status?.level ?? "full",
       video: shownVideo(this.publication),
       fps: status?.fps ?? 0,
       bitrateBps: status?.bitrateBps ?? 0,

@@ -2,7 +2,7 @@
 import type { types as ms } from "mediasoup";
 import type { TrackRole } from "../sfu/media-room.ts";
 import type { ActiveSettings } from "../transform/settings.ts";
-import type { ShownVideo, TransformState } from "../transform/types.ts";
+import type { ServiceLevel, ShownVideo, TransformState } from "../transform/types.ts";
 
 export type { ActiveSettings, ShownVideo, TrackRole, TransformState };
 
@@ -17,6 +17,8 @@ export interface TransformSummary {
 
 export interface ParticipantTransform extends TransformSummary {
   participantId: string;
+  /** What the engine gives the transform: `full`, or what was lost last. */
+  level: ServiceLevel;
   /** What viewers of the participant are shown at the moment. */
   video: ShownVideo;
   /** Generated frames a second. */

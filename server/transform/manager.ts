@@ -12,7 +12,13 @@ import type { Metrics } from "../telemetry/metrics.ts";
 import { type Random, secureRandom } from "./random.ts";
 import type { ActiveSettings, TransformSettings } from "./settings.ts";
 import { Transform, type TransformConfig, type TransformDependencies } from "./transform.ts";
-import type { TransformEvents, TransformState, TransformStatus, TransformTarget } from "./types.ts";
+import type {
+  ServiceLevel,
+  TransformEvents,
+  TransformState,
+  TransformStatus,
+  TransformTarget,
+} from "./types.ts";
 
 export interface TransformManagerOptions {
   engine: EngineSupervisor;
@@ -34,6 +40,7 @@ export class TransformManager extends SafeEmitter<TransformEvents> {
   readonly #deps: TransformDependencies;
   readonly #transforms = new Map<string, Transform>();
   readonly #states = new Map<string, TransformState>();
+  readonly #levels = new Map<string, ServiceLevel>();
   /** Tail of each participant's queue of calls. */
   readonly #queues = new Map<string, Promise<unknown>>();
   readonly #lostCounts = new Map<string, number>();
@@ -54,7 +61,13 @@ export class TransformManager extends SafeEmitter<TransformEvents> {
       onEnded: (transform, reason) => this.#onEnded(transform, reason),
       onLost: (transform, reason) => this.#onLost(transform, reason),
     };
-    this.on("state", (status) => this.#countState(status));
+    this.on("state", (status) => {
+      this.#countState(status);
+      this.#countLevel(status);
+    });
+    this.on("level", ({ level, direction, cause }) =>
+      options.engineMetrics.transformLevelChanges.inc({ level, direction, cause }),
+    );
   }
 
   /**
@@ -189,5 +202,19 @@ export class TransformManager extends SafeEmitter<TransformEvents> {
       transforms.inc({ state });
     }
     transformStateChanges.inc({ state });
+  }
+
+  #countLevel({ targetId, state, level }: TransformStatus): void {
+    const { transformLevels } = this.#options.engineMetrics;
+    const before = this.#levels.get(targetId);
+    if (before !== undefined) {
+      transformLevels.dec({ level: before });
+    }
+    if (state === "stopped") {
+      this.#levels.delete(targetId);
+    } else {
+      this.#levels.set(targetId, level);
+      transformLevels.inc({ level });
+    }
   }
 }

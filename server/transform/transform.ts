@@ -3,7 +3,12 @@
  * the engine, and the state that people see.
  */
 import { v7 as uuid } from "uuid";
-import type { EngineTransform, SessionProgress } from "../engine/protocol.ts";
+import type {
+  EngineTransform,
+  LevelChange,
+  ServiceLevel,
+  SessionProgress,
+} from "../engine/protocol.ts";
 import type { RemoteSession, RemoteSessionListener } from "../engine/remote-session.ts";
 import type { Standing } from "../engine/session-state.ts";
 import type { EngineSupervisor } from "../engine/supervisor.ts";
@@ -20,6 +25,8 @@ export interface TransformConfig {
   /** Ceiling of the generated track. */
   bitrateBps: number;
   maxFps: number;
+  /** Within which a complete chunk should be repainted. */
+  delayBudgetMs: number;
   /**
    * How long a stalled engine may leave the last generated frame standing before viewers get the
    * original, where that is allowed. Default 3000: a restart is usually over by then.
@@ -51,6 +58,7 @@ export class Transform {
   #revision: number;
   #appliedRevision = 0;
   #standing: Standing = { state: "starting", cause: "none", reason: "the engine is being asked" };
+  #level: ServiceLevel = "full";
   #progress: SessionProgress | null = null;
   #tap: TransformTap | null = null;
   #session: RemoteSession | null = null;
@@ -90,6 +98,7 @@ export class Transform {
       roomId: this.#target.roomId,
       state: this.#standing.state,
       reason: this.#standing.reason,
+      level: this.#level,
       settings: this.#settings,
       revision: this.#revision,
       appliedRevision: this.#appliedRevision,
@@ -189,6 +198,7 @@ export class Transform {
       },
       bitrateBps: config.bitrateBps,
       maxFps: config.maxFps,
+      delayBudgetMs: config.delayBudgetMs,
       transform: toEngine(this.#settings),
     };
   }
@@ -203,10 +213,12 @@ export class Transform {
         const applied = { targetId, roomId, revision, captureTimeMs, complete };
         this.#deps.emit("applied", applied);
       },
+      onLevel: (change) => this.#onLevel(change),
       onProgress: (progress) => this.#onProgress(progress),
       onSuspended: (reason) => {
         // Nobody listens on the engine's port now: the camera's picture must not go there.
         this.#control("pause");
+        this.#level = "full";
         this.#onEngineState({ state: "fallback", cause: "engine", reason });
       },
       onResumed: () => this.#control("start"),
@@ -234,6 +246,17 @@ export class Transform {
     if (standing.state === "live" || standing.state === "degraded") {
       this.#activate();
     }
+  }
+
+  /** The state follows by itself, in the engine's words; this one says what exactly is given. */
+  #onLevel({ level, direction, cause }: LevelChange): void {
+    if (this.#closed) {
+      return;
+    }
+    this.#level = level;
+    const { id: targetId, roomId } = this.#target;
+    this.#deps.emit("level", { targetId, roomId, level, direction, cause });
+    this.#deps.emit("state", this.status);
   }
 
   #enter({ state, cause, reason }: Standing): void {

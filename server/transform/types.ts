@@ -1,8 +1,11 @@
 /**
  * The words between the transform manager and those who use it (rooms, signalling, REST).
  */
+import type { LevelChange, ServiceLevel } from "../engine/protocol.ts";
 import type { TransformTap } from "../sfu/transform-tap.ts";
 import type { ActiveSettings } from "./settings.ts";
+
+export type { ServiceLevel };
 
 /**
  * `starting` no generated frame yet · `live` holds its promise · `degraded` slower than promised ·
@@ -45,6 +48,8 @@ export interface TransformStatus {
   state: TransformState;
   /** Why the state is what it is, for people; empty when live. */
   reason: string;
+  /** What the engine gives the session: `full`, or what was lost last. */
+  level: ServiceLevel;
   settings: ActiveSettings;
   /** Grows with each change of the settings. */
   revision: number;
@@ -86,6 +91,13 @@ export interface TransformEvents {
       captureTimeMs: number;
       complete: boolean;
     },
+  ];
+  /** The engine gives the session less, or more again; `state` follows with the reason. */
+  level: [
+    event: { targetId: string; roomId: string } & Pick<
+      LevelChange,
+      "level" | "direction" | "cause"
+    >,
   ];
   /** About once a second while frames flow. */
   stats: [status: TransformStatus];

@@ -48,7 +48,7 @@ async function setUp(modelDir = "") {
     logger,
     metrics: createMetrics(),
     engineMetrics,
-    config: { engineIp: "127.0.0.1", bitrateBps: 500_000, maxFps: 30 },
+    config: { engineIp: "127.0.0.1", bitrateBps: 500_000, maxFps: 30, delayBudgetMs: 250 },
     toEngine: (settings) => (modelDir === "" ? { ...settings, mode: "passthrough" } : settings),
   });
   const sfu = await TestSfu.create();

@@ -197,6 +197,8 @@ SessionOptions read_session_options(const Napi::Value& value) {
   options.bitrate_bps =
       read_integer(object.Get("bitrateBps"), "options.bitrateBps", 10'000, 100'000'000);
   options.max_fps = read_number(object.Get("maxFps"), "options.maxFps", 0, 240);
+  options.delay_budget_ms =
+      read_number(object.Get("delayBudgetMs"), "options.delayBudgetMs", 1, 60'000);
   options.transform = read_transform(object.Get("transform"), "options.transform");
   return options;
 }

@@ -18,6 +18,34 @@ void set(Napi::Object object, const char* key, const StageTimer& timer) {
   object.Set(key, timing);
 }
 
+const char* name_of(LevelKind kind) {
+  switch (kind) {
+    case LevelKind::kFull:
+      return "full";
+    case LevelKind::kFewerSteps:
+      return "fewerSteps";
+    case LevelKind::kLowerRate:
+      return "lowerRate";
+    case LevelKind::kSmallerPicture:
+      return "smallerPicture";
+    case LevelKind::kFallback:
+      return "fallback";
+  }
+  return "";
+}
+
+const char* name_of(LevelCause cause) {
+  switch (cause) {
+    case LevelCause::kOverload:
+      return "overload";
+    case LevelCause::kSlowDevice:
+      return "slowDevice";
+    case LevelCause::kHeadroom:
+      return "headroom";
+  }
+  return "";
+}
+
 }  // namespace
 
 Napi::Object to_js(Napi::Env env, const OutgoingFrame& frame) {
@@ -55,6 +83,14 @@ Napi::Object to_js(Napi::Env env, const SessionEvent& event) {
       set(object, "width", event.width);
       set(object, "height", event.height);
       break;
+    case SessionEvent::Type::kLevel:
+      object.Set("type", "level");
+      object.Set("level", name_of(event.level.to.kind));
+      object.Set("direction", event.level.down ? "down" : "up");
+      object.Set("cause", name_of(event.level.cause));
+      set(object, "steps", event.level.to.steps);
+      set(object, "rate", event.level.to.rate);
+      break;
     case SessionEvent::Type::kError:
       object.Set("type", "error");
       object.Set("message", event.text);
@@ -80,12 +116,20 @@ Napi::Object stats_to_js(Napi::Env env, const MediaSession& session) {
   set(stats, "encodeErrors", counters.encode_errors);
   set(stats, "lastComputeMs", counters.compute.last_ms());
 
+  Napi::Object deadlines = Napi::Object::New(env);
+  set(deadlines, "inTime", counters.chunks_in_time);
+  set(deadlines, "waited", counters.chunks_waited);
+  set(deadlines, "slow", counters.chunks_slow);
+  set(deadlines, "replaced", counters.chunks_replaced);
+  stats.Set("deadlines", deadlines);
+
   Napi::Object drops = Napi::Object::New(env);
   set(drops, "inputFull", counters.drop_input_full);
   set(drops, "noKeyFrame", counters.drop_no_key_frame);
   set(drops, "badSize", counters.drop_bad_size);
   set(drops, "aboveRate", counters.drop_above_rate);
   set(drops, "chunkReplaced", counters.drop_chunk_replaced);
+  set(drops, "fallback", counters.drop_fallback);
   set(drops, "streamBatch", counters.drop_stream_batch);
   set(drops, "computeError", counters.drop_compute_error);
   set(drops, "generatedFull", counters.drop_generated_full);
@@ -108,6 +152,8 @@ Napi::Object stats_to_js(Napi::Env env, const MediaSession& session) {
   set(timings, "decode", counters.decode);
   set(timings, "queued", counters.queue);
   set(timings, "compute", counters.compute);
+  set(timings, "batch", counters.batch);
+  set(timings, "expected", counters.expected);
   set(timings, "encode", counters.encode);
   set(timings, "total", counters.total);
   stats.Set("timings", timings);

@@ -17,7 +17,10 @@ struct ComputeLoop::Track {
   SessionCounters& counters;
 
   // Guarded by the loop's mutex.
+  std::optional<size_t> turn;  // the scheduler's number; none without a model
+  bool takes_turns = false;    // false while frames only pass through, which costs nothing
   std::optional<Chunk> waiting;
+  bool waits_for_turn = false;  // the waiting chunk is the scheduler's to choose
   std::optional<std::pair<Transform, uint64_t>> pending;  // settings and their revision
   uint64_t last_revision = 0;
   bool running = false;
@@ -27,11 +30,25 @@ struct ComputeLoop::Track {
   ModelTrack model;
   Chunk chunk;
   std::optional<std::pair<Transform, uint64_t>> change;
+  Transform asked;  // what the model accepted last
+  uint64_t asked_revision = 0;
+  int steps = 0;  // of the level
+  int applied_steps = 0;
+  bool refused = false;
+  std::optional<LevelChange> level_change;
   std::vector<uint8_t> rgb_out;
   int failures_in_a_row = 0;
 };
 
 namespace {
+
+SloScheduler::Config scheduler_config(const Pipeline* pipeline) {
+  SloScheduler::Config config;
+  if (pipeline == nullptr) return config;
+  config.frames_per_chunk = pipeline->info().frames_per_chunk;
+  config.warm_up_ms = pipeline->info().warm_up_ms;
+  return config;
+}
 
 SessionEvent error_event(const std::string& message, bool fatal) {
   SessionEvent event;
@@ -58,29 +75,45 @@ void deliver(ComputeLoop::Track& track, GeneratedChunk chunk, double start_ms, d
   track.listener.on_generated(std::move(chunk));
 }
 
+// Brings the model to the settings asked for, with the steps of the track's level.
 void apply_change(ComputeLoop::Track& track) {
-  if (!track.change) return;
+  if (!track.change && track.steps == track.applied_steps) return;
+  const bool new_settings = track.change.has_value();
+  Transform wanted = new_settings ? std::move(track.change->first) : track.asked;
+  const uint64_t revision = new_settings ? track.change->second : track.asked_revision;
+  track.change.reset();
+  const int asked_steps = wanted.settings.steps;
+  if (track.turn) wanted.settings.steps = track.steps;
   try {
-    track.counters.drop_stream_batch +=
-        track.model.apply(track.change->first, track.change->second);
+    track.counters.drop_stream_batch += track.model.apply(wanted, revision);
   } catch (const std::exception& error) {
+    track.refused = true;
     ++track.counters.compute_errors;
     track.listener.on_compute_event(error_event(error.what(), false));
+    return;
   }
-  track.change.reset();
+  track.applied_steps = track.steps;
+  wanted.settings.steps = asked_steps;
+  track.asked = std::move(wanted);
+  track.asked_revision = revision;
 }
 
 }  // namespace
 
-ComputeLoop::ComputeLoop(Pipeline* pipeline) : pipeline_(pipeline), thread_([this] { run(); }) {}
+ComputeLoop::ComputeLoop(Pipeline* pipeline)
+    : pipeline_(pipeline), scheduler_(scheduler_config(pipeline)), thread_([this] { run(); }) {}
 
 ComputeLoop::~ComputeLoop() { stop(); }
 
 std::shared_ptr<ComputeLoop::Track> ComputeLoop::add(Listener& listener, SessionCounters& counters,
-                                                     const Transform& transform) {
+                                                     const Transform& transform, const Slo& slo) {
   auto track = std::make_shared<Track>(listener, counters, pipeline_);
   track->pending = {transform, 0};
   std::lock_guard<std::mutex> lock(mutex_);
+  if (pipeline_ != nullptr) {
+    track->turn = scheduler_.add(slo, transform.settings.steps, steady_now_ms());
+    track->takes_turns = transform.mode != TransformMode::kPassthrough;
+  }
   tracks_.push_back(track);
   return track;
 }
@@ -91,6 +124,7 @@ void ComputeLoop::remove(const std::shared_ptr<Track>& track) {
     if (track->removed) return;
     track->removed = true;
     track->waiting.reset();
+    if (track->turn) scheduler_.remove(*track->turn);
     done_.wait(lock, [&] { return !track->running; });
     tracks_.erase(std::find(tracks_.begin(), tracks_.end(), track));
     // The pipeline is not thread-safe, so not even a stream's end may happen beside a batch.
@@ -103,15 +137,31 @@ void ComputeLoop::submit(const std::shared_ptr<Track>& track, Chunk chunk) {
   {
     std::lock_guard<std::mutex> lock(mutex_);
     if (track->removed) return;
-    if (track->waiting) track->counters.drop_chunk_replaced += track->waiting->frames.size();
-    track->waiting = std::move(chunk);
+    SessionCounters& counters = track->counters;
+    if (track->waiting) {
+      counters.drop_chunk_replaced += track->waiting->frames.size();
+      ++counters.chunks_replaced;
+    }
+    track->waits_for_turn = track->takes_turns;
+    if (track->takes_turns &&
+        scheduler_.arrive(*track->turn, steady_now_ms()) == Arrival::kRefused) {
+      counters.drop_fallback += chunk.frames.size();
+      track->waiting.reset();
+    } else {
+      track->waiting = std::move(chunk);
+    }
   }
+  // Also for a refused chunk: the loop looks whether there is room for the track again.
   work_.notify_one();
 }
 
 uint64_t ComputeLoop::set_transform(const std::shared_ptr<Track>& track,
                                     const Transform& transform) {
   std::lock_guard<std::mutex> lock(mutex_);
+  if (track->turn && !track->removed) {
+    scheduler_.set_steps(*track->turn, transform.settings.steps);
+    track->takes_turns = transform.mode != TransformMode::kPassthrough;
+  }
   track->pending = {transform, ++track->last_revision};
   return track->last_revision;
 }
@@ -136,38 +186,98 @@ void ComputeLoop::stop() {
 
 void ComputeLoop::run() {
   name_thread("dl-compute");
-  std::vector<std::shared_ptr<Track>> batch, ended;
   std::unique_lock<std::mutex> lock(mutex_);
   while (!stopping_) {
-    ended.swap(removed_);
-    for (const auto& track : tracks_) {
-      if (!track->waiting) continue;
-      track->chunk = std::move(*track->waiting);
-      track->waiting.reset();
-      if (track->pending) track->change = std::exchange(track->pending, std::nullopt);
-      track->running = true;
-      batch.push_back(track);
-    }
-    if (batch.empty() && ended.empty()) {
+    ended_.swap(removed_);
+    const double now_ms = steady_now_ms();
+    change_levels(now_ms);
+    fill_batch(now_ms);
+    if (batch_.empty() && in_turn_ == 0 && ended_.empty() && moved_.empty()) {
       work_.wait(lock);
       continue;
     }
     lock.unlock();
-    for (const auto& track : ended) track->model.reset();
-    ended.clear();
-    if (!batch.empty()) run_batch(batch);
+    for (const auto& track : ended_) track->model.reset();
+    ended_.clear();
+    for (const auto& track : moved_) track->listener.on_level(*track->level_change);
+    const bool ok = run_batch();
     lock.lock();
-    for (const auto& track : batch) track->running = false;
-    batch.clear();
+    judge_batch(ok);
+    for (const auto& track : batch_) track->running = false;
+    for (const auto& track : moved_) track->running = false;
+    batch_.clear();
+    moved_.clear();
     done_.notify_all();
   }
 }
 
-void ComputeLoop::run_batch(const std::vector<std::shared_ptr<Track>>& batch) {
-  std::vector<Pipeline::Job> jobs;
-  std::vector<Track*> owners;
-  double start_ms = steady_now_ms();
-  for (const auto& track : batch) {
+void ComputeLoop::change_levels(double now_ms) {
+  for (const LevelChange& change : scheduler_.level_changes(now_ms)) {
+    for (const auto& track : tracks_) {
+      if (track->removed || track->turn != change.session) continue;
+      if (change.to.kind == LevelKind::kFallback && track->waiting) {
+        track->counters.drop_fallback += track->waiting->frames.size();
+        track->waiting.reset();
+      }
+      track->level_change = change;
+      track->running = true;
+      moved_.push_back(track);
+    }
+  }
+}
+
+void ComputeLoop::fill_batch(double now_ms) {
+  const auto& chosen = scheduler_.next(now_ms);
+  in_turn_ = chosen.size();
+  batch_start_ms_ = now_ms;
+  for (const auto& track : tracks_) {
+    if (!track->waiting) continue;
+    const bool its_turn = std::any_of(chosen.begin(), chosen.end(), [&](const auto& entry) {
+      return track->turn == entry.session;
+    });
+    if (its_turn || !track->waits_for_turn) take(track);
+  }
+}
+
+void ComputeLoop::take(const std::shared_ptr<Track>& track) {
+  track->chunk = std::move(*track->waiting);
+  track->waiting.reset();
+  if (track->pending) track->change = std::exchange(track->pending, std::nullopt);
+  if (track->turn) track->steps = scheduler_.level(*track->turn).steps;
+  track->running = true;
+  batch_.push_back(track);
+}
+
+// Tells the scheduler what became of the batch that it chose.
+void ComputeLoop::judge_batch(bool ok) {
+  for (const auto& track : batch_) {
+    // The model kept its former settings.
+    if (std::exchange(track->refused, false) && !track->removed && track->turn && !track->pending) {
+      scheduler_.set_steps(*track->turn, track->asked.settings.steps);
+    }
+  }
+  if (in_turn_ == 0) return;
+  const double expected_ms = scheduler_.expected_ms();
+  const double now_ms = steady_now_ms();
+  for (const auto& entry : scheduler_.finished(now_ms, ok)) {
+    for (const auto& track : batch_) {
+      if (track->turn != entry.session) continue;
+      SessionCounters& counters = track->counters;
+      counters.batch.add(now_ms - batch_start_ms_);
+      counters.expected.add(expected_ms);
+      if (entry.verdict == Verdict::kInTime) ++counters.chunks_in_time;
+      if (entry.verdict == Verdict::kWaited) ++counters.chunks_waited;
+      if (entry.verdict == Verdict::kSlow) ++counters.chunks_slow;
+    }
+  }
+}
+
+// Returns whether the time that it took is that of exactly what the scheduler chose.
+bool ComputeLoop::run_batch() {
+  jobs_.clear();
+  owners_.clear();
+  const double start_ms = steady_now_ms();
+  for (const auto& track : batch_) {
     apply_change(*track);
     ++track->counters.chunks;
     if (track->model.passthrough()) {
@@ -181,30 +291,31 @@ void ComputeLoop::run_batch(const std::vector<std::shared_ptr<Track>>& batch) {
     }
     try {
       size_t lost = 0;
-      jobs.push_back(track->model.begin(track->chunk, track->rgb_out, lost));
+      jobs_.push_back(track->model.begin(track->chunk, track->rgb_out, lost));
       track->counters.drop_stream_batch += lost;
-      owners.push_back(track.get());
+      owners_.push_back(track.get());
     } catch (const std::exception& error) {
       note_failure(*track, error.what());
     }
   }
-  if (jobs.empty()) return;
+  if (jobs_.empty()) return false;
   try {
-    pipeline_->run(jobs.data(), jobs.size());
+    pipeline_->run(jobs_.data(), jobs_.size());
   } catch (const std::exception& error) {
-    for (Track* track : owners) note_failure(*track, error.what());
-    return;
+    for (Track* track : owners_) note_failure(*track, error.what());
+    return false;
   }
   const double now_ms = steady_now_ms();
-  for (size_t i = 0; i < jobs.size(); ++i) {
-    Track& track = *owners[i];
+  for (size_t i = 0; i < jobs_.size(); ++i) {
+    Track& track = *owners_[i];
     track.counters.compute.add(now_ms - start_ms);
     size_t lost = 0;
-    auto generated = track.model.finish(jobs[i].result, std::move(track.rgb_out), lost);
+    auto generated = track.model.finish(jobs_[i].result, std::move(track.rgb_out), lost);
     track.counters.drop_stream_batch += lost;
     track.rgb_out = {};
     if (generated) deliver(track, std::move(*generated), start_ms, now_ms);
   }
+  return jobs_.size() == in_turn_;
 }
 
 }  // namespace driftless

@@ -9,12 +9,14 @@
 
 #include "media/model_track.h"
 #include "media/session_types.h"
+#include "stream/slo_scheduler.h"
 
 namespace driftless {
 
-/// The compute thread of one device. It takes the waiting chunk of every track that has one and
-/// runs them as one batch, so that one set of weights serves many people. A track holds at most one
-/// waiting chunk: a newer one takes its place, because old pictures are worth nothing.
+/// The compute thread of one device. The scheduler (stream/slo_scheduler.h) says which of the
+/// chunks that wait run next, together or apart, and what each track gets when the device cannot
+/// keep every promise. A track holds at most one waiting chunk: a newer one takes its place,
+/// because old pictures are worth nothing.
 class ComputeLoop {
  public:
   static constexpr int kMaxFailuresInARow = 3;
@@ -25,6 +27,9 @@ class ComputeLoop {
     virtual ~Listener() = default;
     virtual void on_generated(GeneratedChunk chunk) = 0;
     virtual void on_compute_event(SessionEvent event) = 0;
+    /// The track is given another level of service; its steps are changed by the loop, its frame
+    /// rate is the listener's to change.
+    virtual void on_level(const LevelChange& change) = 0;
   };
 
   /// pipeline may be null: then tracks in passthrough mode work and others report an error. It must
@@ -35,8 +40,9 @@ class ComputeLoop {
   struct Track;
 
   /// The methods below are safe from any thread but the listener's callbacks.
+  /// slo: what the track promises its viewers.
   std::shared_ptr<Track> add(Listener& listener, SessionCounters& counters,
-                             const Transform& transform);
+                             const Transform& transform, const Slo& slo = Slo());
 
   /// Returns when the listener will not be called any more.
   void remove(const std::shared_ptr<Track>& track);
@@ -56,7 +62,11 @@ class ComputeLoop {
 
  private:
   void run();
-  void run_batch(const std::vector<std::shared_ptr<Track>>& batch);
+  void change_levels(double now_ms);
+  void fill_batch(double now_ms);
+  void take(const std::shared_ptr<Track>& track);
+  bool run_batch();
+  void judge_batch(bool ok);
 
   Pipeline* const pipeline_;
   mutable std::mutex mutex_;
@@ -64,7 +74,16 @@ class ComputeLoop {
   std::condition_variable done_;
   std::vector<std::shared_ptr<Track>> tracks_;
   std::vector<std::shared_ptr<Track>> removed_;  // their model state dies on the compute thread
+  SloScheduler scheduler_;
   bool stopping_ = false;
+
+  // Used by the compute thread only; kept from batch to batch.
+  std::vector<std::shared_ptr<Track>> batch_, ended_, moved_;
+  std::vector<Pipeline::Job> jobs_;
+  std::vector<Track*> owners_;  // of the jobs
+  double batch_start_ms_ = 0;
+  size_t in_turn_ = 0;  // chunks of the batch that the scheduler chose
+
   std::thread thread_;
 };
 

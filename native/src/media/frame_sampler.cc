@@ -14,6 +14,13 @@ FrameSampler::FrameSampler(double fps) : interval_ms_(fps > 0 ? 1000 / fps : 0) 
   if (!(fps > 0)) throw Error("sampling rate", "more than 0 frames a second", fps);
 }
 
+void FrameSampler::set_fps(double fps) {
+  const double interval_ms = 1000 / fps;
+  if (interval_ms == interval_ms_) return;
+  due_ms_ += interval_ms - interval_ms_;
+  interval_ms_ = interval_ms;
+}
+
 bool FrameSampler::accept(double capture_time_ms) {
   const bool first = !started_ || capture_time_ms < last_ms_ - kClockJumpMs;
   if (!first && capture_time_ms <= last_ms_) return false;

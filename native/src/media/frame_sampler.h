@@ -16,6 +16,9 @@ class FrameSampler {
   /// Whether the frame with this capture time is to be used. Call once for each frame in order.
   bool accept(double capture_time_ms);
 
+  /// Another rate from the next frame on. fps: above 0.
+  void set_fps(double fps);
+
   double interval_ms() const { return interval_ms_; }
 
  private:

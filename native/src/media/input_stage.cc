@@ -8,19 +8,15 @@
 #include "media/thread_name.h"
 
 namespace driftless {
-namespace {
-
-double sampling_fps(const SessionOptions& options, double most) {
-  return options.max_fps > 0 ? std::min(options.max_fps, most) : most;
-}
-
-}  // namespace
 
 InputStage::InputStage(const SessionOptions& options, const ModelInfo& model,
                        std::shared_ptr<const MatteModels> mattes, SessionCounters& counters,
-                       ChunkSink sink, PictureSink pictures, SceneInbox& scenes, EventSink events)
+                       const std::atomic<double>& rate, ChunkSink sink, PictureSink pictures,
+                       SceneInbox& scenes, EventSink events)
     : model_(model),
       counters_(counters),
+      fps_(promised_fps(options, model.fps)),
+      rate_(rate),
       sink_(std::move(sink)),
       pictures_(std::move(pictures)),
       events_(std::move(events)),
@@ -28,8 +24,8 @@ InputStage::InputStage(const SessionOptions& options, const ModelInfo& model,
       pending_(std::make_pair(options.transform, uint64_t{0})),
       decoder_(options.input_codec, options.size_limits),
       converter_(model.width, model.height),
-      sampler_(sampling_fps(options, model.fps)),
-      picture_sampler_(sampling_fps(options, kMaxPictureFps)),
+      sampler_(fps_),
+      picture_sampler_(promised_fps(options, kMaxPictureFps)),
       background_(mattes
                       ? std::make_unique<BackgroundStage>(std::move(mattes), model, sink_, scenes)
                       : nullptr),
@@ -134,6 +130,7 @@ void InputStage::decode_one(const Incoming& incoming) {
   }
   adopt_transform();
   const bool background = mode_ == TransformMode::kBackground;
+  sampler_.set_fps(fps_ * rate_);
   if (!(background ? picture_sampler_ : sampler_).accept(incoming.capture_ms)) {
     ++counters_.drop_above_rate;
     return;

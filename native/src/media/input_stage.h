@@ -1,5 +1,6 @@
 #pragma once
 
+#include <atomic>
 #include <condition_variable>
 #include <cstdint>
 #include <functional>
@@ -40,12 +41,14 @@ class InputStage {
   using PictureSink =
       std::function<void(AvFramePtr, const FrameMeta&, uint64_t revision, double compute_ms)>;
 
-  /// mattes may be null: then background mode shows nothing. scenes: where the chunks of scenes
-  /// come back that the sink was given. sinks and events are called from the stage's thread. Throws
-  /// driftless::Error where FFmpeg lacks the codec.
+  /// mattes may be null: then background mode shows nothing. rate: the share of the promised frame
+  /// rate that the model is to get now; any thread may change it. scenes: where the chunks of
+  /// scenes come back that the sink was given. sinks and events are called from the stage's thread.
+  /// Throws driftless::Error where FFmpeg lacks the codec.
   InputStage(const SessionOptions& options, const ModelInfo& model,
-             std::shared_ptr<const MatteModels> mattes, SessionCounters& counters, ChunkSink sink,
-             PictureSink pictures, SceneInbox& scenes, EventSink events);
+             std::shared_ptr<const MatteModels> mattes, SessionCounters& counters,
+             const std::atomic<double>& rate, ChunkSink sink, PictureSink pictures,
+             SceneInbox& scenes, EventSink events);
   ~InputStage();
 
   /// Copies the frame and returns at once. Safe from any thread.
@@ -76,6 +79,8 @@ class InputStage {
 
   const ModelInfo model_;
   SessionCounters& counters_;
+  const double fps_;
+  const std::atomic<double>& rate_;
   const ChunkSink sink_;
   const PictureSink pictures_;
   const EventSink events_;

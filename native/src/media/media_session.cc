@@ -24,10 +24,11 @@ MediaSession::MediaSession(const SessionOptions& wanted, const ModelInfo& model,
   output_ = std::make_unique<OutputStage>(
       options, model, counters_, [this](OutgoingFrame frame) { on_encoded(std::move(frame)); },
       events);
-  track_ = loop_.add(*this, counters_, options.transform);
+  track_ = loop_.add(*this, counters_, options.transform,
+                     Slo{promised_fps(options, model.fps), options.delay_budget_ms});
   try {
     input_ = std::make_unique<InputStage>(
-        options, model, std::move(mattes), counters_,
+        options, model, std::move(mattes), counters_, rate_,
         [this](Chunk chunk) { loop_.submit(track_, std::move(chunk)); },
         [this](AvFramePtr picture, const FrameMeta& meta, uint64_t revision, double compute_ms) {
           if (!background_mode_) {
@@ -109,6 +110,14 @@ void MediaSession::on_generated(GeneratedChunk chunk) {
 }
 
 void MediaSession::on_compute_event(SessionEvent event) { post(std::move(event)); }
+
+void MediaSession::on_level(const LevelChange& change) {
+  rate_ = change.to.rate;
+  SessionEvent event;
+  event.type = SessionEvent::Type::kLevel;
+  event.level = change;
+  post(std::move(event));
+}
 
 void MediaSession::on_encoded(OutgoingFrame frame) {
   const uint64_t revision = frame.revision;

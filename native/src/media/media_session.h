@@ -55,6 +55,7 @@ class MediaSession : private ComputeLoop::Listener {
  private:
   void on_generated(GeneratedChunk chunk) override;
   void on_compute_event(SessionEvent event) override;
+  void on_level(const LevelChange& change) override;
   void on_encoded(OutgoingFrame frame);
   void post(SessionEvent event);
 
@@ -62,6 +63,7 @@ class MediaSession : private ComputeLoop::Listener {
   ComputeLoop& loop_;
   const std::function<void()> wake_;
   SessionCounters counters_;
+  std::atomic<double> rate_{1};  // share of the promised frame rate
 
   mutable std::mutex box_mutex_;
   FrameOutbox frames_{kMaxWaitingFrames};

@@ -2,6 +2,7 @@
 
 // The words that a session's stages, its owner and the addon share.
 
+#include <algorithm>
 #include <atomic>
 #include <chrono>
 #include <cstdint>
@@ -14,6 +15,7 @@
 #include "media/picture.h"
 #include "media/scene.h"
 #include "media/video_codec.h"
+#include "stream/degradation.h"
 #include "stream/pipeline.h"
 
 namespace driftless {
@@ -48,6 +50,7 @@ struct SessionOptions {
   VideoCodec output_codec = VideoCodec::kVp8;
   int64_t bitrate_bps = 600'000;
   double max_fps = 0;  // frames a second that go to the model; 0 or above the model's: the model's
+  double delay_budget_ms = 250;  // from a chunk being complete to its frames being generated
   SizeLimits size_limits;
   Transform transform;
 };
@@ -94,7 +97,7 @@ struct OutgoingFrame {
 };
 
 struct SessionEvent {
-  enum class Type { kNeedKeyFrame, kApplied, kInputSize, kError };
+  enum class Type { kNeedKeyFrame, kApplied, kInputSize, kLevel, kError };
   Type type = Type::kError;
   std::string text;           // kNeedKeyFrame: the reason; kError: the message
   bool fatal = false;         // kError: the session makes no more frames
@@ -102,7 +105,13 @@ struct SessionEvent {
   double capture_ms = 0;      // kApplied: of the first frame that shows any of the settings,
   bool complete = true;       //   or, in a second event where a prompt came in slowly, all of them
   int width = 0, height = 0;  // kInputSize
+  LevelChange level;          // kLevel; its session number means nothing here
 };
+
+/// Frames a second that a session promises its viewers, of at most `most`.
+inline double promised_fps(const SessionOptions& options, double most) {
+  return options.max_fps > 0 ? std::min(options.max_fps, most) : most;
+}
 
 /// Receives events from any thread of a session.
 using EventSink = std::function<void(SessionEvent)>;
@@ -132,12 +141,18 @@ struct SessionCounters {
   Count chunks{0};                                       // given to the model
   Count frames_out{0}, key_frames_out{0}, bytes_out{0};  // handed to the owner
   Count decode_errors{0}, compute_errors{0}, encode_errors{0};
+  // Chunks that the model ran, by whether they kept the delay budget, and those it never ran.
+  Count chunks_in_time{0};
+  Count chunks_waited{0};    // late: they were not begun early enough
+  Count chunks_slow{0};      // late: they took longer than expected
+  Count chunks_replaced{0};  // a newer chunk took the place
   // Drops, in frames.
   Count drop_input_full{0};      // the decoder did not keep up
   Count drop_no_key_frame{0};    // came while a key frame was missing
   Count drop_bad_size{0};        // pictures outside the size limits
   Count drop_above_rate{0};      // not needed: the camera is faster than the model
   Count drop_chunk_replaced{0};  // the model did not keep up: a newer chunk took the place
+  Count drop_fallback{0};        // the device is too busy to make new frames at all
   Count drop_stream_batch{0};    // in the model's pipeline when its settings or mode changed
   Count drop_compute_error{0};
   Count drop_generated_full{0};  // the encoder or the pacer did not keep up
@@ -146,6 +161,7 @@ struct SessionCounters {
   Count drop_await_key_frame{0};  // undecodable without the ones dropped before
   Count drop_events{0};           // events, not frames: the owner did not keep up
   StageTimer decode, queue, compute, encode, total;
+  StageTimer batch, expected;  // the model's batches with this session, measured and as expected
 };
 
 }  // namespace driftless

@@ -18,8 +18,11 @@ constexpr double kSamePace = 0.25;
 constexpr double kMemory = 0.9;
 // Relative error from which on a batch weighs less (Huber's weights).
 constexpr double kUsualError = 0.1;
-// Weight of the former costs, in batches.
-constexpr double kRidge = 0.3;
+// Weight of the former costs, in batches; and the share of a chunk's cost, beside its own size,
+// that each of the three may easily be wrong by. An error that all three could explain goes to the
+// large ones.
+constexpr double kRidge = 0.1;
+constexpr double kDoubt = 0.1;
 // Spread that is assumed until enough batches were seen to tell.
 constexpr double kFirstSpread = 1.2;
 constexpr size_t kFewSamples = 8;
@@ -62,7 +65,7 @@ double CostModel::expected_ms(const BatchLoad& load) const {
 
 // Of measured / expected over the newest `samples`, by nearest rank.
 double CostModel::ratio_quantile(size_t samples, double share) const {
-  std::array<double, kWindow> ratios;
+  std::array<double, kWindow> ratios{};
   for (size_t age = 0; age < samples; ++age) {
     ratios[age] = sample(age).measured_ms / expected_ms(sample(age).load);
   }
@@ -91,7 +94,10 @@ void CostModel::fit(size_t samples) {
   const double unit = costs_[0] + costs_[1] + costs_[2];
   std::array<Vector, 3> normal{};
   Vector right{};
-  for (size_t i = 0; i < 3; ++i) normal[i][i] = kRidge;
+  for (size_t i = 0; i < 3; ++i) {
+    const double doubt = costs_[i] / unit + kDoubt;
+    normal[i][i] = kRidge / (doubt * doubt);
+  }
   double weight = 1;
   for (size_t age = 0; age < samples; ++age, weight *= kMemory) {
     const Vector x = features(sample(age).load);

@@ -34,6 +34,7 @@ struct ModelInfo {
   int width = 0, height = 0;  // pixels
   int frames_per_chunk = 0;
   double fps = 0;
+  double warm_up_ms = 0;  // what one chunk of one step took after loading; 0: not measured
 };
 
 struct ChunkResult {

@@ -29,6 +29,7 @@ export function options(changes: Partial<NativeSessionOptions> = {}): NativeSess
     outputCodec: "vp8",
     bitrateBps: 800_000,
     maxFps: 0,
+    delayBudgetMs: 250,
     transform: passthrough,
     ...changes,
   };

@@ -21,6 +21,7 @@ function setUp() {
         expectedFps: 16,
         framesPerChunk: 4,
         delayMs: 300,
+        level: "full",
         ...sample(nowMs),
       });
     }
@@ -88,6 +89,28 @@ describe("SessionStateMachine", () => {
     run(6000, 12_000, () => ({ delayMs: 1200 }));
     expect(machine.state).to.equal("degraded");
     run(12_000, 16_000, () => ({ delayMs: 900 }));
+    expect(machine.state).to.equal("live");
+  });
+
+  it("agrees at once with what the engine's scheduler gives, and waits for lasting recovery", () => {
+    const { changes, machine, run } = setUp();
+    run(0, 2000, () => ({}));
+    run(2000, 2500, () => ({ level: "fewerSteps" }));
+    expect(changes).to.deep.equal(["live:none", "degraded:engine"]);
+    run(2500, 3000, () => ({ level: "lowerRate", outputFps: 8, expectedFps: 16 }));
+    run(3000, 9000, (nowMs) => ({ level: "fallback", lastOutputMs: Math.min(nowMs, 3000) }));
+    expect(changes).to.deep.equal([
+      "live:none",
+      "degraded:engine",
+      // The same state with another reason is told as well.
+      "degraded:engine",
+      "fallback:engine",
+    ]);
+    run(9000, 9500, () => ({ level: "lowerRate" }));
+    expect(machine.state).to.equal("degraded");
+    run(9500, 12_000, () => ({}));
+    expect(machine.state).to.equal("degraded");
+    run(12_000, 14_000, () => ({}));
     expect(machine.state).to.equal("live");
   });
 

@@ -219,6 +219,21 @@ describe("EngineSession", () => {
     );
   });
 
+  it("says what the engine's scheduler gives, and is degraded with its reason", async () => {
+    const { all, engine, peer } = context;
+    const stop = peer.startCamera();
+    await until("a live session", () => all("sessionState").some((m) => m.state === "live"));
+    const change = { level: "fewerSteps", cause: "overload", steps: 2, rate: 1 } as const;
+    engine.sessions[0]?.emit({ type: "level", direction: "down", ...change });
+    await until("the state", () => all("sessionState").at(-1)?.state === "degraded");
+    stop();
+    const { sessionId, ...level } = all("level")[0] ?? { sessionId: "" };
+    expect(sessionId).to.equal("one");
+    expect(level).to.deep.equal({ type: "level", direction: "down", ...change });
+    expect(all("sessionState").at(-1)).to.include({ cause: "engine" });
+    expect(all("sessionState").at(-1)?.reason).to.contain("fewer steps");
+  });
+
   it("reports delay, rates and the numbers to carry on from", async () => {
     const { all, peer } = context;
     const stop = peer.startCamera();
@@ -229,6 +244,8 @@ describe("EngineSession", () => {
     expect(progress.delayMs?.p50).to.be.within(0, progress.delayMs?.p95 ?? 0);
     expect(progress.framesIn).to.be.at.least(progress.framesOut);
     expect(progress.stageMs.compute).to.equal(5);
+    expect(progress.batchMs).to.deep.equal({ measured: 5, expected: 5 });
+    expect(progress.deadlines).to.include({ waited: 0, slow: 1 });
     const last = (progress.nextSequence + 0xffff) & 0xffff;
     await until("the last packet", () => peer.rtp.some((p) => p.header.sequenceNumber === last));
     expect(all("sessionState").map((m) => m.state)).to.include("live");

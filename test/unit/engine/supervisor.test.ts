@@ -34,6 +34,7 @@ function createListener() {
     onFirstFrame: () => heard.push("firstFrame"),
     onApplied: (revision, _captureTimeMs, complete) =>
       heard.push(`${complete ? "applied" : "applying"} ${revision}`),
+    onLevel: ({ level }) => heard.push(level),
     onProgress: (message) => {
       progress = message;
     },

@@ -100,7 +100,13 @@ async function setUp() {
     restart: { firstDelayMs: 10, coolDownMs: 60_000 },
   });
   await engine.start();
-  const config = { engineIp: "127.0.0.1", bitrateBps: 500_000, maxFps: 30, fallbackGraceMs: 100 };
+  const config = {
+    engineIp: "127.0.0.1",
+    bitrateBps: 500_000,
+    maxFps: 30,
+    delayBudgetMs: 250,
+    fallbackGraceMs: 100,
+  };
   const manager = new TransformManager({ engine, logger, metrics, engineMetrics, config });
   const events: string[] = [];
   manager.on("active", ({ producerId }) => events.push(`active ${producerId}`));
@@ -167,6 +173,37 @@ describe("TransformManager", function () {
     expect(events.slice(-2)).to.deep.equal(["inactive for good", "stopped"]);
     expect(manager.status("ann")).to.equal(undefined);
     expect(taps[0]?.calls).to.deep.equal(["connect", "start", "close"]);
+  });
+
+  it("tells and counts what the engine gives a transform", async () => {
+    const { engineMetrics, has, manager, target } = context;
+    const changes: string[] = [];
+    manager.on("level", ({ level, direction, cause }) =>
+      changes.push(`${direction} to ${level}: ${cause}`),
+    );
+    const levels = async () => {
+      const { values } = await engineMetrics.transformLevels.get();
+      const taken = values.filter(({ value }) => value > 0);
+      return Object.fromEntries(taken.map(({ labels, value }) => [labels.level, value]));
+    };
+    await manager.set(target(), restyle("one"));
+    await until("live", has("live"));
+    expect(await levels()).to.deep.equal({ full: 1 });
+    await manager.set(target(), restyle("busy"));
+    await until("a lower level", () => manager.status("ann")?.level === "lowerRate");
+    await until("its state", () => manager.status("ann")?.state === "degraded");
+    expect(manager.status("ann")?.reason).to.contain("fewer pictures");
+    expect(await levels()).to.deep.equal({ lowerRate: 1 });
+    await manager.set(target(), restyle("room again"));
+    await until("the full level", () => manager.status("ann")?.level === "full");
+    expect(changes).to.deep.equal(["down to lowerRate: overload", "up to full: headroom"]);
+    const { values } = await engineMetrics.transformLevelChanges.get();
+    expect(values.map(({ value }) => value)).to.deep.equal([1, 1]);
+    await until("a report", () => manager.status("ann")?.delayMs !== null);
+    const outcomes = (await engineMetrics.engineChunks.get()).values;
+    expect(outcomes.find(({ labels }) => labels.outcome === "slow")?.value).to.equal(1);
+    await manager.set(target(), { mode: "off" });
+    expect(await levels()).to.deep.equal({});
   });
 
   it("moves to a new camera", async () => {

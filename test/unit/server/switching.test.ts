@@ -78,6 +78,7 @@ class ScriptedTransforms extends SafeEmitter<TransformEvents> implements Transfo
       ...this.#names(target),
       state,
       reason: "",
+      level: "full",
       settings: { mode: "restyle", prompt: "ink", strength: 1, steps: 1, seed: 0 },
       revision: 1,
       appliedRevision: 0,

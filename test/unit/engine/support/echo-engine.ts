@@ -94,6 +94,21 @@ function createEchoSession(
       if (transform.prompt === "crash") {
         process.abort();
       }
+      if (transform.prompt === "busy" || transform.prompt === "room again") {
+        const { steps } = transform;
+        onEvent(
+          transform.prompt === "busy"
+            ? {
+                type: "level",
+                level: "lowerRate",
+                direction: "down",
+                cause: "overload",
+                steps,
+                rate: 0.75,
+              }
+            : { type: "level", level: "full", direction: "up", cause: "headroom", steps, rate: 1 },
+        );
+      }
       pendingRevision += 1;
       return pendingRevision;
     },
@@ -116,12 +131,14 @@ function createEchoSession(
       computeErrors: 0,
       encodeErrors: 0,
       lastComputeMs: ECHO_MS,
+      deadlines: { inTime: framesIn, waited: 0, slow: 1, replaced: 0 },
       drops: {
         inputFull: 2,
         noKeyFrame: 0,
         badSize: 0,
         aboveRate: 9,
         chunkReplaced: 0,
+        fallback: 0,
         streamBatch: 0,
         computeError: 0,
         generatedFull: 0,
@@ -135,6 +152,8 @@ function createEchoSession(
         decode: NO_TIME,
         queued: NO_TIME,
         compute: NO_TIME,
+        batch: { lastMs: ECHO_MS, meanMs: ECHO_MS },
+        expected: { lastMs: ECHO_MS, meanMs: ECHO_MS },
         encode: NO_TIME,
         total: NO_TIME,
       },

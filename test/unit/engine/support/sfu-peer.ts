@@ -75,6 +75,7 @@ export class SfuPeer {
       },
       bitrateBps: 500_000,
       maxFps: 30,
+      delayBudgetMs: 250,
       revision: 1,
       transform: { mode: "restyle", prompt: "echo", strength: 0.8, steps: 1, seed: 0 },
       ...over,
