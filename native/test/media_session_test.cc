@@ -161,7 +161,10 @@ TEST_P(EngineSession, ASlowPromptIsAppliedTwiceWithSeveralStepsInFlight) {
   slow.transform.settings.steps = 2;
   open(slow);
   const auto clip = encode_clip(GetParam(), 128, 64, 24);
-  for (size_t i = 0; i < 8; ++i) push(clip[i]);
+  for (size_t i = 0; i < 8; ++i) {
+    push(clip[i]);
+    while (i == 3 && session_->counters().chunks == 0) std::this_thread::yield();
+  }
   ASSERT_TRUE(collect(4, 2));
   slow.transform.settings.prompt = "slow";
   EXPECT_EQ(session_->set_transform(slow.transform), 1u);

@@ -166,6 +166,26 @@ TEST(Scheduler, AFailedBatchTeachesNothing) {
   EXPECT_EQ(scheduler.cost().expected_ms({1, 1}), before);
 }
 
+TEST(Scheduler, TellsWhenOtherSettingsEndALoss) {
+  SloScheduler scheduler = scheduler_for(Device::kTurns);
+  const size_t session = scheduler.add({4, 20}, 2, kStart);  // 20 ms for 100 and more
+  double now = kStart;
+  while (scheduler.level(session).kind == LevelKind::kFull && now < kStart + 60'000) {
+    scheduler.arrive(session, now += 1000);
+    scheduler.next(now);
+    scheduler.finished(now + 130);
+    scheduler.level_changes(now + 130);
+  }
+  ASSERT_EQ(scheduler.level(session).kind, LevelKind::kFewerSteps);
+  scheduler.set_steps(session, 1);
+  const auto changes = scheduler.level_changes(now + 200);
+  ASSERT_EQ(changes.size(), 1u);
+  EXPECT_EQ(changes[0].to.kind, LevelKind::kFull) << "one step is all that is asked for";
+  EXPECT_EQ(changes[0].cause, LevelCause::kSettings);
+  EXPECT_FALSE(changes[0].down);
+  EXPECT_TRUE(scheduler.level_changes(now + 200).empty());
+}
+
 TEST(Ladder, LosesStepsThenRateThenSizeThenEverything) {
   const Ladder ladder(4, 0.5);
   std::vector<LevelKind> kinds;

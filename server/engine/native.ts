@@ -83,8 +83,11 @@ export type ServiceLevel = "full" | "fewerSteps" | "lowerRate" | "smallerPicture
 export interface LevelChange {
   level: ServiceLevel;
   direction: "down" | "up";
-  /** All sessions are too much; this one alone is too slow for its budget; there is room again. */
-  cause: "overload" | "slowDevice" | "headroom";
+  /**
+   * All sessions are too much; this one alone is too slow for its budget; there is room again; other
+   * steps were asked for.
+   */
+  cause: "overload" | "slowDevice" | "headroom" | "settings";
   /** Denoising steps at this level. */
   steps: number;
   /** Share of the frame rate at this level. */

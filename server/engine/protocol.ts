@@ -109,7 +109,7 @@ export const levelChangeSchema = z.strictObject({
   sessionId,
   level: serviceLevelSchema,
   direction: z.enum(["down", "up"]),
-  cause: z.enum(["overload", "slowDevice", "headroom"]),
+  cause: z.enum(["overload", "slowDevice", "headroom", "settings"]),
   /** Denoising steps and share of the frame rate at this level. */
   steps: z.int(),
   rate: z.number(),

@@ -42,6 +42,8 @@ const char* name_of(LevelCause cause) {
       return "slowDevice";
     case LevelCause::kHeadroom:
       return "headroom";
+    case LevelCause::kSettings:
+      return "settings";
   }
   return "";
 }

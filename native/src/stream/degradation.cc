@@ -39,13 +39,26 @@ void Degradation::add(size_t session, const Slo& slo, int steps) {
   own.joined = joins_++;
 }
 
-void Degradation::remove(size_t session) { sessions_[session].present = false; }
+void Degradation::remove(size_t session) {
+  sessions_[session].present = false;
+  const auto of_session = [=](const LevelChange& change) { return change.session == session; };
+  by_settings_.erase(std::remove_if(by_settings_.begin(), by_settings_.end(), of_session),
+                     by_settings_.end());
+}
 
 void Degradation::set_steps(size_t session, int steps) {
   Session& own = sessions_[session];
   const Level before = own.level();
   own.ladder = Ladder(steps, config_.smaller_area);
   own.rung = own.ladder.rung_of(before);
+  if (own.level().kind == before.kind) return;
+  LevelChange change;
+  change.session = session;
+  change.from = before;
+  change.to = own.level();
+  change.down = own.level().kind > before.kind;
+  change.cause = LevelCause::kSettings;
+  by_settings_.push_back(change);
 }
 
 void Degradation::on_arrival(size_t session, double now_ms) {
@@ -109,6 +122,10 @@ double Degradation::device_load(const CostModel& cost, double now_ms) const {
 
 const std::vector<LevelChange>& Degradation::decide(const CostModel& cost, double now_ms) {
   changes_.clear();
+  if (!by_settings_.empty()) {
+    changes_.swap(by_settings_);
+    return changes_;
+  }
   if (now_ms - last_change_ms_ >= kSettleMs) climb_down(cost, now_ms);
   if (changes_.empty() && now_ms - last_change_ms_ >= rise_wait_ms_) climb_up(cost, now_ms);
   if (changes_.empty()) return changes_;

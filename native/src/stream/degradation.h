@@ -27,6 +27,7 @@ enum class LevelCause : uint8_t {
   kOverload,    // all sessions together are too much for the device
   kSlowDevice,  // the session's own chunk takes longer than its budget
   kHeadroom,    // everything fits one level higher
+  kSettings,    // other steps were asked for, so that something else or nothing is missing
 };
 
 struct LevelChange {
@@ -117,6 +118,7 @@ class Degradation {
   const Config config_;
   std::vector<Session> sessions_;
   std::vector<LevelChange> changes_;
+  std::vector<LevelChange> by_settings_;  // to be told by the next decide()
   uint64_t joins_ = 0;
   double last_change_ms_ = -1e9, last_fall_ms_ = -1e9, last_rise_ms_ = -1e9;
   double rise_wait_ms_ = kShortestRiseWaitMs;
