@@ -86,9 +86,14 @@ describe("an engine with more sessions than it can serve in time", function () {
       expect(levels(each)[0]).to.include({ direction: "down", level: "fewerSteps", steps: 2 });
       const { framesOut } = each.session.stats();
       await until("more frames", () => each.session.stats().framesOut > framesOut, PATIENCE_MS);
-      const { deadlines } = each.session.stats();
-      expect(deadlines.waited + deadlines.slow + deadlines.replaced).to.be.greaterThan(0);
     }
+
+    // Whoever is first in every turn loses steps for the others without being late.
+    const missed = sessions.map(({ session }) => {
+      const { waited, slow, replaced } = session.stats().deadlines;
+      return waited + slow + replaced;
+    });
+    expect(Math.max(...missed)).to.be.greaterThan(0);
 
     await Promise.all(others.map((each) => each.stop()));
     const risen = await until(
