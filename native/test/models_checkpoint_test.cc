@@ -198,6 +198,9 @@ TEST(ModelJson, WritesWhatItReads) {
       {"bytes", 7}, {"sha256", std::string(64, 'a')}, {"source", "model.pt"}};
   tiny["architecture"] = "something";
   tiny["schedule"]["rawLatents"] = true;
+  tiny["schedule"]["blendChunks"] = 9;
+  tiny["schedule"]["promptRing"] = "recache";
+  tiny["schedule"]["contextPass"] = "clean";
   tiny["autoencoder"]["encoder"][3] = {"conv", 8, 8, 2, false};
   EXPECT_EQ(model_json(parse_model_config(tiny, "tiny")), tiny);
 }

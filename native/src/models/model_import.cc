@@ -59,7 +59,8 @@ class Unfinished {
  public:
   explicit Unfinished(const std::string& dir) : dir_(dir), part_(dir + ".part") {
     DL_CHECK(!fs::exists(dir), dir, "a new folder", "one that exists");
-    fs::remove_all(part_);
+    DL_CHECK(!fs::exists(part_), part_, "no rest of an import that was cut off",
+             "one (remove it by hand)");
     fs::create_directories(part_);
   }
   ~Unfinished() {

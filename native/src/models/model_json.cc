@@ -146,7 +146,12 @@ Json schedule_json(const ScheduleConfig& config) {
                {"kvFrames", config.kv_frames},
                {"sinkFrames", config.sink_frames},
                {"adaptSinkThreshold", decimal(config.adapt_sink_threshold)}};
+  // What is optional is written where it is not the default.
+  const ScheduleConfig defaults;
   if (config.raw_latents) json["rawLatents"] = true;
+  if (config.blend_chunks != defaults.blend_chunks) json["blendChunks"] = config.blend_chunks;
+  if (config.prompt_ring == PromptRing::recache) json["promptRing"] = "recache";
+  if (config.context_pass == ContextPass::clean) json["contextPass"] = "clean";
   return json;
 }
 

@@ -10,8 +10,9 @@
 namespace driftless {
 
 // HTML character references are resolved, twice, because captions of the web are often escaped
-// twice; runs of white space (Unicode's) become one space, none at the ends. Knows numeric
-// references and the named ones that occur in captions, not all of HTML's two thousand.
+// twice; runs of white space (Unicode's) become one space, none at the ends. Knows references that
+// end in a semicolon: numeric ones and the names that occur in captions, not all of HTML's two
+// thousand. Text in a wrong encoding is not mended, which the public implementation does.
 std::string clean_prompt(const std::string& text);
 
 class Tokenizer {
