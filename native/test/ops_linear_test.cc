@@ -93,7 +93,7 @@ TEST_P(LinearTest, ResultDoesNotDependOnTheNumberOfRows) {
   const Tensor x = random({40, 1201}), weight = random({75, 1201}), bias = random({75});
   const Tensor residual = random({40, 75}), gates = random({4, 75});
   for (const char* dtype : {"f32", "auto"}) {
-    ops = make_ops(GetParam(), 1, dtype);
+    ops = make(dtype);
     const auto packed = ops->pack_linear(weight, bias);
     const Tensor all = arena.tensor({40, 75});
     LinearEpilogue epilogue;

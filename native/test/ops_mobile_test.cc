@@ -112,7 +112,7 @@ TEST_P(MobileOpsTest, WrongShapesAreNamed) {
   expect_error([&] { make_mobile_ops("abacus"); }, {"backend", "abacus"});
 }
 
-DRIFTLESS_ON_ALL_BACKENDS(MobileOpsTest);
+DRIFTLESS_ON_CPU_BACKENDS(MobileOpsTest);
 
 }  // namespace
 }  // namespace driftless

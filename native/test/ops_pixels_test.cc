@@ -82,16 +82,17 @@ TEST_P(PixelsTest, AveragePoolsFramesAndSquares) {
 
 TEST_P(PixelsTest, BytesAndFloats) {
   uint8_t bytes[6] = {0, 1, 127, 128, 254, 255};
-  const Tensor u8(DType::u8, {6}, bytes), x = arena.tensor({6});
+  const Tensor u8 = arena.copy(Tensor(DType::u8, {6}, bytes)), x = arena.tensor({6});
   ops->u8_to_f32(u8, 2.0f, -1.0f, x);
   EXPECT_FLOAT_EQ(x.f32()[0], -1.0f);
   EXPECT_FLOAT_EQ(x.f32()[5], 1.0f);
   EXPECT_FLOAT_EQ(x.f32()[2], 127 / 255.0f * 2 - 1);
-  uint8_t back[6];
-  ops->f32_to_u8(x, 0.5f, 0.5f, Tensor(DType::u8, {6}, back));
+  const Tensor back_bytes = arena.tensor({6}, DType::u8);
+  const uint8_t* back = back_bytes.u8();
+  ops->f32_to_u8(x, 0.5f, 0.5f, back_bytes);
   for (int i = 0; i < 6; ++i) EXPECT_EQ(back[i], bytes[i]);
   const Tensor outside = from({6}, {-3, 1.5f, NAN, 0.5f / 255, 1.5f / 255, INFINITY});
-  ops->f32_to_u8(outside, 1.0f, 0.0f, Tensor(DType::u8, {6}, back));
+  ops->f32_to_u8(outside, 1.0f, 0.0f, back_bytes);
   const uint8_t expected[6] = {0, 255, 0, 0, 2, 255};
   for (int i = 0; i < 6; ++i) EXPECT_EQ(back[i], expected[i]) << i;
   expect_error([&] { ops->u8_to_f32(x, 1, 0, x); }, {"byte picture dtype", "u8", "f32"});

@@ -9,6 +9,8 @@
 #include "core/arena.h"
 #include "core/error.h"
 #include "core/philox.h"
+#include "cuda/recording_cublaslt.h"
+#include "ops/cuda/cuda_ops.h"
 #include "ops/ops.h"
 
 namespace driftless {
@@ -16,7 +18,23 @@ namespace driftless {
 /// Runs every case on each backend: the same expectations hold for all of them.
 class OpsTest : public ::testing::TestWithParam<std::string> {
  protected:
-  void SetUp() override { ops = make_ops(GetParam()); }
+  void SetUp() override {
+    ops = make("f32");
+    if (GetParam() == "cuda") arena = Arena(size_t{1} << 20, 0, cuda_unified_memory());
+  }
+  static std::unique_ptr<Ops> make(const std::string& dtype) {
+    if (GetParam() != "cuda") return make_ops(GetParam(), 1, dtype);
+    // The CUDA backend on the emulated device, its products by the double of cuBLASLt.
+    CudaOptions options;
+    options.precision = dtype == "f32" ? CudaPrecision::f32 : CudaPrecision::bf16;
+    options.workspace_bytes = size_t{1} << 16;
+    options.cublaslt = &recording_cublaslt();
+    return make_cuda_ops(options);
+  }
+  void TearDown() override {
+    EXPECT_EQ(std::vector<std::string>(), recorded_calls().problems) << "calls of cuBLASLt";
+    recorded_calls() = {};
+  }
 
   /// Reproducible normal values.
   Tensor random(Shape shape) {
@@ -75,6 +93,10 @@ void expect_error(Statement statement, const std::vector<std::string>& parts) {
 
 }  // namespace driftless
 
-#define DRIFTLESS_ON_ALL_BACKENDS(suite)                                           \
+#define DRIFTLESS_ON_CPU_BACKENDS(suite)                                           \
   INSTANTIATE_TEST_SUITE_P(Backends, suite, ::testing::Values("reference", "cpu"), \
+                           [](const auto& item) { return item.param; })
+
+#define DRIFTLESS_ON_ALL_BACKENDS(suite)                                                   \
+  INSTANTIATE_TEST_SUITE_P(Backends, suite, ::testing::Values("reference", "cpu", "cuda"), \
                            [](const auto& item) { return item.param; })

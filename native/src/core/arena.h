@@ -8,6 +8,18 @@
 
 namespace driftless {
 
+/// Where an arena's blocks come from.
+class MemorySource {
+ public:
+  virtual ~MemorySource() = default;
+  virtual Memory kind() const = 0;
+  /// Memory aligned to 64 bytes; throws when there is none.
+  virtual void* allocate(size_t bytes) const = 0;
+  virtual void free(void* memory) const = 0;
+};
+/// The process's own memory.
+const MemorySource& host_memory();
+
 /// Bump allocator for one model or one session. Memory is taken from the system in blocks, is
 /// never moved, and is handed back only by the destructor; after `rewind` the same blocks are
 /// used again, so a loop that rewinds each turn stops allocating after its first turn.
@@ -16,7 +28,9 @@ class Arena {
  public:
   /// `block_bytes`: size of each block (a larger request gets a block of its own).
   /// `limit_bytes`: allocate() throws Error above this total; 0 means no limit.
-  explicit Arena(size_t block_bytes = size_t{1} << 20, size_t limit_bytes = 0);
+  /// `source` outlives the arena.
+  explicit Arena(size_t block_bytes = size_t{1} << 20, size_t limit_bytes = 0,
+                 const MemorySource& source = host_memory());
   ~Arena();
   Arena(Arena&&) noexcept;
   Arena& operator=(Arena&&) noexcept;
@@ -26,7 +40,7 @@ class Arena {
   /// Uninitialised memory.
   void* allocate(size_t bytes);
   Tensor tensor(Shape shape, DType dtype = DType::f32);
-  /// All bytes zero.
+  /// All bytes zero. Host or unified memory only, like copy(): both write to it from here.
   Tensor zeros(Shape shape, DType dtype = DType::f32);
   /// A copy of `source` in this arena.
   Tensor copy(const Tensor& source);
@@ -52,6 +66,7 @@ class Arena {
   Mark position_;
   size_t block_bytes_;
   size_t limit_bytes_;
+  const MemorySource* source_;
   size_t capacity_ = 0;
 };
 

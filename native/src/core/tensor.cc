@@ -75,6 +75,8 @@ std::ostream& operator<<(std::ostream& out, const Shape& shape) { return out << 
 
 void Tensor::require(DType dtype) const {
   DL_CHECK(present(), "tensor", "data", "an absent tensor");
+  DL_CHECK(memory_ != Memory::device, "tensor memory", "memory that the host can reach",
+           "a GPU's own");
   if (dtype != dtype_) throw Error("tensor dtype", dtype_name(dtype), dtype_name(dtype_));
 }
 
@@ -101,7 +103,7 @@ uint16_t* Tensor::bf16() const {
 Tensor Tensor::reshape(Shape shape) const {
   DL_CHECK_EQ("elements of " + shape.text() + " made from " + shape_.text(), count(),
               shape.count());
-  return Tensor(dtype_, shape, data_);
+  return Tensor(dtype_, shape, data_, memory_);
 }
 
 Tensor Tensor::slice(int64_t begin, int64_t end) const {
@@ -114,14 +116,14 @@ Tensor Tensor::slice(int64_t begin, int64_t end) const {
   dims[0] = end - begin;
   const size_t row = size == 0 ? 0 : bytes() / static_cast<size_t>(size);
   return Tensor(dtype_, Shape(dims, rank()),
-                static_cast<uint8_t*>(data_) + row * static_cast<size_t>(begin));
+                static_cast<uint8_t*>(data_) + row * static_cast<size_t>(begin), memory_);
 }
 
 Tensor Tensor::at(int64_t index) const {
   const Tensor one = slice(index, index + 1);
   int64_t dims[Shape::kMaxRank];
   for (int axis = 1; axis < rank(); ++axis) dims[axis - 1] = dim(axis);
-  return Tensor(dtype_, Shape(dims, rank() - 1), one.data());
+  return Tensor(dtype_, Shape(dims, rank() - 1), one.data(), memory_);
 }
 
 }  // namespace driftless

@@ -10,6 +10,9 @@ namespace driftless {
 
 enum class DType { f32, bf16, i32, u8 };
 
+/// Who can reach a tensor's memory: this process's code, a GPU's kernels, or both.
+enum class Memory : uint8_t { host, device, unified };
+
 /// Bytes of one element.
 size_t dtype_size(DType dtype);
 const char* dtype_name(DType dtype);
@@ -45,12 +48,14 @@ std::ostream& operator<<(std::ostream& out, const Shape& shape);
 class Tensor {
  public:
   Tensor() = default;
-  Tensor(DType dtype, Shape shape, void* data) : dtype_(dtype), shape_(shape), data_(data) {}
+  Tensor(DType dtype, Shape shape, void* data, Memory memory = Memory::host)
+      : dtype_(dtype), memory_(memory), shape_(shape), data_(data) {}
   /// A view of f32 values the caller owns.
   Tensor(Shape shape, float* data) : Tensor(DType::f32, shape, data) {}
 
   bool present() const { return data_ != nullptr; }
   DType dtype() const { return dtype_; }
+  Memory memory() const { return memory_; }
   const Shape& shape() const { return shape_; }
   int rank() const { return shape_.rank(); }
   int64_t dim(int axis) const { return shape_[axis]; }
@@ -58,7 +63,8 @@ class Tensor {
   size_t bytes() const { return static_cast<size_t>(count()) * dtype_size(dtype_); }
 
   void* data() const { return data_; }
-  /// Typed pointers; throw Error when the dtype is another one.
+  /// Typed pointers for code of this process; throw Error when the dtype is another one or the
+  /// memory is a GPU's.
   float* f32() const;
   int32_t* i32() const;
   uint8_t* u8() const;
@@ -75,6 +81,7 @@ class Tensor {
   void require(DType dtype) const;
 
   DType dtype_ = DType::f32;
+  Memory memory_ = Memory::host;
   Shape shape_;
   void* data_ = nullptr;
 };

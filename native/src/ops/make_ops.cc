@@ -1,6 +1,9 @@
 #include "core/error.h"
 #include "ops/cpu_ops.h"
 #include "ops/reference_ops.h"
+#ifdef DRIFTLESS_CUDA
+#include "ops/cuda/cuda_ops.h"
+#endif
 
 namespace driftless {
 
@@ -13,6 +16,15 @@ WordType word_type(const std::string& dtype) {
   DL_CHECK(kHasBf16, "compute dtype",
            "\"f32\": this build's processor does not multiply bf16 (AVX512_BF16)", "\"bf16\"");
   return WordType::bf16;
+}
+
+std::unique_ptr<Ops> cuda_ops(const std::string& dtype) {
+#ifdef DRIFTLESS_CUDA
+  return make_cuda_ops(dtype);
+#else
+  throw Error("compute backend", "\"reference\" or \"cpu\" in a build without DRIFTLESS_CUDA",
+              "\"cuda\" with dtype \"" + dtype + "\"");
+#endif
 }
 
 /// Multiplications and additions below which an operation stays on one thread: about a
@@ -32,10 +44,11 @@ bool CpuOps::splits(double operations) const {
 
 std::unique_ptr<Ops> make_ops(const std::string& backend, int threads, const std::string& dtype) {
   DL_CHECK(threads >= 1, "compute threads", "at least 1", threads);
+  if (backend == "cuda") return cuda_ops(dtype);
   const WordType words = word_type(dtype);
   if (backend == "reference") return std::make_unique<ReferenceOps>();
   if (backend == "cpu") return std::make_unique<CpuOps>(threads, words);
-  throw Error("compute backend", "\"reference\" or \"cpu\"", "\"" + backend + "\"");
+  throw Error("compute backend", "\"reference\", \"cpu\" or \"cuda\"", "\"" + backend + "\"");
 }
 
 }  // namespace driftless

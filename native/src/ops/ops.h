@@ -182,12 +182,13 @@ class Ops {
   virtual void f32_to_u8(const Tensor& x, float scale, float shift, const Tensor& y) = 0;
 };
 
-/// backend: "reference" (plain loops, the oracle, always f32) or "cpu" (packed panels and
-/// vectorised loops). threads: compute threads of this object, >= 1; "reference" ignores it. dtype:
-/// what "cpu" multiplies in linear layers, convolutions and attention. "f32"; "bf16", whose factors
-/// have 8 significant bits and whose sums stay f32; "auto", bf16 where the processor multiplies it
-/// natively (AVX512_BF16), else f32. Tensors stay f32 in all cases. Throws Error for an unknown
-/// backend or dtype, and for "bf16" on a processor without it.
+/// backend: "reference" (plain loops, the oracle, always f32), "cpu" (packed panels and vectorised
+/// loops) or, in a CUDA build, "cuda" (the first GPU, see ops/cuda/cuda_ops.h). threads: compute
+/// threads of this object, >= 1; only "cpu" uses it. dtype: what "cpu" and "cuda" multiply in
+/// linear layers, convolutions and attention. "f32"; "bf16", whose factors have 8 significant bits
+/// and whose sums stay f32; "auto", bf16 where the processor multiplies it natively (AVX512_BF16)
+/// and on GPUs, else f32. Tensors stay f32 in all cases. Throws Error for an unknown backend or
+/// dtype, and for "bf16" on a processor without it.
 std::unique_ptr<Ops> make_ops(const std::string& backend, int threads = 1,
                               const std::string& dtype = "f32");
 

@@ -24,7 +24,8 @@ struct KernelCase {
 };
 
 struct KernelResult {
-  double error = 0.0;      ///< Largest difference over the rms of what was expected.
+  double error = 0.0;      ///< Largest difference over the expected value, or over the rms of
+                           ///< all expected values where that is larger.
   double tolerance = 0.0;  ///< What rounding allows.
   uint64_t hash = 0;       ///< Of the output's bits: must not depend on the order of threads.
 };

@@ -11,7 +11,6 @@ namespace {
 struct Picture {
   explicit Picture(const KernelRun& run)
       : n(run.size("n")), h(run.integer("h")), w(run.integer("w")), c(run.integer("c")) {}
-  int64_t count() const { return n * h * w * c; }
   int64_t n;
   int h, w, c;
 };

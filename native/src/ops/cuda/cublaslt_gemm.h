@@ -1,0 +1,51 @@
+#pragma once
+
+#include <map>
+#include <tuple>
+
+#include "ops/cuda/cublaslt_api.h"
+
+namespace driftless {
+namespace cuda {
+
+/// One matrix product y = epilogue(x w^T) + residual of row-major matrices in device memory.
+struct GemmCall {
+  lt::DataType type;  ///< Of x and w; y, residual and bias are f32, and so are all sums.
+  int64_t rows, in, out;
+  const void* x;          ///< [rows, in].
+  const void* w;          ///< [out, in].
+  const float* bias;      ///< [out] or null.
+  bool gelu;              ///< tanh-approximated GELU after the bias.
+  const float* residual;  ///< [rows, out] or null; may be y. Not together with gelu.
+  float* y;               ///< [rows, out].
+};
+
+/// Products by cuBLASLt. The library's choice of algorithm is asked for once per size and kept.
+/// Serves one thread.
+class LtGemm {
+ public:
+  /// `workspace`: device memory that the products of one stream may use.
+  LtGemm(const lt::Api& api, void* workspace, size_t workspace_bytes);
+  ~LtGemm();
+  LtGemm(const LtGemm&) = delete;
+  LtGemm& operator=(const LtGemm&) = delete;
+
+  /// Starts the product on `stream` (a cudaStream_t). False, with nothing done, when the library
+  /// knows no algorithm for these sizes. Throws Error with the library's text when it fails.
+  bool run(const GemmCall& call, void* stream);
+
+ private:
+  struct Plan;
+  using Key = std::tuple<int, int64_t, int64_t, int64_t, bool, bool, bool>;
+  Plan& plan(const GemmCall& call);
+  void check(lt::Status status, const char* what) const;
+
+  lt::Api api_;
+  lt::Handle handle_ = nullptr;
+  void* workspace_;
+  size_t workspace_bytes_;
+  std::map<Key, Plan> plans_;
+};
+
+}  // namespace cuda
+}  // namespace driftless

@@ -1,0 +1,60 @@
+#pragma once
+
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "core/arena.h"
+#include "ops/cuda/cublaslt_api.h"
+#include "ops/ops.h"
+
+namespace driftless {
+
+/// What matrix products, convolutions and attention multiply; sums are always f32.
+enum class CudaPrecision { f32, bf16, f16 };
+
+struct CudaOptions {
+  int device = 0;
+  CudaPrecision precision = CudaPrecision::bf16;
+  /// Most device memory, in bytes, that one matrix product may use beside its matrices.
+  size_t workspace_bytes = size_t{32} << 20;
+  /// Null: products run on our own kernel. Needed only while the operations are made.
+  const cuda::lt::Api* cublaslt = nullptr;
+};
+
+/// Operations on tensors in device or unified memory, all on one stream: an operation is started,
+/// not awaited, and tensors keep their memory until it is done. Only mean_square_difference()
+/// waits. Our own kernel adds up a row in the same order whatever rows are beside it; cuBLASLt may
+/// choose another order for another number of rows. Throws Error when the device cannot be used,
+/// with the reason that inspect_cuda() gives.
+std::unique_ptr<Ops> make_cuda_ops(const CudaOptions& options);
+/// The first device, with cuBLASLt where the machine has it. dtype: "f32", "bf16" or "auto" (bf16).
+std::unique_ptr<Ops> make_cuda_ops(const std::string& dtype);
+
+/// Memory of the device for an Arena, and memory that host and device both reach (for tests and
+/// parity runs: pages move on every touch).
+const MemorySource& cuda_memory();
+const MemorySource& cuda_unified_memory();
+
+/// One device as the driver describes it.
+struct CudaDevice {
+  std::string name;
+  int major = 0, minor = 0;  ///< Compute capability.
+  size_t memory_bytes = 0;
+  std::string problem;  ///< Empty: the engine can use it.
+};
+
+/// What this machine has, and what is missing. Versions are as CUDA numbers them (13000 is 13.0),
+/// 0 where unknown.
+struct CudaReport {
+  int driver_version = 0, runtime_version = 0;
+  std::vector<CudaDevice> devices;
+  std::string problem;          ///< Why no device can be used; empty: at least one can.
+  size_t cublaslt_version = 0;  ///< 0: not found.
+  std::string cublaslt_problem;
+  std::string text() const;  ///< A line each.
+};
+/// Looks, and never throws.
+CudaReport inspect_cuda();
+
+}  // namespace driftless

@@ -1,0 +1,60 @@
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <vector>
+
+#if defined(__CUDACC__)
+#include <cuda_runtime.h>
+#else
+#include "emulation/cuda_runtime.h"
+#endif
+
+namespace driftless {
+namespace cuda {
+
+/// Device memory that is filled once and lives long, such as weights.
+class DeviceBuffer {
+ public:
+  DeviceBuffer() = default;
+  /// Throws Error, with the size, when the device has not that much left.
+  explicit DeviceBuffer(size_t bytes);
+  ~DeviceBuffer();
+  DeviceBuffer(DeviceBuffer&& other) noexcept;
+  DeviceBuffer& operator=(DeviceBuffer&& other) noexcept;
+
+  void* data() const { return data_; }
+  size_t bytes() const { return bytes_; }
+
+ private:
+  void* data_ = nullptr;
+  size_t bytes_ = 0;
+};
+
+/// Numbered pieces of working memory of one stream. A piece grows to the largest request and is
+/// then used again; growing is ordered on the stream, so nobody waits.
+class StreamScratch {
+ public:
+  explicit StreamScratch(cudaStream_t stream) : stream_(stream) {}
+  ~StreamScratch();
+  StreamScratch(const StreamScratch&) = delete;
+  StreamScratch& operator=(const StreamScratch&) = delete;
+
+  /// At least `bytes` of memory, valid until the next request for the same piece that is larger.
+  void* take(size_t piece, size_t bytes);
+  template <typename T>
+  T* take(size_t piece, int64_t count) {
+    return static_cast<T*>(take(piece, static_cast<size_t>(count) * sizeof(T)));
+  }
+
+ private:
+  struct Piece {
+    void* data = nullptr;
+    size_t bytes = 0;
+  };
+  cudaStream_t stream_;
+  std::vector<Piece> pieces_;
+};
+
+}  // namespace cuda
+}  // namespace driftless

@@ -1,0 +1,198 @@
+#include "cuda/recording_cublaslt.h"
+
+#include <cmath>
+#include <cstring>
+
+#include "ops/cuda/platform.cuh"
+
+namespace driftless {
+
+namespace {
+
+using namespace cuda::lt;
+
+constexpr Status kInvalid = 7, kNotSupported = 15;
+/// What the double's algorithms say they need; a call that brings less is a mistake.
+constexpr size_t kWorkspace = 4096;
+
+struct Desc {
+  int32_t transpose_a = kNone, transpose_b = kNone;
+  uint32_t epilogue = kPlain;
+  const float* bias = nullptr;
+};
+struct Matrix {
+  DataType type;
+  uint64_t rows, columns;
+  int64_t leading;
+};
+
+Status problem(const std::string& text) {
+  recorded_calls().problems.push_back(text);
+  return kInvalid;
+}
+
+Desc& desc(MatmulDesc body) { return *reinterpret_cast<Desc*>(body); }
+const Matrix& matrix(Layout body) { return *reinterpret_cast<const Matrix*>(body); }
+
+float value(const Matrix& m, const void* data, uint64_t row, uint64_t column) {
+  const uint64_t at = row + column * static_cast<uint64_t>(m.leading);
+  if (m.type == kBf16) return cuda::to_float(static_cast<const cuda::bf16*>(data)[at]);
+  if (m.type == kF16) return cuda::to_float(static_cast<const cuda::f16*>(data)[at]);
+  return static_cast<const float*>(data)[at];
+}
+
+/// The product's sizes, or a problem.
+struct Sizes {
+  uint64_t m, n, k;
+};
+Status sizes_of(const Desc& d, const Matrix& a, const Matrix& b, const Matrix& c, Sizes& sizes) {
+  const uint64_t a_rows = d.transpose_a ? a.columns : a.rows;
+  const uint64_t a_columns = d.transpose_a ? a.rows : a.columns;
+  const uint64_t b_rows = d.transpose_b ? b.columns : b.rows;
+  const uint64_t b_columns = d.transpose_b ? b.rows : b.columns;
+  if (a_columns != b_rows || a_rows != c.rows || b_columns != c.columns) {
+    return problem("sizes of the matrices do not fit each other");
+  }
+  for (const Matrix* m : {&a, &b, &c}) {
+    if (m->leading < static_cast<int64_t>(m->rows)) return problem("leading dimension below rows");
+  }
+  if (a.type != b.type || c.type != kF32) return problem("types that do not go together");
+  sizes = {a_rows, b_columns, a_columns};
+  return 0;
+}
+
+Status create_desc(MatmulDesc* to, ComputeType compute, DataType scale) {
+  if (compute != kCompute32F || scale != kF32) return problem("sums that are not f32");
+  *to = reinterpret_cast<MatmulDesc>(new Desc);
+  return 0;
+}
+Status destroy_desc(MatmulDesc body) {
+  delete &desc(body);
+  return 0;
+}
+Status set_desc(MatmulDesc body, DescAttribute attribute, const void* from, size_t bytes) {
+  const auto take = [&](auto& to) -> Status {
+    if (bytes != sizeof to) return problem("size of attribute " + std::to_string(attribute));
+    std::memcpy(&to, from, sizeof to);
+    return 0;
+  };
+  if (attribute == kTransA) return take(desc(body).transpose_a);
+  if (attribute == kTransB) return take(desc(body).transpose_b);
+  if (attribute == kEpilogue) return take(desc(body).epilogue);
+  if (attribute == kBiasPointer) return take(desc(body).bias);
+  return problem("unknown attribute " + std::to_string(attribute));
+}
+Status create_layout(Layout* to, DataType type, uint64_t rows, uint64_t columns, int64_t leading) {
+  *to = reinterpret_cast<Layout>(new Matrix{type, rows, columns, leading});
+  return 0;
+}
+Status destroy_layout(Layout body) {
+  delete &matrix(body);
+  return 0;
+}
+Status create_preference(Preference* to) {
+  *to = reinterpret_cast<Preference>(new size_t(0));
+  return 0;
+}
+Status destroy_preference(Preference body) {
+  delete reinterpret_cast<size_t*>(body);
+  return 0;
+}
+Status set_preference(Preference body, PreferenceAttribute attribute, const void* from,
+                      size_t bytes) {
+  if (attribute != kMaxWorkspaceBytes || bytes != sizeof(size_t)) return problem("preference");
+  std::memcpy(body, from, bytes);
+  return 0;
+}
+
+Status heuristic(Handle, MatmulDesc body, Layout a, Layout b, Layout c, Layout d,
+                 Preference preference, int wanted, Heuristic* results, int* found) {
+  ++recorded_calls().heuristics;
+  *found = 0;
+  Sizes s = {};
+  if (wanted < 1 || c != d) return problem("heuristic arguments");
+  if (const Status status = sizes_of(desc(body), matrix(a), matrix(b), matrix(d), s)) return status;
+  if (static_cast<int64_t>(s.m * s.n * s.k) > recorded_calls().refuse_above) return kNotSupported;
+  const size_t most = *reinterpret_cast<const size_t*>(preference);
+  // The sizes stand for the algorithm: it is good for these only.
+  *results = {};
+  results->algorithm.data[0] = s.m;
+  results->algorithm.data[1] = s.n;
+  results->algorithm.data[2] = s.k;
+  results->workspace_bytes = most < kWorkspace ? most : kWorkspace;
+  *found = 1;
+  return 0;
+}
+
+Status matmul(Handle, MatmulDesc body, const void* alpha, const void* a, Layout a_layout,
+              const void* b, Layout b_layout, const void* beta, const void* c, Layout c_layout,
+              void* d, Layout d_layout, const Algorithm* algorithm, void* workspace,
+              size_t workspace_bytes, void*) {
+  ++recorded_calls().products;
+  const Desc& op = desc(body);
+  const Matrix &ma = matrix(a_layout), &mb = matrix(b_layout), &md = matrix(d_layout);
+  Sizes s = {};
+  if (const Status status = sizes_of(op, ma, mb, md, s)) return status;
+  if (c_layout != d_layout) return problem("layout of C");
+  if (algorithm == nullptr || algorithm->data[0] != s.m || algorithm->data[1] != s.n ||
+      algorithm->data[2] != s.k) {
+    return problem("an algorithm for other sizes");
+  }
+  if (workspace_bytes > 0 && reinterpret_cast<uintptr_t>(workspace) % 256 != 0) {
+    return problem("workspace that is not aligned to 256");
+  }
+  // A library may fill what it was given.
+  if (workspace_bytes > 0) std::memset(workspace, 0xff, workspace_bytes);
+  const bool has_bias = op.epilogue == kBias || op.epilogue == kGeluBias;
+  const bool gelu = op.epilogue == kGelu || op.epilogue == kGeluBias;
+  if (has_bias && op.bias == nullptr) return problem("an epilogue with bias but no bias");
+  const float scale = *static_cast<const float*>(alpha), keep = *static_cast<const float*>(beta);
+  for (uint64_t column = 0; column < s.n; ++column) {
+    for (uint64_t row = 0; row < s.m; ++row) {
+      double sum = 0.0;
+      for (uint64_t i = 0; i < s.k; ++i) {
+        sum += double{op.transpose_a ? value(ma, a, i, row) : value(ma, a, row, i)} *
+               (op.transpose_b ? value(mb, b, column, i) : value(mb, b, i, column));
+      }
+      sum *= scale;
+      // C is not read where beta is zero: it may hold NaN.
+      if (keep != 0.0f) sum += keep * value(md, c, row, column);
+      if (has_bias) sum += op.bias[row];
+      if (gelu)
+        sum *= 0.5 * (1.0 + std::tanh(0.7978845608028654 * (sum + 0.044715 * sum * sum * sum)));
+      static_cast<float*>(d)[row + column * static_cast<uint64_t>(md.leading)] =
+          static_cast<float>(sum);
+    }
+  }
+  return 0;
+}
+
+}  // namespace
+
+RecordedCalls& recorded_calls() {
+  static RecordedCalls calls;
+  return calls;
+}
+
+const Api& recording_cublaslt() {
+  static const Api api = {[]() -> size_t { return 130000; },
+                          [](Status) { return "refused by the recording double"; },
+                          [](Handle* handle) -> Status {
+                            *handle = nullptr;
+                            return 0;
+                          },
+                          [](Handle) -> Status { return 0; },
+                          create_desc,
+                          destroy_desc,
+                          set_desc,
+                          create_layout,
+                          destroy_layout,
+                          create_preference,
+                          destroy_preference,
+                          set_preference,
+                          heuristic,
+                          matmul};
+  return api;
+}
+
+}  // namespace driftless
