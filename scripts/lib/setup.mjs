@@ -72,6 +72,14 @@ export const PROFILES = {
     client: false,
     clips: true,
   },
+  cuda: {
+    packages: ["build", "native", "nativeTest"],
+    npm: true,
+    worker: false,
+    native: "all",
+    client: false,
+    clips: false,
+  },
   // The second stage of the Dockerfile, which gets everything else from the first.
   runtime: {
     packages: ["runtime"],

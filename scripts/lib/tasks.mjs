@@ -1,6 +1,8 @@
 import { join } from "node:path";
 import { runCheck } from "./check.mjs";
 import { runForeground } from "./command.mjs";
+import { runCudaCheck } from "./cuda-check.mjs";
+import { runGpuSuite } from "./gpu-suite.mjs";
 import { nativeProgramsDir, root } from "./paths.mjs";
 import { runAllTests, runMocha, runNativeTests } from "./test-run.mjs";
 
@@ -88,6 +90,18 @@ export const TASKS = {
       "import --name NAME --dit FILE --vae FILE --text FILE --tokenizer FILE [--json]\n" +
       "       npm run models -- verify DIR [--json]\n       npm run models -- list [DIR] [--json]",
     run: nativeProgram("driftless-models"),
+  },
+  "cuda:check": {
+    profile: "cuda",
+    summary: "Prove of the CUDA backend what can be proved without a GPU; see docs/gpu.md.",
+    usage: "[--json] [--quick] [--case TEXT]",
+    run: runCudaCheck,
+  },
+  "gpu:suite": {
+    profile: "tools",
+    summary: "Build for the GPU of this machine and check the kernels on it; see docs/gpu.md.",
+    usage: "--out DIR",
+    run: runGpuSuite,
   },
   loadtest: {
     profile: "loadtest",

@@ -49,8 +49,9 @@ KernelResult attention(KernelRun& run) {
                   static_cast<int>(heads), static_cast<int>(dim), scale, nullptr);
   KernelResult worst;
   for (size_t i = 0; i < expected.size(); ++i) {
-    // Weights are rounded to T before the second product, the output once more.
-    const KernelResult result = run.compare(expected[i], *memory[3 * i], 2);
+    // Each weight is rounded to T before the second product, and so is the output; an average may
+    // be small beside the values that it is made of.
+    const KernelResult result = run.compare(expected[i], *memory[3 * i], 3);
     worst.error = std::max(worst.error, result.error);
     worst.tolerance = result.tolerance;
     worst.hash = worst.hash * 31 + result.hash;
