@@ -11,11 +11,20 @@ import { TransformManager } from "./transform/manager.ts";
 const ENGINE_IP = "127.0.0.1";
 
 export function createEngine(config: Config, logger: Logger, metrics: Metrics): Engine {
-  const { modelDir, backend, dtype, promptEncoder, computeThreads, maxSessions } = config.engine;
+  const { modelDir, backend, dtype, promptEncoder } = config.engine;
+  const { computeThreads, maxSessions, memoryLimitMb } = config.engine;
   const { bitrateBps, maxFps, delayBudgetMs } = config.engine;
   const engineMetrics = createEngineMetrics(metrics.registry);
   const supervisor = new EngineSupervisor({
-    engine: { modelDir, backend, dtype, promptEncoder, computeThreads, maxSessions },
+    engine: {
+      modelDir,
+      backend,
+      dtype,
+      promptEncoder,
+      computeThreads,
+      maxSessions,
+      memoryLimitMb,
+    },
     logger,
     metrics: engineMetrics,
   });

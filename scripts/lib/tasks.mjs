@@ -80,6 +80,7 @@ export const TASKS = {
     usage:
       "dit --dim D --ffn F --heads H --layers L --tokens T --kv K --rows R --dtype auto [--json]\n" +
       "       npm run bench -- stream --model NAME --sessions S --seconds N [--json]\n" +
+      "       npm run bench -- memory --model NAME --sessions S --steps N [--measure] [--json]\n" +
       "       npm run bench -- matte|background [--seconds N] [--json]",
     run: nativeProgram("driftless-bench"),
   },

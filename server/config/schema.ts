@@ -85,6 +85,11 @@ const engine = z.strictObject({
   computeThreads: z.int().min(1).max(64).default(1),
   /** Transforms at the same time; further ones are refused with a reason. */
   maxSessions: z.int().min(1).max(64).default(3),
+  /**
+   * What the model and its transforms may take in memory, in MiB; transforms beyond it are refused
+   * with the numbers. 0: no limit. `npm run bench -- memory` tells what a model needs.
+   */
+  memoryLimitMb: z.int().min(0).max(16_777_216).default(0),
   /** Upper limit of generated frames per second (the model's own rate also limits). */
   maxFps: z.int().min(1).max(60).default(30),
   /**

@@ -28,6 +28,12 @@ export function createEngineMetrics(registry: Registry) {
       help: "Times that the engine crashed too often and was left alone for a while.",
       registers,
     }),
+    engineMemory: new Gauge({
+      name: "driftless_engine_memory_planned_bytes",
+      help: "What the model (once) and a session (each) take by plan, and their limit (0: none).",
+      labelNames: ["part"] as const,
+      registers,
+    }),
     engineDrops: new Counter({
       name: "driftless_engine_drops_total",
       help: "Packets, frames and chunks dropped in the engine, by reason.",

@@ -28,6 +28,11 @@ export interface NativeEngineOptions {
   computeThreads: number;
   /** createSession throws beyond it. */
   maxSessions: number;
+  /**
+   * What the model and its sessions may take together, in MiB; createSession throws beyond it, and
+   * so does the engine when not even one session fits. 0, the default: no limit.
+   */
+  memoryLimitMb?: number;
 }
 
 export type VideoCodec = "vp8" | "h264";
@@ -195,6 +200,8 @@ export interface NativeEngineInfo {
   backend: string;
   /** Whether sessions may use background mode. */
   background: boolean;
+  /** What it takes by plan: the model once, and each session with its prompt and a next one. */
+  memory: { limitBytes: number; modelBytes: number; sessionBytes: number };
 }
 
 export interface NativeEngine {

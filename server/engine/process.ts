@@ -58,10 +58,11 @@ export function runEngineProcess(load: EngineLoader): void {
       return;
     }
     host = new EngineHost({ engine, maxSessions: options.maxSessions, clock: systemClock, send });
-    const { model, width, height, fps, framesPerChunk, backend, background } = engine.info();
+    const { model, width, height, fps, framesPerChunk, backend, background, memory } =
+      engine.info();
     send({
       type: "ready",
-      info: { model, width, height, fps, framesPerChunk, backend, background },
+      info: { model, width, height, fps, framesPerChunk, backend, background, memory },
     });
   };
 

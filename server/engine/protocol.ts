@@ -37,6 +37,8 @@ export const engineOptionsSchema = z.strictObject({
   /** Threads that compute; 0 lets the engine choose. */
   computeThreads: z.int().min(0).max(256),
   maxSessions: z.int().min(1).max(1024),
+  /** Of the model and its sessions, in MiB; 0 or nothing: no limit. */
+  memoryLimitMb: z.int().min(0).optional(),
 });
 
 export const openSessionSchema = z.strictObject({
@@ -123,6 +125,8 @@ export const engineInfoSchema = z.object({
   framesPerChunk: z.number(),
   backend: z.string(),
   background: z.boolean(),
+  /** What it takes by plan: the model once, and each session with its prompt and a next one. */
+  memory: z.object({ limitBytes: z.number(), modelBytes: z.number(), sessionBytes: z.number() }),
 });
 
 /** Where a session stands; from it a new process carries on where a dead one stopped. */

@@ -206,6 +206,9 @@ export class EngineSupervisor {
     const { logger, metrics } = this.#options;
     this.#state = "ready";
     metrics.engineUp.set(1);
+    metrics.engineMemory.set({ part: "model" }, info.memory.modelBytes);
+    metrics.engineMemory.set({ part: "session" }, info.memory.sessionBytes);
+    metrics.engineMemory.set({ part: "limit" }, info.memory.limitBytes);
     this.#info = info;
     logger.info({ ...info, pid: this.pid }, "the engine is ready");
     this.#starting?.resolve();

@@ -102,6 +102,24 @@ describe("native addon, default model", function () {
     expect(Math.min(...differences)).to.be.greaterThan(6);
   });
 
+  it("refuses the session that its memory has no room for, and keeps the others", async () => {
+    const modelDir = path.resolve(import.meta.dirname, "../../models/drift-nano");
+    const { memory } = engine.info();
+    const memoryLimitMb = Math.ceil((memory.modelBytes + memory.sessionBytes) / 2 ** 20);
+    const options = { modelDir, backend: "cpu", computeThreads: 1, maxSessions: 2 } as const;
+    const limited = loadNativeEngine({ ...options, memoryLimitMb });
+    expect(limited.info().memory.limitBytes).to.equal(memoryLimitMb * 2 ** 20);
+    const first = open(limited, { id: "a", transform: restyle });
+    expect(() => open(limited, { id: "b", transform: restyle })).to.throw(
+      Error,
+      /memory of a session.*free of the limit.*rings/,
+    );
+    await first.session.close();
+    await open(limited, { id: "c", transform: restyle }).session.close();
+    await limited.close();
+    expect(() => loadNativeEngine({ ...options, memoryLimitMb: 1 })).to.throw(Error, "memory");
+  });
+
   it("refuses a model folder without a usable model and says why", () => {
     const load = (modelDir: string) => () =>
       loadNativeEngine({ modelDir, backend: "cpu", computeThreads: 1, maxSessions: 1 });

@@ -135,6 +135,11 @@ EngineArguments read_engine_arguments(const Napi::Value& value) {
     arguments.model.keep_prompt_encoder =
         read_choice(encoder, "options.promptEncoder", {"release", "keep"}) == "keep";
   }
+  const Napi::Value limit = object.Get("memoryLimitMb");
+  if (!limit.IsUndefined()) {
+    arguments.model.memory_limit_bytes =
+        static_cast<size_t>(read_integer(limit, "options.memoryLimitMb", 0, 1 << 24)) << 20;
+  }
   arguments.model.threads =
       static_cast<int>(read_integer(object.Get("computeThreads"), "options.computeThreads", 1, 64));
   arguments.max_sessions =

@@ -56,6 +56,15 @@ Napi::Value EngineObject::info(const Napi::CallbackInfo& call) {
   object.Set("framesPerChunk", model.frames_per_chunk);
   object.Set("backend", backend_);
   object.Set("background", engine_->has_mattes());
+  const MemoryPlan& plan = model.memory;
+  Napi::Object memory = Napi::Object::New(call.Env());
+  const auto set = [&](const char* key, size_t bytes) {
+    memory.Set(key, static_cast<double>(bytes));
+  };
+  set("limitBytes", plan.limit);
+  set("modelBytes", plan.total(0, 0));
+  set("sessionBytes", plan.total(1, 2) - plan.total(0, 0));
+  object.Set("memory", memory);
   return object;
 }
 

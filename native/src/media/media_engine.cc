@@ -54,6 +54,9 @@ std::shared_ptr<MediaSession> MediaEngine::create_session(const SessionOptions& 
                 sessions_.size() + 1);
   }
   check(options.transform);
+  // Whoever only passes frames through now may ask for the model at any time. Two prompts each: the
+  // one that is there and the one that comes.
+  info_.memory.admit(sessions_.size(), 2 * sessions_.size(), 2);
   auto session = std::make_shared<MediaSession>(options, info_, mattes_, *loop_, std::move(wake));
   sessions_.push_back(session);
   return session;

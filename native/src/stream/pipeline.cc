@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "core/error.h"
+#include "core/json.h"
 #include "core/philox.h"
 #include "models/model.h"
 #include "stream/flow_schedule.h"
@@ -22,6 +23,12 @@ constexpr size_t kMaxPromptBytes = 4096;
 // of the scale look fully repainted, as people expect, while 0 is still exactly the original.
 float blend_of(float strength) { return std::sqrt(strength); }
 
+MemoryPlan plan_for(const ModelConfig& config, const ModelOptions& options) {
+  const int most = static_cast<int>(config.schedule.steps.size());
+  return plan_memory(config, options.max_steps == 0 ? most : options.max_steps,
+                     options.memory_limit_bytes, options.keep_prompt_encoder);
+}
+
 class ModelPipeline : public Pipeline {
  public:
   explicit ModelPipeline(const ModelOptions& options)
@@ -36,6 +43,7 @@ class ModelPipeline : public Pipeline {
     info_.height = config_.height;
     info_.frames_per_chunk = config_.frames_per_chunk;
     info_.fps = config_.fps;
+    info_.memory = plan_for(config_, options);
     latent_shape_ =
         Shape{1, config_.latent_height(), config_.latent_width(), config_.latent_channels()};
     latent_size_ = static_cast<size_t>(latent_shape_.count());
@@ -66,13 +74,20 @@ class ModelPipeline : public Pipeline {
   }
 
   std::unique_ptr<StreamSession> open(const TransformSettings& settings) override {
-    return std::make_unique<Session>(config_, model_->codec(), this,
-                                     static_cast<int>(config_.schedule.steps.size()),
-                                     activate(settings, nullptr));
+    check(settings);
+    info_.memory.admit(open_sessions(), prompts_.held(), prompts_.holds(settings.prompt) ? 0 : 1);
+    auto session = std::make_unique<Session>(config_, model_->codec(), identity_,
+                                             info_.memory.max_steps, activate(settings, nullptr));
+    make_room();
+    return session;
   }
 
   uint64_t update(StreamSession& session, const TransformSettings& settings) override {
     Session& own = own_session(&session);
+    check(settings);
+    if (settings.prompt != own.settings().asked.prompt && !prompts_.holds(settings.prompt)) {
+      info_.memory.admit_prompt(open_sessions(), prompts_.held());
+    }
     own.set_settings(activate(settings, &own.settings()));
     return own.settings().revision;
   }
@@ -89,6 +104,9 @@ class ModelPipeline : public Pipeline {
   };
 
   Session& own_session(StreamSession* session) const;
+  size_t open_sessions() const { return static_cast<size_t>(identity_.use_count()) - 1; }
+  void check(const TransformSettings& settings) const;
+  void make_room();
   std::shared_ptr<const ActiveSettings> activate(const TransformSettings& settings,
                                                  const ActiveSettings* before);
   void begin(Job& job);
@@ -107,6 +125,8 @@ class ModelPipeline : public Pipeline {
   const ModelConfig& config_;
   FlowSchedule schedule_;
   PromptBank prompts_;
+  // Held by each of its sessions too, which tells them from strangers and counts them.
+  std::shared_ptr<const int> identity_ = std::make_shared<const int>(0);
   ModelInfo info_;
   Shape latent_shape_;
   size_t latent_size_ = 0;
@@ -120,23 +140,40 @@ class ModelPipeline : public Pipeline {
 
 Session& ModelPipeline::own_session(StreamSession* session) const {
   auto* own = dynamic_cast<Session*>(session);
-  if (own == nullptr || own->owner() != this) {
+  if (own == nullptr || own->owner() != identity_.get()) {
     throw Error("session", "one that this pipeline opened",
                 session == nullptr ? "none" : "another");
   }
   return *own;
 }
 
-std::shared_ptr<const ActiveSettings> ModelPipeline::activate(const TransformSettings& settings,
-                                                              const ActiveSettings* before) {
+void ModelPipeline::check(const TransformSettings& settings) const {
   if (!(settings.strength >= 0.0f && settings.strength <= 1.0f)) {
     throw Error("strength", "0 to 1", settings.strength);
   }
-  step_list(config_.schedule.steps, settings.steps);
+  if (settings.steps < 1 || settings.steps > info_.memory.max_steps) {
+    throw Error("steps", "1 to " + std::to_string(info_.memory.max_steps), settings.steps);
+  }
   if (settings.prompt.size() > kMaxPromptBytes) {
     throw Error("prompt", "at most " + std::to_string(kMaxPromptBytes) + " bytes",
                 settings.prompt.size());
   }
+}
+
+// So that run() finds room for the rows of every open session.
+void ModelPipeline::make_room() {
+  const size_t sessions = open_sessions();
+  const size_t rows = sessions * static_cast<size_t>(info_.memory.max_steps);
+  const size_t pixels = latent_size_ / static_cast<size_t>(config_.latent_channels());
+  rows_.reserve(rows);
+  dit_rows_.reserve(rows);
+  context_rows_.reserve(sessions);
+  input_.reserve(rows * pixels * static_cast<size_t>(config_.dit.in_channels));
+  output_.reserve(rows * latent_size_);
+}
+
+std::shared_ptr<const ActiveSettings> ModelPipeline::activate(const TransformSettings& settings,
+                                                              const ActiveSettings* before) {
   auto active = std::make_shared<ActiveSettings>();
   active->asked = settings;
   active->revision = before == nullptr ? 1 : before->revision + 1;
@@ -320,6 +357,9 @@ void ModelPipeline::run(Job* jobs, size_t count) {
 
 std::unique_ptr<Pipeline> Pipeline::load(const ModelOptions& options) {
   if (options.threads < 1) throw Error("threads", "at least 1", options.threads);
+  // Before anything is allocated: a model that leaves no room for one session is of no use.
+  const std::string json_path = options.dir + "/model.json";
+  plan_for(parse_model_config(load_json(json_path), json_path), options).admit(0, 0, 1);
   auto pipeline = std::make_unique<ModelPipeline>(options);
   // The plain loops of the reference backend have nothing to prepare and are slow.
   if (options.backend == "cpu") pipeline->warm_up();

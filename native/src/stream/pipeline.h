@@ -10,6 +10,8 @@
 #include <memory>
 #include <string>
 
+#include "stream/memory_plan.h"
+
 namespace driftless {
 
 struct ModelOptions {
@@ -19,6 +21,8 @@ struct ModelOptions {
   std::string dtype = "auto";   // "f32", "bf16" or "auto": see make_ops()
   // Whether an imported model's prompt encoder stays in memory, or is read for each new prompt.
   bool keep_prompt_encoder = false;
+  int max_steps = 0;              // steps that a session may ask for; 0: all of the model's
+  size_t memory_limit_bytes = 0;  // sessions that would take more are refused; 0: none
 };
 
 // What a participant asks for. Ranges are checked by open() and update().
@@ -35,6 +39,7 @@ struct ModelInfo {
   int frames_per_chunk = 0;
   double fps = 0;
   double warm_up_ms = 0;  // what one chunk of one step took after loading; 0: not measured
+  MemoryPlan memory;
 };
 
 struct ChunkResult {
@@ -61,12 +66,14 @@ class Pipeline {
 
   virtual const ModelInfo& info() const = 0;
 
-  // Throws driftless::Error when a setting is out of range. A session must die before its pipeline.
+  // Throws driftless::Error when a setting is out of range, or when the session would take more
+  // memory than the limit leaves. A session must die before its pipeline.
   virtual std::unique_ptr<StreamSession> open(const TransformSettings& settings) = 0;
 
   // Changes the settings of a running session without a cut, from the next chunk on; a new prompt
   // comes in over as many chunks as the model wants. Returns the new revision (open() makes
-  // revision 1). Throws driftless::Error and changes nothing when a setting is out of range.
+  // revision 1). Throws driftless::Error and changes nothing when a setting is out of range or the
+  // limit leaves no room for the prompt.
   virtual uint64_t update(StreamSession& session, const TransformSettings& settings) = 0;
 
   // One chunk of one session. rgb_in and rgb_out: frames_per_chunk x height x width x 3 bytes.

@@ -40,15 +40,43 @@ size_t frame_bytes(const ModelConfig& config) {
   return 3 * static_cast<size_t>(config.width) * static_cast<size_t>(config.height);
 }
 
+// Of the history: row k is k chunks behind the newest, so its window reaches as much further back.
+size_t newest_frames(const ModelConfig& config, size_t steps) {
+  return static_cast<size_t>(config.schedule.kv_frames - config.schedule.sink_frames) + steps - 1;
+}
+
 }  // namespace
 
-Session::Session(const ModelConfig& config, const LatentCodec& codec, const void* owner,
-                 int max_steps, std::shared_ptr<const ActiveSettings> settings)
+SessionBytes Session::bytes(const ModelConfig& config, int max_steps) {
+  const size_t steps = static_cast<size_t>(max_steps);
+  const ScheduleConfig& schedule = config.schedule;
+  const bool fixed = schedule.noise == NoiseSource::fixed;
+  const size_t latent = Arena::rounded(latent_values(config) * sizeof(float));
+  const size_t chunk = (fixed ? 3 : 2) * latent;
+  SessionBytes bytes;
+  bytes.rings = steps * RollingCache::bytes(cache_config(config));
+  bytes.latents = steps * chunk + (fixed ? latent : 0);
+  bytes.prompt = PromptBlend::bytes(config.dit);
+  if (schedule.blend_chunks > 1) bytes.prompt += steps * PromptKv::bytes(config.dit);
+  if (schedule.prompt_ring == PromptRing::recache) {
+    const size_t sinks = static_cast<size_t>(schedule.sink_frames);
+    bytes.history =
+        chunk + LatentHistory::bytes(latent_values(config), sinks, newest_frames(config, steps));
+  }
+  bytes.picture = Arena::rounded(frame_bytes(config));
+  bytes.codec = codec_state_bytes(config.autoencoder, config.height, config.width).sum();
+  return bytes;
+}
+
+Session::Session(const ModelConfig& config, const LatentCodec& codec,
+                 std::shared_ptr<const void> owner, int max_steps,
+                 std::shared_ptr<const ActiveSettings> settings)
     : config_(config),
-      owner_(owner),
+      owner_(std::move(owner)),
       settings_(std::move(settings)),
       encoder_state_(codec.make_encoder_state(config.height, config.width)),
       decoder_state_(codec.make_decoder_state(config.height, config.width)),
+      memory_(bytes(config, max_steps).arena()),
       controller_(controller_config(config)),
       last_frame_(static_cast<uint8_t*>(memory_.allocate(frame_bytes(config)))),
       blend_(memory_, config.dit) {
@@ -64,10 +92,9 @@ Session::Session(const ModelConfig& config, const LatentCodec& codec, const void
     if (config.schedule.blend_chunks > 1) chunks_.back().blend = PromptKv::in(memory_, config.dit);
   }
   if (config.schedule.prompt_ring == PromptRing::recache) {
-    // Row k is k chunks behind the newest, so its window reaches as much further back.
-    const ScheduleConfig& s = config.schedule;
-    history_.emplace(memory_, latent_values(config), static_cast<size_t>(s.sink_frames),
-                     static_cast<size_t>(s.kv_frames - s.sink_frames) + steps - 1);
+    history_.emplace(memory_, latent_values(config),
+                     static_cast<size_t>(config.schedule.sink_frames),
+                     newest_frames(config, steps));
     recache_ = make_chunk();
   }
   blend_.stand(settings_->prompt->text);

@@ -11,6 +11,7 @@
 #include "models/latent_codec.h"
 #include "models/model_config.h"
 #include "stream/latent_history.h"
+#include "stream/memory_plan.h"
 #include "stream/noise_controller.h"
 #include "stream/pipeline.h"
 #include "stream/prompt_bank.h"
@@ -45,10 +46,11 @@ struct ChunkInFlight {
 class Session : public StreamSession {
  public:
   // Takes all memory that it will ever need, for up to `max_steps` steps.
-  Session(const ModelConfig& config, const LatentCodec& codec, const void* owner, int max_steps,
-          std::shared_ptr<const ActiveSettings> settings);
+  Session(const ModelConfig& config, const LatentCodec& codec, std::shared_ptr<const void> owner,
+          int max_steps, std::shared_ptr<const ActiveSettings> settings);
+  static SessionBytes bytes(const ModelConfig& config, int max_steps);
 
-  const void* owner() const { return owner_; }
+  const void* owner() const { return owner_.get(); }
   const ActiveSettings& settings() const { return *settings_; }
   // From the next chunk on. A new prompt comes in over the model's number of blended chunks.
   void set_settings(std::shared_ptr<const ActiveSettings> settings);
@@ -57,6 +59,10 @@ class Session : public StreamSession {
   // for the new one. rgb: frames_per_chunk frames. Rows follow the settings' number of steps: a new
   // row starts from the memory of the row above it, a row that goes drops its chunk.
   ChunkInFlight& begin(const uint8_t* rgb);
+
+  // What it holds: the arena, and beside it the codec's states.
+  size_t arena_bytes() const { return memory_.capacity(); }
+  size_t codec_bytes() const { return encoder_state_->bytes() + decoder_state_->bytes(); }
 
   size_t rows() const { return rows_; }
   ChunkInFlight& row(size_t index) { return chunks_[index]; }
@@ -80,7 +86,7 @@ class Session : public StreamSession {
   void fit_rows();
 
   const ModelConfig& config_;
-  const void* owner_;
+  std::shared_ptr<const void> owner_;
   std::shared_ptr<const ActiveSettings> settings_;
   std::unique_ptr<CodecState> encoder_state_, decoder_state_;
   Arena memory_;

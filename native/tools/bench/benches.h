@@ -19,4 +19,7 @@ int bench_background(const Arguments& arguments);
 // Single operations, beside oneDNN's. Prints; returns the exit code.
 int bench_ops(const Arguments& arguments);
 
+// What a model's sessions take, predicted and measured. Prints; returns the exit code.
+int bench_memory(const Arguments& arguments);
+
 }  // namespace driftless

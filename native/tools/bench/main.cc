@@ -14,6 +14,7 @@ const char kHelp[] =
     "                       [--rows R] [--text N] [--seconds S]\n"
     "driftless-bench stream [--model NAME|DIR] [--sessions S] [--seconds N] [--steps 1..4]\n"
     "                       [--prompt TEXT] [--free]\n"
+    "driftless-bench memory [--model NAME|DIR] [--sessions S] [--steps 1..4] [--measure]\n"
     "driftless-bench matte  [--clip FILE] [--segmenters DIR] [--network auto|landscape|general]\n"
     "                       [--width W --height H] [--seconds S] [--pictures PREFIX]\n"
     "driftless-bench background [--clip FILE] [--segmenters DIR] [--model NAME|DIR]\n"
@@ -33,6 +34,12 @@ const char kHelp[] =
     "  rate brings it; a chunk that is still waiting when the next is complete is dropped. --free\n"
     "  runs without pacing. msPerChunk is the time of the call that made the chunk.\n"
     "  Last line with --json: {fps, msPerChunkP50, msPerChunkP95, rssMb, droppedChunks, ...}\n"
+    "\n"
+    "memory: what so many sessions will take, each with up to so many steps and a prompt of its\n"
+    "  own, told by the configuration alone. --measure loads the model, runs the sessions and "
+    "adds\n"
+    "  what is resident then. Last line with --json: {weightsBytes, sessionBytes, totalBytes, "
+    "...}\n"
     "\n"
     "matte: a person before a blue screen (default: franck.mp4 of the tests' clips) is cut out as "
     "in\n"
@@ -79,6 +86,11 @@ int main(int argc, char** argv) {
                                      "--threads", "--backend", "--dtype"},
                                     {"--json", "--free"}));
     }
+    if (command == "memory") {
+      return bench_memory(Arguments(argc, argv, 2,
+                                    {"--model", "--sessions", "--steps", "--threads", "--backend"},
+                                    {"--json", "--measure"}));
+    }
     if (command == "matte") {
       return bench_matte(Arguments(argc, argv, 2,
                                    {"--clip", "--segmenters", "--network", "--width", "--height",
@@ -94,7 +106,7 @@ int main(int argc, char** argv) {
     if (command == "ops") {
       return bench_ops(Arguments(argc, argv, 2, {"--filter", "--dtype"}, {}));
     }
-    throw Error("command", "dit, stream, matte, background or ops", command);
+    throw Error("command", "dit, stream, memory, matte, background or ops", command);
   } catch (const std::exception& error) {
     std::fprintf(stderr, "driftless-bench: %s\n", error.what());
     return 2;

@@ -35,6 +35,7 @@ export function createEchoEngine(): NativeEngine & { sessions: EchoSession[] } {
       framesPerChunk: 4,
       backend: "reference",
       background: true,
+      memory: { limitBytes: 0, modelBytes: 1000, sessionBytes: 100 },
     }),
     createSession(options, onFrame, onEvent) {
       if (options.transform.prompt === "refuse") {
