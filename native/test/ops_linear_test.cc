@@ -144,18 +144,5 @@ TEST(MakeOps, UnknownBackendAndThreadCountAreRefused) {
   expect_error([] { make_ops("cpu", 0); }, {"threads", "at least 1", "0"});
 }
 
-TEST(MakeOps, TwoThreadsGiveTheNumbersOfOne) {
-  Arena arena;
-  const Tensor x = arena.tensor({3, 17, 20, 24}), weight = arena.tensor({24, 24, 3, 3});
-  fill_normal(1, 1, 0, x.f32(), static_cast<size_t>(x.count()));
-  fill_normal(1, 2, 0, weight.f32(), static_cast<size_t>(weight.count()));
-  const Tensor one = arena.tensor(x.shape()), two = arena.tensor(x.shape());
-  const auto single = make_ops("cpu", 1), pair = make_ops("cpu", 2);
-  const auto packed = single->pack_conv(weight, Tensor());
-  single->conv2d(*packed, x, Tensor(), Tensor(), Activation::relu, one);
-  pair->conv2d(*packed, x, Tensor(), Tensor(), Activation::relu, two);
-  expect_close(one, two, 0.0);
-}
-
 }  // namespace
 }  // namespace driftless

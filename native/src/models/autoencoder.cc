@@ -77,7 +77,7 @@ std::unique_ptr<CodecState> Autoencoder::make_decoder_state(int64_t height, int6
 }
 
 Autoencoder::Autoencoder(const AutoencoderConfig& config, WeightSource& weights, Ops& ops)
-    : config_(config), ops_(ops), scratch_(size_t{8} << 20) {
+    : config_(config), ops_(ops) {
   const int64_t pixel_channels = 3 * config.patch * config.patch;
   int64_t space = config.patch, time = 1;
   for (const AutoencoderLayer& layer : config.encoder) {
@@ -111,8 +111,8 @@ Autoencoder::Autoencoder(const AutoencoderConfig& config, WeightSource& weights,
 void Autoencoder::write_anchor(const Tensor& pixels, const Tensor& z) {
   ChromaAnchor& anchor = config_.anchor;
   const float span = config_.input_high - config_.input_low;
-  const Tensor mean = scratch_.tensor({z.dim(0), z.dim(1), z.dim(2), 3});
-  const Tensor chroma = scratch_.tensor({z.dim(0), z.dim(1), z.dim(2), 2});
+  const Tensor mean = ops_.arena().tensor({z.dim(0), z.dim(1), z.dim(2), 3});
+  const Tensor chroma = ops_.arena().tensor({z.dim(0), z.dim(1), z.dim(2), 2});
   ops_.average_pool(pixels, mean);
   float scale[3], shift[3];
   for (int c = 0; c < 3; ++c) {
@@ -134,8 +134,8 @@ void Autoencoder::write_anchor(const Tensor& pixels, const Tensor& z) {
 void Autoencoder::add_anchor(const Tensor& z, const Tensor& pixels) {
   ChromaAnchor& anchor = config_.anchor;
   const float gain = (config_.output_high - config_.output_low) / anchor.scale;
-  const Tensor chroma = scratch_.tensor({z.dim(0), z.dim(1), z.dim(2), 2});
-  const Tensor rgb = scratch_.tensor({z.dim(0), z.dim(1), z.dim(2), 3});
+  const Tensor chroma = ops_.arena().tensor({z.dim(0), z.dim(1), z.dim(2), 2});
+  const Tensor rgb = ops_.arena().tensor({z.dim(0), z.dim(1), z.dim(2), 3});
   const int64_t channels = config_.latent_channels, count = chroma.count() / 2;
   for (int64_t i = 0; i < count; ++i) {
     for (int64_t a = 0; a < 2; ++a) {
@@ -148,7 +148,7 @@ void Autoencoder::add_anchor(const Tensor& z, const Tensor& pixels) {
 }
 
 void Autoencoder::encode_raw(const Tensor& pixels, AutoencoderState& state, const Tensor& z) {
-  const ArenaScope scope(scratch_);
+  const ArenaScope scope(ops_.arena());
   const int64_t n = pixels.dim(0), p = config_.patch, s = config_.spatial_scale;
   DL_CHECK_EQ("latents",
               (Shape{n / config_.frames_per_latent, pixels.dim(1) / s, pixels.dim(2) / s,
@@ -156,19 +156,19 @@ void Autoencoder::encode_raw(const Tensor& pixels, AutoencoderState& state, cons
               z.shape());
   Tensor x = pixels;
   if (p > 1) {
-    x = scratch_.tensor({n, pixels.dim(1) / p, pixels.dim(2) / p, 3 * p * p});
+    x = ops_.arena().tensor({n, pixels.dim(1) / p, pixels.dim(2) / p, 3 * p * p});
     ops_.pixel_unshuffle(pixels, x);
   }
-  const Tensor out = encoder_->run(x, state, scratch_);
+  const Tensor out = encoder_->run(x, state, ops_.arena());
   DL_CHECK_EQ("encoder output", z.shape(), out.shape());
   std::copy_n(out.f32(), out.count(), z.f32());
   if (config_.has_anchor) write_anchor(pixels, z);
 }
 
 void Autoencoder::decode_raw(const Tensor& z, AutoencoderState& state, const Tensor& pixels) {
-  const ArenaScope scope(scratch_);
+  const ArenaScope scope(ops_.arena());
   // The network clamps and rectifies in place where it may; its input is the caller's.
-  const Tensor out = decoder_->run(z, state, scratch_);
+  const Tensor out = decoder_->run(z, state, ops_.arena());
   if (config_.patch > 1) {
     ops_.pixel_shuffle(out, pixels);
   } else {
@@ -179,8 +179,8 @@ void Autoencoder::decode_raw(const Tensor& z, AutoencoderState& state, const Ten
 }
 
 void Autoencoder::encode(const Tensor& rgb, CodecState& state, const Tensor& z) {
-  const ArenaScope scope(scratch_);
-  const Tensor pixels = scratch_.tensor(rgb.shape());
+  const ArenaScope scope(ops_.arena());
+  const Tensor pixels = ops_.arena().tensor(rgb.shape());
   ops_.u8_to_f32(rgb, config_.input_high - config_.input_low, config_.input_low, pixels);
   encode_raw(pixels, own_state(state), z);
   const int64_t c = config_.latent_channels;
@@ -189,12 +189,12 @@ void Autoencoder::encode(const Tensor& rgb, CodecState& state, const Tensor& z) 
 }
 
 void Autoencoder::decode(const Tensor& z, CodecState& state, const Tensor& rgb) {
-  const ArenaScope scope(scratch_);
+  const ArenaScope scope(ops_.arena());
   const int64_t c = config_.latent_channels;
-  const Tensor latent = scratch_.tensor(z.shape());
+  const Tensor latent = ops_.arena().tensor(z.shape());
   ops_.affine_channels(z, Tensor({c}, config_.latent_std.data()),
                        Tensor({c}, config_.latent_mean.data()), latent);
-  const Tensor pixels = scratch_.tensor(rgb.shape());
+  const Tensor pixels = ops_.arena().tensor(rgb.shape());
   decode_raw(latent, own_state(state), pixels);
   const float span = config_.output_high - config_.output_low;
   ops_.f32_to_u8(pixels, 1.0f / span, -config_.output_low / span, rgb);

@@ -117,7 +117,6 @@ class Autoencoder : public LatentCodec {
 
   AutoencoderConfig config_;
   Ops& ops_;
-  Arena scratch_;
   std::unique_ptr<LayerStack> encoder_, decoder_;
   // Latent statistics as one multiply-add, each way.
   std::vector<float> normalise_scale_, normalise_shift_;

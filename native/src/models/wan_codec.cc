@@ -60,27 +60,27 @@ std::unique_ptr<CodecState> WanCodec::make_decoder_state(int64_t height, int64_t
 }
 
 void WanCodec::encode(const Tensor& rgb, CodecState& state, const Tensor& z) {
-  const ArenaScope scope(scratch_);
+  const ArenaScope scope(ops_.arena());
   WanVaeState& own = own_state(state);
   const int64_t primers = own.started ? 0 : 1, frames = rgb.dim(0), latents = z.dim(0);
   DL_CHECK_EQ("wan vae: frames", latents * WanVae::kFramesPerLatent, frames);
-  const Tensor pixels = scratch_.tensor({primers + frames, rgb.dim(1), rgb.dim(2), rgb.dim(3)});
+  const Tensor pixels = ops_.arena().tensor({primers + frames, rgb.dim(1), rgb.dim(2), rgb.dim(3)});
   ops_.u8_to_f32(rgb, 2.0f, -1.0f, pixels.slice(primers, primers + frames));
   if (primers == 1) std::copy_n(pixels.at(1).f32(), pixels.at(0).count(), pixels.f32());
-  const Tensor all = scratch_.tensor({primers + latents, z.dim(1), z.dim(2), z.dim(3)});
+  const Tensor all = ops_.arena().tensor({primers + latents, z.dim(1), z.dim(2), z.dim(3)});
   vae_.encode(pixels, own, true, all);
   std::copy_n(all.at(primers).f32(), z.count(), z.f32());
 }
 
 void WanCodec::decode(const Tensor& z, CodecState& state, const Tensor& rgb) {
-  const ArenaScope scope(scratch_);
+  const ArenaScope scope(ops_.arena());
   WanVaeState& own = own_state(state);
   const int64_t primers = own.started ? 0 : 1, frames = rgb.dim(0), latents = z.dim(0);
   DL_CHECK_EQ("wan vae: frames", latents * WanVae::kFramesPerLatent, frames);
-  const Tensor all = scratch_.tensor({primers + latents, z.dim(1), z.dim(2), z.dim(3)});
+  const Tensor all = ops_.arena().tensor({primers + latents, z.dim(1), z.dim(2), z.dim(3)});
   std::copy_n(z.f32(), z.count(), all.at(primers).f32());
   if (primers == 1) std::copy_n(z.f32(), z.at(0).count(), all.f32());
-  const Tensor pixels = scratch_.tensor({primers + frames, rgb.dim(1), rgb.dim(2), rgb.dim(3)});
+  const Tensor pixels = ops_.arena().tensor({primers + frames, rgb.dim(1), rgb.dim(2), rgb.dim(3)});
   vae_.decode(all, own, pixels);
   ops_.f32_to_u8(pixels.slice(primers, primers + frames), 0.5f, 0.5f, rgb);
 }

@@ -38,7 +38,6 @@ class WanCodec : public LatentCodec {
  private:
   WanVae vae_;
   Ops& ops_;
-  Arena scratch_;
 };
 
 }  // namespace driftless

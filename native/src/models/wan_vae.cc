@@ -90,8 +90,8 @@ Tensor WanVae::run(const Layers& layers, Tensor x, WanVaeState& state) {
     // The layer before last wrote here, and nobody reads that any more.
     Arena& out = even ? ping_ : pong_;
     out.reset();
-    const ArenaScope scope(scratch_);
-    x = layer->run(x, state, out, scratch_);
+    const ArenaScope scope(ops_.arena());
+    x = layer->run(x, state, out, ops_.arena());
     even = !even;
   }
   return x;

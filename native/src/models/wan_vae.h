@@ -55,7 +55,7 @@ class WanVae {
 
   WanVaeConfig config_;
   Ops& ops_;
-  Arena parameters_, scratch_;
+  Arena parameters_;
   Arena ping_, pong_;  // results of every other layer
   Layers encoder_, decoder_;
   size_t encoder_slots_ = 0, encoder_convolutions_ = 0;

@@ -7,38 +7,41 @@ namespace checks {
 
 namespace {
 
-void f32(const std::string& what, const Tensor& x) {
-  DL_CHECK(x.present(), what, "an f32 tensor", "an absent tensor");
-  if (x.dtype() != DType::f32) throw Error(what + " dtype", "f32", dtype_name(x.dtype()));
+// Names are literals and become text only in an error: a chunk's steady path makes no strings.
+
+void f32(const char* what, const Tensor& x, const char* more = "") {
+  DL_CHECK(x.present(), std::string(what) + more, "an f32 tensor", "an absent tensor");
+  if (x.dtype() != DType::f32) {
+    throw Error(std::string(what) + more + " dtype", "f32", dtype_name(x.dtype()));
+  }
 }
 
-void rank(const std::string& what, const Tensor& x, int expected) {
+void rank(const char* what, const Tensor& x, int expected) {
   f32(what, x);
-  DL_CHECK_EQ(what + " rank of shape " + x.shape().text(), expected, x.rank());
+  DL_CHECK_EQ(what + (" rank of shape " + x.shape().text()), expected, x.rank());
 }
 
-void shape(const std::string& what, const Shape& expected, const Tensor& x) {
-  f32(what, x);
-  DL_CHECK_EQ(what + " shape", expected, x.shape());
+void shape(const char* what, const Shape& expected, const Tensor& x, const char* more = "") {
+  f32(what, x, more);
+  DL_CHECK_EQ(std::string(what) + more + " shape", expected, x.shape());
 }
 
-void not_same(const std::string& what, const Tensor& x, const Tensor& y) {
-  DL_CHECK(x.data() != y.data() || x.count() == 0, what + " output", "memory of its own",
-           "its input's memory");
+void not_same(const char* what, const Tensor& x, const Tensor& y) {
+  DL_CHECK(x.data() != y.data() || x.count() == 0, std::string(what) + " output",
+           "memory of its own", "its input's memory");
 }
 
 /// Rows per vector, after checking that groups divide the rows.
-int64_t group_rows(const std::string& what, const GroupVectors& vectors, int64_t rows,
-                   int64_t width) {
+int64_t group_rows(const char* what, const GroupVectors& vectors, int64_t rows, int64_t width) {
   if (vectors.data == nullptr) return 0;
-  DL_CHECK(vectors.groups > 0 && rows % vectors.groups == 0, what + " groups",
+  DL_CHECK(vectors.groups > 0 && rows % vectors.groups == 0, std::string(what) + " groups",
            "a divisor of " + std::to_string(rows) + " rows", vectors.groups);
-  DL_CHECK(vectors.groups == 1 || vectors.stride >= width, what + " stride",
+  DL_CHECK(vectors.groups == 1 || vectors.stride >= width, std::string(what) + " stride",
            "at least " + std::to_string(width), vectors.stride);
   return rows / vectors.groups;
 }
 
-int64_t factor(const std::string& what, int64_t small, int64_t large) {
+int64_t factor(const char* what, int64_t small, int64_t large) {
   DL_CHECK(small > 0 && large % small == 0, what, "a multiple of " + std::to_string(small), large);
   return large / small;
 }
@@ -115,11 +118,11 @@ void attention(const AttentionRow* rows, int64_t count, int64_t heads, int64_t h
   DL_CHECK(head_dim > 0, "attention head_dim", "at least 1", head_dim);
   for (int64_t row = 0; row < count; ++row) {
     const AttentionRow& r = rows[row];
-    const std::string where = "attention row " + std::to_string(row);
-    DL_CHECK(r.q != nullptr && r.k != nullptr && r.v != nullptr && r.out != nullptr, where,
+    const auto where = [row] { return "attention row " + std::to_string(row); };
+    DL_CHECK(r.q != nullptr && r.k != nullptr && r.v != nullptr && r.out != nullptr, where(),
              "q, k, v and out", "a null pointer");
-    DL_CHECK(r.queries >= 0, where + " queries", "0 or more", r.queries);
-    DL_CHECK(r.keys >= 1, where + " keys", "at least 1", r.keys);
+    DL_CHECK(r.queries >= 0, where() + " queries", "0 or more", r.queries);
+    DL_CHECK(r.keys >= 1, where() + " keys", "at least 1", r.keys);
   }
 }
 
@@ -193,8 +196,8 @@ RopeSizes rope3d(const Tensor& x, int64_t height, int64_t width, const Tensor& y
 }
 
 int64_t same_shape(const char* what, const Tensor& x, const Tensor& y) {
-  f32(std::string(what) + " input", x);
-  shape(std::string(what) + " output", x.shape(), y);
+  f32(what, x, " input");
+  shape(what, x.shape(), y, " output");
   return x.count();
 }
 

@@ -20,6 +20,10 @@ class CpuOps : public ReferenceOps {
   const char* name() const override { return "cpu"; }
   DType dtype() const override { return words_ == WordType::bf16 ? DType::bf16 : DType::f32; }
 
+  int threads() const override { return pool_.threads(); }
+  void each(int64_t count, TaskRef task) override;
+  Arena& arena() override { return worker().arena; }
+
   std::unique_ptr<PackedLinear> pack_linear(const Tensor& weight, const Tensor& bias) override;
   void linear(const PackedLinear& weights, const Tensor& x, const Tensor& y,
               const LinearEpilogue& epilogue) override;
@@ -40,27 +44,32 @@ class CpuOps : public ReferenceOps {
   void tanh_clamp(const Tensor& x, float limit, const Tensor& y) override;
 
  private:
+  /// What a thread has for itself; all of it grows to the largest request and stays.
+  struct Worker {
+    AlignedWords scratch;
+    Arena arena{size_t{4} << 20};
+  };
+  /// The calling thread's.
+  Worker& worker() { return workers_[static_cast<size_t>(pool_.current_worker())]; }
+
   /// Whether an operation of so many multiplications and additions is worth sharing between
-  /// threads.
+  /// threads. Inside a task of each() nothing is shared further.
   bool splits(double operations) const;
   /// Calls task(index, scratch) for 0..count-1, on all threads where the operation is worth it.
   /// Scratch holds so many words and is the task's alone.
   template <typename Task>
   void parallel(int64_t count, double operations, size_t words, Task task) {
     if (!splits(operations)) {
-      Word* memory = scratch_[0].reserve(words);
+      Word* memory = worker().scratch.reserve(words);
       for (int64_t index = 0; index < count; ++index) task(index, memory);
       return;
     }
-    for (AlignedWords& memory : scratch_) memory.reserve(words);
-    pool_.run(count, [&](int64_t index, int worker) {
-      task(index, scratch_[static_cast<size_t>(worker)].data());
-    });
+    pool_.run(count, [&](int64_t index) { task(index, worker().scratch.reserve(words)); });
   }
 
   WordType words_;
   WorkerPool pool_;
-  std::vector<AlignedWords> scratch_;  ///< Of each thread; grows to the largest request and stays.
+  std::vector<Worker> workers_;
 };
 
 }  // namespace driftless

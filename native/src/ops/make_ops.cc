@@ -35,12 +35,14 @@ constexpr double kSplitOperations = 2e8;
 }  // namespace
 
 CpuOps::CpuOps(int threads, WordType words)
-    : words_(words), pool_(threads), scratch_(static_cast<size_t>(threads)) {}
+    : words_(words), pool_(threads), workers_(static_cast<size_t>(threads)) {}
 CpuOps::~CpuOps() = default;
 
 bool CpuOps::splits(double operations) const {
-  return pool_.threads() > 1 && operations >= kSplitOperations;
+  return pool_.threads() > 1 && operations >= kSplitOperations && !pool_.inside_task();
 }
+
+void CpuOps::each(int64_t count, TaskRef task) { pool_.run(count, task); }
 
 std::unique_ptr<Ops> make_ops(const std::string& backend, int threads, const std::string& dtype) {
   DL_CHECK(threads >= 1, "compute threads", "at least 1", threads);

@@ -4,6 +4,8 @@
 #include <memory>
 #include <string>
 
+#include "core/arena.h"
+#include "core/task_ref.h"
 #include "core/tensor.h"
 
 namespace driftless {
@@ -90,6 +92,21 @@ class Ops {
   virtual const char* name() const = 0;
   /// What linear layers, convolutions and attention multiply in: f32 or bf16.
   virtual DType dtype() const { return DType::f32; }
+
+  // ---- Sharing work ---------------------------------------------------------------------------
+
+  /// Compute threads.
+  virtual int threads() const { return 1; }
+  /// Calls task(0) .. task(count - 1), at the same time where there are threads, and returns when
+  /// all are done; rethrows what a task threw. Tasks must be independent. A task may use this object
+  /// as if it were alone: its operations stay on its thread and have scratch memory of their own.
+  /// No each() within a task.
+  virtual void each(int64_t count, TaskRef task) {
+    for (int64_t index = 0; index < count; ++index) task(index);
+  }
+  /// Working memory for whoever computes with this object (use ArenaScope); inside a task of each()
+  /// that task's own.
+  virtual Arena& arena() { return arena_; }
 
   // ---- Linear algebra -------------------------------------------------------------------------
 
@@ -180,6 +197,9 @@ class Ops {
   virtual void u8_to_f32(const Tensor& x, float scale, float shift, const Tensor& y) = 0;
   /// f32 x -> u8 y = clamp(round((x * scale + shift) * 255), 0, 255), ties to even.
   virtual void f32_to_u8(const Tensor& x, float scale, float shift, const Tensor& y) = 0;
+
+ private:
+  Arena arena_{size_t{4} << 20};
 };
 
 /// backend: "reference" (plain loops, the oracle, always f32), "cpu" (packed panels and vectorised

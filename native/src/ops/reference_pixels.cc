@@ -48,8 +48,9 @@ void ReferenceOps::upsample_bilinear(const Tensor& x, const Tensor& y, bool accu
   const auto s = checks::upsample_bilinear(x, y);
   const int64_t out_h = s.h * s.scale, out_w = s.w * s.scale;
   // Rows are mixed first: one line of the small picture serves a whole line of the large one.
-  std::vector<float> line(static_cast<size_t>(s.w * s.c));
-  std::vector<Tap> taps(static_cast<size_t>(out_w));
+  const ArenaScope scope(arena());
+  float* line = arena().tensor({s.w * s.c}).f32();
+  Tap* taps = static_cast<Tap*>(arena().allocate(static_cast<size_t>(out_w) * sizeof(Tap)));
   for (int64_t col = 0; col < out_w; ++col) taps[col] = bilinear_tap(col, s.scale, s.w);
   for (int64_t frame = 0; frame < s.n * s.frames; ++frame) {
     const float* picture = x.f32() + frame / s.frames * s.h * s.w * s.c;
@@ -59,11 +60,11 @@ void ReferenceOps::upsample_bilinear(const Tensor& x, const Tensor& y, bool accu
       const float* bottom = picture + v.high * s.w * s.c;
       for (int64_t i = 0; i < s.w * s.c; ++i) line[i] = top[i] + (bottom[i] - top[i]) * v.weight;
       float* out = y.f32() + (frame * out_h + row) * out_w * s.c;
-      for (const Tap& h : taps) {
-        const float* left = line.data() + h.low * s.c;
-        const float* right = line.data() + h.high * s.c;
+      for (const Tap* h = taps; h < taps + out_w; ++h) {
+        const float* left = line + h->low * s.c;
+        const float* right = line + h->high * s.c;
         for (int64_t c = 0; c < s.c; ++c, ++out) {
-          const float value = left[c] + (right[c] - left[c]) * h.weight;
+          const float value = left[c] + (right[c] - left[c]) * h->weight;
           *out = accumulate ? *out + value : value;
         }
       }

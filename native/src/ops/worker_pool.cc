@@ -17,6 +17,13 @@ void pause() {
 #endif
 }
 
+/// The task that this thread is in.
+struct Place {
+  const WorkerPool* pool = nullptr;
+  int worker = 0;
+};
+thread_local Place current;
+
 uint64_t job_number(uint64_t state) { return state >> 32; }
 
 }  // namespace
@@ -36,9 +43,17 @@ WorkerPool::~WorkerPool() {
   for (std::thread& helper : helpers_) helper.join();
 }
 
-void WorkerPool::run_job(int64_t count, Job job) {
+int WorkerPool::current_worker() const { return current.pool == this ? current.worker : 0; }
+bool WorkerPool::inside_task() const { return current.pool == this; }
+
+void WorkerPool::run(int64_t count, TaskRef task) {
+  if (helpers_.empty() || count < 2) {
+    for (int64_t index = 0; index < count; ++index) task(index);
+    return;
+  }
   DL_CHECK(count <= 0xFFFF, "tasks of one call", "at most 65535", count);
-  job_ = job;
+  DL_CHECK(!inside_task(), "tasks", "a call from outside of them", "one from inside");
+  task_ = &task;
   finished_.store(0, std::memory_order_relaxed);
   state_ = (job_number(state_) + 1) << 32 | static_cast<uint64_t>(count);
   if (sleeping_ > 0) {
@@ -63,12 +78,14 @@ void WorkerPool::work(int worker) {
     const auto next = static_cast<int64_t>(state >> 16 & 0xFFFF);
     if (next >= static_cast<int64_t>(state & 0xFFFF)) return;
     if (!state_.compare_exchange_weak(state, state + 0x10000, std::memory_order_acq_rel)) continue;
+    const Place outer = std::exchange(current, Place{this, worker});
     try {
-      job_.call(job_.context, next, worker);
+      (*task_)(next);
     } catch (...) {
       const std::lock_guard<std::mutex> lock(mutex_);
       if (!error_) error_ = std::current_exception();
     }
+    current = outer;
     finished_.fetch_add(1, std::memory_order_release);
     state = state_.load(std::memory_order_acquire);
   }

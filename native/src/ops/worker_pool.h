@@ -8,6 +8,8 @@
 #include <thread>
 #include <vector>
 
+#include "core/task_ref.h"
+
 namespace driftless {
 
 /// Threads that help the caller with a list of tasks. Nobody waits for a helper that has not begun:
@@ -23,33 +25,22 @@ class WorkerPool {
 
   int threads() const { return static_cast<int>(helpers_.size()) + 1; }
 
-  /// Calls task(index, worker) once for each index in 0..count-1 (at most 65535), on any thread;
-  /// worker is 0..threads()-1, and no two tasks run at once with the same. Returns when all are
-  /// done and rethrows the first exception of a task. No allocation. Not from inside a task.
-  template <typename Task>
-  void run(int64_t count, Task&& task) {
-    if (helpers_.empty() || count < 2) {
-      for (int64_t index = 0; index < count; ++index) task(index, 0);
-      return;
-    }
-    run_job(count, {[](void* context, int64_t index, int worker) {
-                      (*static_cast<std::remove_reference_t<Task>*>(context))(index, worker);
-                    },
-                    &task});
-  }
+  /// Calls task(index) once for each index in 0..count-1 (at most 65535), on any thread. Returns
+  /// when all are done and rethrows the first exception of a task. No allocation. Not from inside a
+  /// task.
+  void run(int64_t count, TaskRef task);
+
+  /// 0..threads()-1: which worker the calling thread is. Tasks that run at once differ in it.
+  int current_worker() const;
+  /// Whether the calling thread is in a task of this pool that other tasks may run beside.
+  bool inside_task() const;
 
  private:
-  struct Job {
-    void (*call)(void* context, int64_t index, int worker);
-    void* context;
-  };
-
-  void run_job(int64_t count, Job job);
   void work(int worker);
   void help(int worker);
 
   std::vector<std::thread> helpers_;
-  Job job_{};
+  const TaskRef* task_ = nullptr;
   // Number of the job (upper half), next task and count of tasks: one word, so that a helper which
   // comes late can never take a task of a job it does not know.
   std::atomic<uint64_t> state_{0};
