@@ -6,11 +6,12 @@
 
 namespace driftless {
 
-/// A callable task(index), such as a lambda, that outlives the call it is handed to. Unlike std::function it never
-/// allocates.
+/// A callable task(index), such as a lambda, that outlives the call it is handed to. Unlike
+/// std::function it never allocates.
 class TaskRef {
  public:
-  template <typename Task, typename = std::enable_if_t<!std::is_same_v<std::decay_t<Task>, TaskRef>>>
+  template <typename Task,
+            typename = std::enable_if_t<!std::is_same_v<std::decay_t<Task>, TaskRef>>>
   TaskRef(const Task& task)
       : call_([](const void* context, int64_t index) {
           (*static_cast<const Task*>(context))(index);

@@ -70,7 +70,7 @@ struct CausalDit::Batch {
 CausalDit::~CausalDit() = default;
 
 CausalDit::CausalDit(const DitConfig& config, WeightSource& weights, Ops& ops)
-    : config_(config), ops_(ops), scratch_(size_t{4} << 20) {
+    : config_(config), ops_(ops) {
   const int64_t d = config.dim;
   DL_CHECK(config.heads > 0 && d % config.heads == 0 && config.head_dim() % 2 == 0, "dit.heads",
            "a divisor of dim " + std::to_string(d) + " with an even quotient", config.heads);
@@ -127,11 +127,11 @@ std::shared_ptr<const PromptKv> CausalDit::encode_prompt(const Tensor& text, con
 }
 
 void CausalDit::encode_prompt(const Tensor& text, const PromptKv& prompt, const Trace& trace) {
-  const ArenaScope scope(scratch_);
+  const ArenaScope scope(ops_.arena());
   const int64_t n = config_.text_len, d = config_.dim;
   DL_CHECK_EQ("text embeddings", (Shape{n, config_.text_dim}), text.shape());
-  const Tensor hidden = scratch_.tensor({n, d});
-  const Tensor context = scratch_.tensor({n, d});
+  const Tensor hidden = ops_.arena().tensor({n, d});
+  const Tensor context = ops_.arena().tensor({n, d});
   LinearEpilogue gelu;
   gelu.activation = Activation::gelu_tanh;
   ops_.linear(*text0_, text, hidden, gelu);
@@ -149,11 +149,11 @@ void CausalDit::encode_prompt(const Tensor& text, const PromptKv& prompt, const 
 
 void CausalDit::embed_time(Batch& batch, const Trace& trace) {
   const int64_t d = config_.dim;
-  const Tensor sinusoid = scratch_.tensor({batch.frames, config_.freq_dim});
-  const Tensor hidden = scratch_.tensor({batch.frames, d});
+  const Tensor sinusoid = ops_.arena().tensor({batch.frames, config_.freq_dim});
+  const Tensor hidden = ops_.arena().tensor({batch.frames, d});
   ops_.timestep_embedding(batch.timesteps, sinusoid);
-  batch.e = scratch_.tensor({batch.frames, d});
-  batch.e0 = scratch_.tensor({batch.frames, 6 * d});
+  batch.e = ops_.arena().tensor({batch.frames, d});
+  batch.e0 = ops_.arena().tensor({batch.frames, 6 * d});
   LinearEpilogue silu;
   silu.activation = Activation::silu;
   ops_.linear(*time0_, sinusoid, hidden, silu);
@@ -251,14 +251,14 @@ void CausalDit::feed_forward(int64_t layer, Batch& batch, const Trace& trace) {
 
 void CausalDit::head(Batch& batch, const Tensor& y, const Trace& trace) {
   const int64_t d = config_.dim;
-  const Tensor shift = scratch_.tensor({batch.frames, d});
-  const Tensor scale = scratch_.tensor({batch.frames, d});
+  const Tensor shift = ops_.arena().tensor({batch.frames, d});
+  const Tensor scale = ops_.arena().tensor({batch.frames, d});
   ops_.affine_channels(batch.e, {}, head_modulation_.at(0), shift);
   ops_.affine_channels(batch.e, {}, head_modulation_.at(1), scale);
   ops_.layer_norm(batch.x, {}, {}, GroupVectors{scale.f32(), batch.frames, d},
                   GroupVectors{shift.f32(), batch.frames, d}, config_.eps, batch.normed);
   const int64_t out = config_.out_channels * config_.patch * config_.patch;
-  const Tensor tokens = scratch_.tensor({batch.tokens, out});
+  const Tensor tokens = ops_.arena().tensor({batch.tokens, out});
   ops_.linear(*head_, batch.normed, tokens);
   if (trace) trace("head", -1, tokens);
   ops_.unpatchify(tokens.reshape({batch.frames, batch.height, batch.width, out}), y);
@@ -266,28 +266,45 @@ void CausalDit::head(Batch& batch, const Tensor& y, const Trace& trace) {
 
 void CausalDit::forward(const DitRow* rows, int64_t count, const Tensor& x, const Tensor& y,
                         const Trace& trace) {
-  const ArenaScope scope(scratch_);
+  const int64_t p = config_.patch;
+  int64_t frames = 0;
+  for (int64_t r = 0; r < count; ++r) frames += rows[r].frames;
+  DL_CHECK(x.rank() == 4 && x.dim(0) == frames && x.dim(1) % p == 0 && x.dim(2) % p == 0 &&
+               x.dim(3) == config_.in_channels,
+           "dit input",
+           "[" + std::to_string(frames) + ", multiple of " + std::to_string(p) + ", multiple of " +
+               std::to_string(p) + ", " + std::to_string(config_.in_channels) + "]",
+           x.shape());
+  const int64_t threads = ops_.threads();
+  if (threads == 1 || count < threads || trace) return forward_part(rows, count, x, y, trace);
+  // Enough rows for everybody: one fork for the whole forward instead of one for each operation.
+  const int64_t parts = count % threads == 0 ? threads : count;
+  ops_.each(parts, [&](int64_t part) {
+    const int64_t begin = count * part / parts, end = count * (part + 1) / parts;
+    int64_t from = 0, to = 0;
+    for (int64_t r = 0; r < end; ++r) (r < begin ? from : to) += rows[r].frames;
+    forward_part(rows + begin, end - begin, x.slice(from, from + to), y.slice(from, from + to),
+                 nullptr);
+  });
+}
+
+void CausalDit::forward_part(const DitRow* rows, int64_t count, const Tensor& x, const Tensor& y,
+                             const Trace& trace) {
+  const ArenaScope scope(ops_.arena());
   const int64_t d = config_.dim, p = config_.patch;
   Batch batch;
   batch.rows = rows;
   batch.count = count;
-  for (int64_t r = 0; r < count; ++r) batch.frames += rows[r].frames;
-  DL_CHECK(x.rank() == 4 && x.dim(0) == batch.frames && x.dim(1) % p == 0 && x.dim(2) % p == 0 &&
-               x.dim(3) == config_.in_channels,
-           "dit input",
-           "[" + std::to_string(batch.frames) + ", multiple of " + std::to_string(p) +
-               ", multiple of " + std::to_string(p) + ", " + std::to_string(config_.in_channels) +
-               "]",
-           x.shape());
+  batch.frames = x.dim(0);
   batch.height = x.dim(1) / p;
   batch.width = x.dim(2) / p;
   batch.tokens = batch.frames * batch.height * batch.width;
   const size_t doubles = static_cast<size_t>(batch.frames) * sizeof(double);
-  batch.timesteps = static_cast<double*>(scratch_.allocate(doubles));
-  batch.query_positions = static_cast<double*>(scratch_.allocate(doubles));
-  batch.key_positions = static_cast<double*>(scratch_.allocate(doubles));
+  batch.timesteps = static_cast<double*>(ops_.arena().allocate(doubles));
+  batch.query_positions = static_cast<double*>(ops_.arena().allocate(doubles));
+  batch.key_positions = static_cast<double*>(ops_.arena().allocate(doubles));
   batch.attention = static_cast<AttentionRow*>(
-      scratch_.allocate(static_cast<size_t>(count) * sizeof(AttentionRow)));
+      ops_.arena().allocate(static_cast<size_t>(count) * sizeof(AttentionRow)));
   int64_t frame = 0;
   for (int64_t r = 0; r < count; ++r) {
     for (int64_t f = 0; f < rows[r].frames; ++f, ++frame) {
@@ -297,16 +314,16 @@ void CausalDit::forward(const DitRow* rows, int64_t count, const Tensor& x, cons
     }
   }
   const Shape wide{batch.tokens, d};
-  batch.x = scratch_.tensor(wide);
-  batch.normed = scratch_.tensor(wide);
-  batch.q = scratch_.tensor(wide);
-  batch.k = scratch_.tensor(wide);
-  batch.v = scratch_.tensor(wide);
-  batch.hidden = scratch_.tensor({batch.tokens, config_.ffn});
-  batch.modulation = scratch_.tensor({batch.frames, 6 * d});
+  batch.x = ops_.arena().tensor(wide);
+  batch.normed = ops_.arena().tensor(wide);
+  batch.q = ops_.arena().tensor(wide);
+  batch.k = ops_.arena().tensor(wide);
+  batch.v = ops_.arena().tensor(wide);
+  batch.hidden = ops_.arena().tensor({batch.tokens, config_.ffn});
+  batch.modulation = ops_.arena().tensor({batch.frames, 6 * d});
 
   const Tensor patches =
-      scratch_.tensor({batch.frames, batch.height, batch.width, config_.in_channels * p * p});
+      ops_.arena().tensor({batch.frames, batch.height, batch.width, config_.in_channels * p * p});
   ops_.pixel_unshuffle(x, patches);
   ops_.linear(*patch_, patches.reshape({batch.tokens, config_.in_channels * p * p}), batch.x);
   if (trace) trace("patch_embedding", -1, batch.x);

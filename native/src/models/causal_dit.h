@@ -79,6 +79,8 @@ class CausalDit {
   struct Block;
   struct Batch;
 
+  void forward_part(const DitRow* rows, int64_t count, const Tensor& x, const Tensor& y,
+                    const Trace& trace);
   void embed_time(Batch& batch, const Trace& trace);
   void self_attention(int64_t layer, Batch& batch, const Trace& trace);
   void cross_attention(int64_t layer, Batch& batch, const Trace& trace);
@@ -88,7 +90,6 @@ class CausalDit {
   DitConfig config_;
   Ops& ops_;
   Arena parameters_;  // vectors that are used as they are; matrices are packed
-  Arena scratch_;
   std::unique_ptr<PackedLinear> patch_, text0_, text2_, time0_, time2_, time_projection_, head_;
   Tensor head_modulation_;
   std::vector<Block> blocks_;

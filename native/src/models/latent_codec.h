@@ -27,8 +27,8 @@ struct CodecStateBytes {
   size_t sum() const { return encoder + decoder; }
 };
 
-// Not thread-safe: all calls share the codec's working memory. What a session gets depends only on
-// its own states and chunks.
+// Calls with different states may run side by side in tasks of Ops::each(). What a session gets
+// depends only on its own states and chunks.
 class LatentCodec {
  public:
   virtual ~LatentCodec() = default;

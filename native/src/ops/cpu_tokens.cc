@@ -94,7 +94,8 @@ void CpuOps::rope3d(const Tensor& x, const double* positions, int64_t height, in
   const int64_t axis_pairs[3] = {s.pairs_t, s.pairs_h, s.pairs_w};
   int64_t table_floats = 0;
   for (int axis = 0; axis < 3; ++axis) table_floats += counts[axis] * axis_pairs[axis];
-  float* cosines = worker().scratch.reserve_floats(static_cast<size_t>(2 * table_floats + 2 * pairs));
+  float* cosines =
+      worker().scratch.reserve_floats(static_cast<size_t>(2 * table_floats + 2 * pairs));
   float* sines = cosines + table_floats;
   float* token_cosines = sines + table_floats;
   float* token_sines = token_cosines + pairs;

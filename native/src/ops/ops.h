@@ -98,9 +98,9 @@ class Ops {
   /// Compute threads.
   virtual int threads() const { return 1; }
   /// Calls task(0) .. task(count - 1), at the same time where there are threads, and returns when
-  /// all are done; rethrows what a task threw. Tasks must be independent. A task may use this object
-  /// as if it were alone: its operations stay on its thread and have scratch memory of their own.
-  /// No each() within a task.
+  /// all are done; rethrows what a task threw. Tasks must be independent. A task may use this
+  /// object as if it were alone: its operations stay on its thread and have scratch memory of their
+  /// own. No each() within a task.
   virtual void each(int64_t count, TaskRef task) {
     for (int64_t index = 0; index < count; ++index) task(index);
   }

@@ -109,13 +109,15 @@ class ModelPipeline : public Pipeline {
   void make_room();
   std::shared_ptr<const ActiveSettings> activate(const TransformSettings& settings,
                                                  const ActiveSettings* before);
+  void encode(Job& job);
   void begin(Job& job);
   void enter(ChunkInFlight& chunk);
   void recache(Session& session);
   void forward(const std::vector<Row>& rows);
   void predict(const ChunkInFlight& chunk, const float* output);
   void step_down(ChunkInFlight& chunk, size_t row);
-  void finish(const Row& row);
+  void finish(const Row& row, float* latents);
+  void decode(const Row& row, const float* latents);
   const float* noise_for(const ChunkInFlight& chunk, size_t row);
   Shape picture_shape() const {
     return Shape{config_.frames_per_chunk, config_.height, config_.width, 3};
@@ -200,14 +202,20 @@ void ModelPipeline::enter(ChunkInFlight& chunk) {
   }
 }
 
-// Encodes a job's pixels, noises them into row 0 and lists the session's rows.
-void ModelPipeline::begin(Job& job) {
+// Takes a job's pixels into its session, which nobody else touches meanwhile.
+void ModelPipeline::encode(Job& job) {
   Session& session = own_session(job.session);
   ChunkInFlight& chunk = session.begin(job.rgb_in);
   job.result = ChunkResult();
   job.result.noise_scale = chunk.noise_scale;
   const Tensor rgb(DType::u8, picture_shape(), const_cast<uint8_t*>(job.rgb_in));
   model_->codec().encode(rgb, session.encoder_state(), Tensor(latent_shape_, chunk.clean));
+}
+
+// Noises an encoded chunk into row 0 and lists the session's rows.
+void ModelPipeline::begin(Job& job) {
+  Session& session = own_session(job.session);
+  ChunkInFlight& chunk = session.row(0);
   if (chunk.blended) model_->dit().encode_prompt(session.blend().text(), chunk.blend);
   if (session.recache_due()) recache(session);
   if (LatentHistory* history = session.history()) {
@@ -297,8 +305,8 @@ void ModelPipeline::step_down(ChunkInFlight& chunk, size_t row) {
   }
 }
 
-// Decodes x0_, what came out of the last row.
-void ModelPipeline::finish(const Row& row) {
+// Ends a chunk that has been through the last row: x0_ becomes the latents to be decoded.
+void ModelPipeline::finish(const Row& row, float* latents) {
   ChunkInFlight& chunk = *row.chunk;
   if (config_.schedule.context_pass == ContextPass::clean) {
     // Shown to the network without noise, it takes the noisy one's place in the ring.
@@ -312,15 +320,19 @@ void ModelPipeline::finish(const Row& row) {
   }
   const float blend = blend_of(chunk.settings->asked.strength);
   for (size_t i = 0; i < latent_size_; ++i) {
-    x0_[i] = chunk.clean[i] + blend * (x0_[i] - chunk.clean[i]);
+    latents[i] = chunk.clean[i] + blend * (x0_[i] - chunk.clean[i]);
   }
-  const Tensor rgb(DType::u8, picture_shape(), row.job->rgb_out);
-  model_->codec().decode(Tensor(latent_shape_, x0_.data()), row.session->decoder_state(), rgb);
   chunk.present = false;
   row.job->result.has_frames = true;
   row.job->result.chunk_index_out = chunk.index;
   row.job->result.settings_revision = chunk.settings->revision;
   row.job->result.settings_complete = !chunk.blended;
+}
+
+void ModelPipeline::decode(const Row& row, const float* latents) {
+  const Tensor rgb(DType::u8, picture_shape(), row.job->rgb_out);
+  model_->codec().decode(Tensor(latent_shape_, const_cast<float*>(latents)),
+                         row.session->decoder_state(), rgb);
 }
 
 void ModelPipeline::run(Job* jobs, size_t count) {
@@ -334,6 +346,8 @@ void ModelPipeline::run(Job* jobs, size_t count) {
     }
   }
   rows_.clear();
+  // Sessions go through the autoencoder side by side, each on a thread of its own.
+  model_->ops().each(static_cast<int64_t>(count), [&](int64_t i) { encode(jobs[i]); });
   for (size_t i = 0; i < count; ++i) begin(jobs[i]);
   if (rows_.empty()) return;
   forward(rows_);
@@ -345,9 +359,15 @@ void ModelPipeline::run(Job* jobs, size_t count) {
       row.session->cache(row.step).finish();
       step_down(*row.chunk, row.step + 1);
     } else {
-      finish(row);
+      finish(row, output_.data() + r * latent_size_);
     }
   }
+  model_->ops().each(static_cast<int64_t>(rows_.size()), [&](int64_t r) {
+    const Row& row = rows_[static_cast<size_t>(r)];
+    if (row.step + 1 == row.session->rows()) {
+      decode(row, output_.data() + static_cast<size_t>(r) * latent_size_);
+    }
+  });
   if (context_rows_.empty()) return;
   forward(context_rows_);
   for (const Row& row : context_rows_) row.session->cache(row.step).finish();

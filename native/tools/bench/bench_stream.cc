@@ -76,6 +76,21 @@ void run_batch(Pipeline& pipeline, const std::vector<Track*>& who, Totals& total
   }
 }
 
+// The same sessions in one batch and one after another, in alternation, so that a busy neighbour
+// slows both alike. Returns the throughput of the first as a multiple of the second's.
+double compare_with_serial(Pipeline& pipeline, const std::vector<Track*>& who, double seconds) {
+  std::vector<double> together, alone;
+  const auto start = Clock::now();
+  while (together.size() < 5 || since(start) < seconds) {
+    Totals batch, serial;
+    run_batch(pipeline, who, batch);
+    for (Track* track : who) run_batch(pipeline, {track}, serial);
+    together.push_back(batch.busy);
+    alone.push_back(serial.busy);
+  }
+  return percentile(alone, 0.5) / percentile(together, 0.5);
+}
+
 }  // namespace
 
 int bench_stream(const Arguments& arguments) {
@@ -90,6 +105,10 @@ int bench_stream(const Arguments& arguments) {
   settings.prompt = arguments.text("--prompt", "watercolour painting on paper");
   settings.steps = static_cast<int>(arguments.integer("--steps", 1, 1, 64));
   const bool free_running = arguments.flag("--free");
+  // Per session; 0: as many as fit into the time.
+  const int64_t chunks = arguments.integer("--chunks", 0, 0, int64_t{1} << 40);
+  const std::string compare = arguments.text("--compare", "");
+  if (!compare.empty() && compare != "serial") throw Error("--compare", "serial", compare);
 
   const std::unique_ptr<Pipeline> pipeline = Pipeline::load(options);
   const ModelInfo& info = pipeline->info();
@@ -116,18 +135,27 @@ int bench_stream(const Arguments& arguments) {
     for (Track& track : tracks) track.taken = 0;
   }
 
+  double batched_over_serial = 0;
+  if (!compare.empty()) {
+    std::vector<Track*> who;
+    for (Track& track : tracks) who.push_back(&track);
+    batched_over_serial = compare_with_serial(*pipeline, who, seconds);
+    for (Track& track : tracks) track.taken = 0;
+  }
+
   Totals totals;
+  const double resident_at_start = resident_mb();
   const auto start = Clock::now();
   // Chunk n of session s is complete at (n + s / sessions) intervals: cameras are not in step.
   const auto due = [&](size_t s, int64_t n) {
     return interval *
            (static_cast<double>(n) + static_cast<double>(s) / static_cast<double>(sessions));
   };
-  while (since(start) < seconds) {
+  while (chunks > 0 ? totals.chunks < chunks * sessions : since(start) < seconds) {
     std::vector<Track*> ready;
     std::vector<double> complete;
     const double now = since(start);
-    double next = seconds;
+    double next = chunks > 0 ? now + interval : seconds;
     for (size_t s = 0; s < tracks.size(); ++s) {
       Track& track = tracks[s];
       if (!free_running) {
@@ -165,23 +193,29 @@ int bench_stream(const Arguments& arguments) {
       "%s, %d session(s), %d step(s), %.1f s, %s\n"
       "%.2f fps per session, %.1f ms per chunk (p95 %.1f, processor time %.1f), delay p95 %.1f ms, "
       "%lld chunks dropped, "
-      "%.0f MB resident, engine could make %.1f fps in all\n",
+      "%.0f MB resident (%.0f at the start), engine could make %.1f fps in all\n",
       info.name.c_str(), sessions, settings.steps, elapsed,
       free_running ? "as fast as it goes" : "at the model's rate", per_session, p50, p95, cpu_ms,
       percentile(totals.delay_ms, 0.95), static_cast<long long>(totals.dropped), resident_mb(),
-      capacity);
+      resident_at_start, capacity);
+  if (!compare.empty()) {
+    std::printf("%d session(s) in one batch: %.2f times the throughput of one after another\n",
+                sessions, batched_over_serial);
+  }
   if (arguments.flag("--json")) {
-    const Json line = {{"fps", per_session},
-                       {"msPerChunkP50", p50},
-                       {"msPerChunkP95", p95},
-                       {"rssMb", resident_mb()},
-                       {"droppedChunks", totals.dropped},
-                       {"delayMsP95", percentile(totals.delay_ms, 0.95)},
-                       {"capacityFps", capacity},
-                       {"cpuMsPerChunk", cpu_ms},
-                       {"sessions", sessions},
-                       {"steps", settings.steps},
-                       {"threads", options.threads}};
+    Json line = {{"fps", per_session},
+                 {"msPerChunkP50", p50},
+                 {"msPerChunkP95", p95},
+                 {"rssMb", resident_mb()},
+                 {"rssMbStart", resident_at_start},
+                 {"droppedChunks", totals.dropped},
+                 {"delayMsP95", percentile(totals.delay_ms, 0.95)},
+                 {"capacityFps", capacity},
+                 {"cpuMsPerChunk", cpu_ms},
+                 {"sessions", sessions},
+                 {"steps", settings.steps},
+                 {"threads", options.threads}};
+    if (!compare.empty()) line["batchedOverSerial"] = batched_over_serial;
     std::printf("%s\n", line.dump().c_str());
   }
   return 0;

@@ -13,7 +13,7 @@ const char kHelp[] =
     "driftless-bench dit    [--dim D] [--ffn F] [--heads H] [--layers L] [--tokens T] [--kv K]\n"
     "                       [--rows R] [--text N] [--seconds S]\n"
     "driftless-bench stream [--model NAME|DIR] [--sessions S] [--seconds N] [--steps 1..4]\n"
-    "                       [--prompt TEXT] [--free]\n"
+    "                       [--prompt TEXT] [--free] [--chunks N] [--compare serial]\n"
     "driftless-bench memory [--model NAME|DIR] [--sessions S] [--steps 1..4] [--measure]\n"
     "driftless-bench matte  [--clip FILE] [--segmenters DIR] [--network auto|landscape|general]\n"
     "                       [--width W --height H] [--seconds S] [--pictures PREFIX]\n"
@@ -32,7 +32,10 @@ const char kHelp[] =
     "\n"
     "stream: sessions of a model on synthetic moving pictures, a chunk each as the model's frame\n"
     "  rate brings it; a chunk that is still waiting when the next is complete is dropped. --free\n"
-    "  runs without pacing. msPerChunk is the time of the call that made the chunk.\n"
+    "  runs without pacing. msPerChunk is the time of the call that made the chunk. --chunks ends\n"
+    "  after so many of each session instead of after --seconds. --compare serial first runs the\n"
+    "  sessions in one batch and one after another in alternation and gives the ratio of their\n"
+    "  throughputs as batchedOverSerial.\n"
     "  Last line with --json: {fps, msPerChunkP50, msPerChunkP95, rssMb, droppedChunks, ...}\n"
     "\n"
     "memory: what so many sessions will take, each with up to so many steps and a prompt of its\n"
@@ -83,7 +86,7 @@ int main(int argc, char** argv) {
     if (command == "stream") {
       return bench_stream(Arguments(argc, argv, 2,
                                     {"--model", "--sessions", "--seconds", "--steps", "--prompt",
-                                     "--threads", "--backend", "--dtype"},
+                                     "--threads", "--backend", "--dtype", "--chunks", "--compare"},
                                     {"--json", "--free"}));
     }
     if (command == "memory") {
