@@ -222,6 +222,36 @@ TEST(PipelineDefaultModel, CompanyDoesNotChangeAPicture) {
   }
 }
 
+// The guard of a session measures an anchor for each look, and leaves a steady stream alone.
+TEST(PipelineDriftGuard, AnchorsEachLookAndCanBeTurnedOff) {
+  const auto run = [](const std::string& dir, bool option, bool change_look) {
+    ModelOptions options;
+    options.dir = dir;
+    options.drift_guard = option;
+    const auto pipeline = Pipeline::load(options);
+    const auto session = pipeline->open(TransformSettings{"rain", 1, 1, 1});
+    Out out;
+    for (int i = 0; i < 80; ++i) {
+      if (i == 30) pipeline->update(*session, TransformSettings{"rain", 0.5f, 1, 1});
+      if (i == 50 && change_look) pipeline->update(*session, TransformSettings{"neon", 1, 1, 1});
+      out = run_one(*pipeline, *session, tiny_chunk(0, i));
+    }
+    return out;
+  };
+  const TinyModel tiny;
+  const Out steady = run(tiny.dir(), true, false), changed = run(tiny.dir(), true, true);
+  EXPECT_EQ(steady.result.guard.anchors, 1u);
+  EXPECT_EQ(changed.result.guard.anchors, 2u);
+  EXPECT_EQ(steady.result.guard.corrected + changed.result.guard.corrected, 0u);
+  EXPECT_EQ(run(tiny.dir(), false, false).result.guard.anchors, 0u);
+  Json json = tiny_model_json();
+  json["schedule"]["driftGuard"] = "off";
+  const TinyModel off(json);
+  const Out unguarded = run(off.dir(), true, false);
+  EXPECT_EQ(unguarded.result.guard.anchors, 0u);
+  EXPECT_TRUE(unguarded.pixels == steady.pixels);
+}
+
 // A model that predicts flow, takes no clean latents and wants fresh noise runs on the same loop.
 TEST(PipelineOptions, FlowModelWithFreshNoise) {
   Json json = tiny_model_json();

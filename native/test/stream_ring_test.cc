@@ -138,6 +138,24 @@ TEST_F(Rolling, EmptySlotsNeverCountAsBadSinks) {
   EXPECT_EQ(replaced, 1);
 }
 
+TEST_F(Rolling, ARenewedSinkTakesTheFrameThatWouldBeLost) {
+  RollingCache cache(config(4, 2));
+  for (int n = 0; n < 3; ++n) {
+    append(cache, n);
+    cache.finish();
+  }
+  cache.renew_sink(0);  // not full yet: nothing happens
+  for (int n = 3; n < 7; ++n) {
+    append(cache, n);
+    cache.finish();
+  }
+  cache.renew_sink(1);
+  const KvView view = append(cache, 7);
+  expect_frame(view, 0, 0, 0);
+  expect_frame(view, 1, 5, 1);
+  expect_frame(view, cache.slot(), 7, 3);
+}
+
 TEST_F(Rolling, ACopyLivesItsOwnLife) {
   RollingCache first(config(3, 1));
   append(first, 0);

@@ -269,6 +269,7 @@ ScheduleConfig parse_schedule(const Section& s) {
   if (s.has("contextPass") && s.choice("contextPass", {"none", "clean"}) == "clean") {
     config.context_pass = ContextPass::clean;
   }
+  config.drift_guard = !s.has("driftGuard") || s.choice("driftGuard", {"soft", "off"}) == "soft";
   return config;
 }
 
@@ -310,7 +311,7 @@ ModelConfig parse_model_config(const Json& json, const std::string& where) {
       Section(s.json("schedule"), s.path("schedule"),
               {"shift", "latentScale", "noise", "timestepOffset", "steps", "noiseScale",
                "motionRange", "kvFrames", "sinkFrames", "adaptSinkThreshold"},
-              {"rawLatents", "blendChunks", "promptRing", "contextPass"}));
+              {"rawLatents", "blendChunks", "promptRing", "contextPass", "driftGuard"}));
 
   // A word for people; what a model is, its sections say.
   if (s.has("architecture")) config.architecture = s.get<std::string>("architecture");

@@ -40,6 +40,7 @@ struct ScheduleConfig {
   int blend_chunks = 4;  // over which a new prompt comes in; 0: at once
   PromptRing prompt_ring = PromptRing::keep;
   ContextPass context_pass = ContextPass::none;
+  bool drift_guard = true;  // live sessions are kept from wandering (stream/drift_guard.h)
 };
 
 // The weights of hashed prompts lie in the transformer's file, those of UMT5 in its own.

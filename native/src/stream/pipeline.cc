@@ -36,6 +36,7 @@ class ModelPipeline : public Pipeline {
             options.dir, options.backend, options.threads, options.dtype,
             options.keep_prompt_encoder ? EncoderResidency::keep : EncoderResidency::release)),
         config_(model_->config()),
+        drift_guard_(options.drift_guard && config_.schedule.drift_guard),
         schedule_(config_.schedule.shift),
         prompts_(*model_) {
     info_.name = config_.name;
@@ -78,6 +79,12 @@ class ModelPipeline : public Pipeline {
     info_.memory.admit(open_sessions(), prompts_.held(), prompts_.holds(settings.prompt) ? 0 : 1);
     auto session = std::make_unique<Session>(config_, model_->codec(), identity_,
                                              info_.memory.max_steps, activate(settings, nullptr));
+    if (drift_guard_) {
+      DriftGuardConfig guard;
+      guard.channels = static_cast<int>(config_.latent_channels());
+      guard.chunk_s = config_.frames_per_chunk / config_.fps;
+      session->drift_guard.emplace(guard);
+    }
     make_room();
     return session;
   }
@@ -125,6 +132,7 @@ class ModelPipeline : public Pipeline {
 
   std::unique_ptr<Model> model_;
   const ModelConfig& config_;
+  bool drift_guard_;
   FlowSchedule schedule_;
   PromptBank prompts_;
   // Held by each of its sessions too, which tells them from strangers and counts them.
@@ -308,6 +316,8 @@ void ModelPipeline::step_down(ChunkInFlight& chunk, size_t row) {
 // Ends a chunk that has been through the last row: x0_ becomes the latents to be decoded.
 void ModelPipeline::finish(const Row& row, float* latents) {
   ChunkInFlight& chunk = *row.chunk;
+  row.session->guard(chunk, x0_.data());
+  if (row.session->drift_guard) row.job->result.guard = row.session->drift_guard->counters();
   if (config_.schedule.context_pass == ContextPass::clean) {
     // Shown to the network without noise, it takes the noisy one's place in the ring.
     const float scale = static_cast<float>(config_.schedule.latent_scale);

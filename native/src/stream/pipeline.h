@@ -10,6 +10,7 @@
 #include <memory>
 #include <string>
 
+#include "stream/drift_guard.h"
 #include "stream/memory_plan.h"
 
 namespace driftless {
@@ -23,6 +24,7 @@ struct ModelOptions {
   bool keep_prompt_encoder = false;
   int max_steps = 0;              // steps that a session may ask for; 0: all of the model's
   size_t memory_limit_bytes = 0;  // sessions that would take more are refused; 0: none
+  bool drift_guard = true;        // false: off, whatever the model says
 };
 
 // What a participant asks for. Ranges are checked by open() and update().
@@ -47,6 +49,7 @@ struct ChunkResult {
   uint64_t chunk_index_out = 0;    // index of the input chunk whose frames came out
   uint64_t settings_revision = 0;  // revision of the settings that the frames were made with
   bool settings_complete = true;   // false while their prompt is on its way from another one
+  GuardCounters guard;             // of the session's drift guard
   float noise_scale = 0;  // what the motion-aware controller chose for the chunk that went in
 };
 

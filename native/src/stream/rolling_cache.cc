@@ -132,6 +132,16 @@ void RollingCache::promote(Layer& layer, const float* k, const float* v) {
   std::copy_n(layer.v + from, frame, layer.v + to);
 }
 
+void RollingCache::renew_sink(int sink) {
+  if (frames_ < config_.kv_frames) return;
+  const size_t from = static_cast<size_t>(slot()) * frame_values();
+  const size_t to = static_cast<size_t>(sink) * frame_values();
+  for (Layer& layer : layers_) {
+    std::copy_n(layer.k + from, frame_values(), layer.k + to);
+    std::copy_n(layer.v + from, frame_values(), layer.v + to);
+  }
+}
+
 void RollingCache::rotate(const Layer& layer) {
   const size_t head_dim = static_cast<size_t>(config_.head_dim);
   const size_t width = 2 * static_cast<size_t>(temporal_pairs_);

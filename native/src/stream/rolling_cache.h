@@ -59,6 +59,10 @@ class RollingCache : public KvCache {
     rewriting_ = false;
   }
 
+  // Between chunks: replaces a sink with the frame that the next chunk overwrites. Does nothing
+  // while the ring is not full.
+  void renew_sink(int sink);
+
   const RollingConfig& config() const { return config_; }
   // Frames seen, and the slot that the current frame is written to.
   int64_t frames() const { return frames_; }

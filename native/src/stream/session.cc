@@ -135,6 +135,7 @@ void Session::fit_rows() {
 
 ChunkInFlight& Session::begin(const uint8_t* rgb) {
   fit_rows();
+  renew_sinks();
   const size_t frame = frame_bytes(config_);
   const size_t frames = static_cast<size_t>(config_.frames_per_chunk);
   const NoiseController::Decision& decision =
@@ -163,6 +164,30 @@ ChunkInFlight& Session::begin(const uint8_t* rgb) {
   }
   for (size_t k = 1; k < rows_; ++k) chunks_[k].timestep = config_.schedule.steps[k];
   return chunk;
+}
+
+void Session::guard(const ChunkInFlight& chunk, float* x0) {
+  if (!drift_guard) return;
+  if (guarded_ != chunk.settings) {
+    const bool first = guarded_ == nullptr;
+    const TransformSettings& now = chunk.settings->asked;
+    const TransformSettings& before = first ? now : guarded_->asked;
+    // Strength comes after the guard.
+    if (now.prompt != before.prompt || now.seed != before.seed || now.steps != before.steps) {
+      drift_guard->restart();
+    }
+    guarded_ = chunk.settings;
+  }
+  const size_t channels = static_cast<size_t>(config_.latent_channels());
+  drift_guard->apply(chunk.clean, x0, latent_values(config_) / channels);
+}
+
+// One sink of every row, when the guard's corrections have gone on for long.
+void Session::renew_sinks() {
+  const int sinks = config_.schedule.sink_frames;
+  if (!drift_guard || !drift_guard->take_renewal() || sinks == 0) return;
+  const auto turn = drift_guard->counters().renewals % static_cast<uint64_t>(sinks);
+  for (size_t row = 0; row < rows_; ++row) caches_[row].renew_sink(static_cast<int>(turn));
 }
 
 }  // namespace driftless

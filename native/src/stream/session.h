@@ -10,6 +10,7 @@
 #include "core/arena.h"
 #include "models/latent_codec.h"
 #include "models/model_config.h"
+#include "stream/drift_guard.h"
 #include "stream/latent_history.h"
 #include "stream/memory_plan.h"
 #include "stream/noise_controller.h"
@@ -68,6 +69,11 @@ class Session : public StreamSession {
   ChunkInFlight& row(size_t index) { return chunks_[index]; }
   RollingCache& cache(size_t index) { return caches_[index]; }
 
+  // Keeps a finished latent, [h, w, channels] at unit scale, from wandering off. Does nothing
+  // without a guard.
+  void guard(const ChunkInFlight& chunk, float* x0);
+  std::optional<DriftGuard> drift_guard;
+
   // What the codec remembers of the stream.
   CodecState& encoder_state() { return *encoder_state_; }
   CodecState& decoder_state() { return *decoder_state_; }
@@ -84,6 +90,7 @@ class Session : public StreamSession {
  private:
   ChunkInFlight make_chunk();
   void fit_rows();
+  void renew_sinks();
 
   const ModelConfig& config_;
   std::shared_ptr<const void> owner_;
@@ -102,6 +109,7 @@ class Session : public StreamSession {
   std::optional<LatentHistory> history_;
   ChunkInFlight recache_;
   uint64_t next_index_ = 0;
+  std::shared_ptr<const ActiveSettings> guarded_;  // of the last finished latent
 };
 
 }  // namespace driftless

@@ -10,6 +10,10 @@ int bench_dit(const Arguments& arguments);
 // Whole sessions of a model on synthetic moving pictures. Prints; returns the exit code.
 int bench_stream(const Arguments& arguments);
 
+// Minutes of a looped clip; whether the stream ends as it began. Prints; returns the exit code, 1
+// when a bound is broken.
+int bench_drift(const Arguments& arguments);
+
 // Cuts a person out of a clip before a blue screen. Prints; returns the exit code.
 int bench_matte(const Arguments& arguments);
 

