@@ -1,6 +1,6 @@
 // Entry of the npm scripts: sets up what a task needs, then runs it with a Node that is new enough.
 // `node scripts/run.mjs TASK [arguments]` is what `npm run TASK -- [arguments]` calls.
-import { setUpOrExplain } from "./lib/setup.mjs";
+import { orExplain, setUp } from "./lib/setup.mjs";
 import { TASKS } from "./lib/tasks.mjs";
 
 const [name = "", ...args] = process.argv.slice(2);
@@ -16,6 +16,7 @@ if (!TASKS[name]) {
   console.log(`${summary}\n\nusage: npm run ${name} --${usage ? ` ${usage}` : ""}\n`);
   console.log("What is missing on this machine is brought first; see scripts/setup.mjs.");
 } else {
-  const ready = await setUpOrExplain(TASKS[name].profile);
-  process.exitCode = ready ? await TASKS[name].run({ ...ready, args }) : 1;
+  const { profile, run } = TASKS[name];
+  const code = await orExplain(async () => run({ ...(await setUp(profile)), args }));
+  process.exitCode = code ?? 1;
 }

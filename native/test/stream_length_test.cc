@@ -101,7 +101,9 @@ TEST_F(LongStream, EndsAsItBegan) {
   }
   EXPECT_GT(start.frame_difference, 1.0) << "the clip should move";
   EXPECT_NEAR(end.frame_difference, start.frame_difference, 0.02 * start.frame_difference);
+#ifndef __SANITIZE_ADDRESS__  // Which keeps what was freed for a while.
   EXPECT_LT(resident_mb() - rss_start, 4.0) << "MB grown over " << kChunks << " chunks";
+#endif
 }
 
 }  // namespace

@@ -1,6 +1,6 @@
 import { existsSync, readdirSync } from "node:fs";
 import { availableParallelism } from "node:os";
-import { join } from "node:path";
+import { basename, join } from "node:path";
 import { runLogged } from "./command.mjs";
 import { nativeBuildDir, root, setupDir } from "./paths.mjs";
 import { fingerprint } from "./stamps.mjs";
@@ -36,9 +36,8 @@ export async function buildNative(scope, { env, stamps, working }) {
     await runLogged("cmake-js", configure, { logFile, cwd: root, env });
     stamps.set("native", state);
   }
-  const jobs = process.env.DRIFTLESS_BUILD_JOBS ?? String(availableParallelism());
   const targets = targetsOf(scope).flatMap((target) => ["--target", target]);
-  const build = ["--build", nativeBuildDir, "--parallel", jobs, ...targets];
+  const build = ["--build", nativeBuildDir, "--parallel", buildJobs(), ...targets];
   const notice = setTimeout(() => working("compiling what has changed"), NOTICE_AFTER_MS);
   try {
     await runLogged("cmake", build, { logFile, cwd: root, env, append: true });
@@ -46,6 +45,29 @@ export async function buildNative(scope, { env, stamps, working }) {
     clearTimeout(notice);
   }
   return scope === "all" ? "addon, programs and tests built" : `${scope} built`;
+}
+
+/**
+ * Configures and builds native/ without the addon in another folder, with options of its own: for
+ * sanitizers and fuzzers.
+ * @param {string} folder
+ * @param {string[]} options for CMake
+ * @param {NodeJS.ProcessEnv} env
+ * @param {string[]} [names] build targets; none stands for all
+ * @returns {Promise<void>}
+ */
+export async function buildNativeVariant(folder, options, env, names = []) {
+  const context = { logFile: join(setupDir, `${basename(folder)}.log`), cwd: root, env };
+  const where = ["-G", "Ninja", "-S", nativeDir, "-B", folder, "-DDRIFTLESS_BUILD_ADDON=OFF"];
+  await runLogged("cmake", [...where, ...options], context);
+  const targets = names.flatMap((name) => ["--target", name]);
+  const build = ["--build", folder, "--parallel", buildJobs(), ...targets];
+  await runLogged("cmake", build, { ...context, append: true });
+}
+
+/** @returns {string} how many compilers may run at once */
+function buildJobs() {
+  return process.env.DRIFTLESS_BUILD_JOBS ?? String(availableParallelism());
 }
 
 /**

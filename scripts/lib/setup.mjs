@@ -80,6 +80,14 @@ export const PROFILES = {
     client: false,
     clips: false,
   },
+  fuzz: {
+    packages: ["build", "native", "nativeTest", "fuzz"],
+    npm: false,
+    worker: false,
+    native: null,
+    client: false,
+    clips: false,
+  },
   // The second stage of the Dockerfile, which gets everything else from the first.
   runtime: {
     packages: ["runtime"],
@@ -116,13 +124,14 @@ export async function setUp(profileName) {
 }
 
 /**
- * `setUp` for a command line: a failure is told in words, with its cure.
- * @param {string} profileName
- * @returns {Promise<{ node: string, env: NodeJS.ProcessEnv } | null>} null after a failure
+ * Runs what may end in a SetupError for a command line, which is told in words, with its cure.
+ * @template T
+ * @param {() => Promise<T>} body
+ * @returns {Promise<T | null>} null after a failure
  */
-export async function setUpOrExplain(profileName) {
+export async function orExplain(body) {
   try {
-    return await setUp(profileName);
+    return await body();
   } catch (error) {
     if (!(error instanceof SetupError)) throw error;
     process.stderr.write(`\n${error.message}\n\nWhat helps:\n\n    ${error.fix}\n\n`);

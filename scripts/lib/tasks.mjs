@@ -2,6 +2,7 @@ import { join } from "node:path";
 import { runCheck } from "./check.mjs";
 import { runForeground } from "./command.mjs";
 import { runCudaCheck } from "./cuda-check.mjs";
+import { runFuzz } from "./fuzz.mjs";
 import { runGpuSuite } from "./gpu-suite.mjs";
 import { nativeProgramsDir, root } from "./paths.mjs";
 import { runAllTests, runMocha, runNativeTests } from "./test-run.mjs";
@@ -52,7 +53,7 @@ export const TASKS = {
   "test:native": {
     profile: "test",
     summary: "Run the native tests.",
-    usage: "[ctest options]",
+    usage: "[--sanitize all | address,undefined,thread] [ctest options]",
     run: runNativeTests,
   },
   check: {
@@ -60,6 +61,12 @@ export const TASKS = {
     summary: "Check format, lint and types, and run the unit tests.",
     usage: "[--fix: also correct what formatters can]",
     run: runCheck,
+  },
+  fuzz: {
+    profile: "fuzz",
+    summary: "Feed the readers and the stream's state machine with random bytes.",
+    usage: "[--seconds N for each target, 60 by default] [TARGET...]",
+    run: runFuzz,
   },
   e2e: {
     profile: "test",

@@ -2,6 +2,7 @@ import { mkdirSync, readdirSync, readFileSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import { runForeground } from "./command.mjs";
 import { nativeBuildDir, root } from "./paths.mjs";
+import { runSanitizers, takeSanitizers } from "./sanitize.mjs";
 
 /** Machine-readable results of the last native run, one file for each test program. */
 const nativeResultsDir = join(root, "build", "test-results", "native");
@@ -19,10 +20,13 @@ export async function runAllTests(context) {
 }
 
 /**
+ * Runs the native tests, or with `--sanitize LIST` those of one build for each sanitizer.
  * @param {import("./tasks.mjs").TaskContext} context
- * @returns {Promise<number>}
+ * @returns {Promise<number>} the first exit code that is not 0
  */
-export function runNativeTests({ env, args }) {
+export async function runNativeTests({ env, args }) {
+  const { sanitizers, rest } = takeSanitizers(args);
+  if (sanitizers.length > 0) return runSanitizers(sanitizers, { env, args: rest });
   rmSync(nativeResultsDir, { recursive: true, force: true });
   mkdirSync(nativeResultsDir, { recursive: true });
   const options = ["--test-dir", nativeBuildDir, "--output-on-failure", "--no-tests=error"];
