@@ -1,6 +1,6 @@
 import { spawn } from "node:child_process";
 import { existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
-import { basename, join } from "node:path";
+import { basename, dirname, join } from "node:path";
 import { capture } from "./command.mjs";
 import { findCublasLt, findToolkit } from "./cuda-toolkit.mjs";
 import { nativeBuildDir, nativeProgramsDir, root } from "./paths.mjs";
@@ -196,7 +196,7 @@ async function checkCublasLt(toolkit) {
     ...["-std=c++17", "-I", cublas.include, "-I", toolkit.include, "-I", join(nativeDir, "src")],
     join(nativeDir, "test", "cuda", "header", "cublaslt_header.cc"),
     join(nativeDir, "src", "ops", "cuda", "cublaslt_api.cc"),
-    ...[cublas.library, "-ldl", "-o", program],
+    ...[cublas.library, `-Wl,-rpath,${dirname(cublas.library)}`, "-ldl", "-o", program],
   ]);
   if (code !== 0) return { found: cublas.library, failure: output };
   const run = capture(program, [cublas.library]);

@@ -100,6 +100,8 @@ struct ConvTail {
 // --------------------------------------------------------------------------------
 
 constexpr int kConvThreads = 128;  // Four warps, each 32 rows by 32 columns.
+/// Resident blocks to plan registers for: left alone, the assembler aims at more and spills.
+constexpr int kConvBlocks = 3;
 constexpr int kConvRows = 64, kConvColumns = 64, kConvDepth = 32;
 constexpr int kConvChunks = kConvDepth / 8;  // Of 16 bytes, in a row of a tile.
 constexpr int kConvLoads = kConvRows * kConvChunks / kConvThreads;
@@ -132,7 +134,7 @@ __device__ __forceinline__ Vec<T, 8> load8(const In* from) {
 /// kWide: both inputs have a multiple of 8 channels and start at multiples of 16 bytes, so eight
 /// columns come from one place. weight [out, depth].
 template <typename In, typename T, bool kWide, typename Tail>
-__global__ void __launch_bounds__(kConvThreads)
+__global__ void __launch_bounds__(kConvThreads, kConvBlocks)
     conv_mma_kernel(ConvInput<In> input, const T* weight, Tail tail, In* y) {
   auto& shared = shared_memory<ConvShared<T>>();
   const int warp = threadIdx.x / kWarpSize, lane = threadIdx.x % kWarpSize;

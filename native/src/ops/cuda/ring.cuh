@@ -112,8 +112,9 @@ struct RingAppendShared {
   BlockSum<kNormThreads> q, k;
 };
 
+// Eight resident blocks leave 64 registers; left alone, the assembler aims at more and spills.
 template <typename T, int kVec>
-__global__ void __launch_bounds__(kNormThreads) norm_rope_append_kernel(RingAppend<T> a) {
+__global__ void __launch_bounds__(kNormThreads, 8) norm_rope_append_kernel(RingAppend<T> a) {
   auto& shared = shared_memory<RingAppendShared>();
   const int place = blockIdx.x, row = blockIdx.y;
   const int d = a.heads * a.head_dim;
