@@ -32,7 +32,11 @@ export interface WorkerSlot {
 function logWarnings(logger: Logger): void {
   setLogEventListeners({
     onwarn: (namespace, log) => logger.debug({ namespace }, log),
-    onerror: (namespace, log, err) => logger.error({ namespace, err }, log),
+    onerror: (namespace, log, err) => {
+      // A worker's death is told by #replace(), unless it came with the end of the server.
+      const level = log.includes("died unexpectedly") ? "debug" : "error";
+      logger[level]({ namespace, err }, log);
+    },
   });
 }
 
