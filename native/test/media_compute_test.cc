@@ -117,6 +117,47 @@ TEST_F(Compute, RunsTracksThatAreLateAsOneBatch) {
   loop.remove(second);
 }
 
+// A large text encoder takes seconds; whoever is being repainted meanwhile goes on.
+TEST_F(Compute, APromptThatTakesLongHoldsNobodyUp) {
+  ComputeLoop loop(&pipeline_);
+  const auto fresh = loop.add(listener_, counters_, restyle(1, "long, and its first"));
+  const auto running = loop.add(other_, other_counters_, restyle());
+  loop.submit(fresh, chunk(1));
+  loop.submit(fresh, chunk(2));
+  loop.submit(running, chunk(3));
+  ASSERT_TRUE(other_.wait(1));
+  EXPECT_EQ(loop.set_transform(running, restyle(1, "long")), 1u);
+  loop.submit(running, chunk(4));
+  ASSERT_TRUE(other_.wait(2));
+  EXPECT_EQ(other_.chunks()[1].revision, 0u);
+  EXPECT_TRUE(listener_.chunks().empty());
+  pipeline_.encode_prompts();
+  ASSERT_TRUE(listener_.wait(1));
+  EXPECT_EQ(listener_.chunks()[0].frames[0].capture_ms, 2000);
+  // The second prompt is taken up as soon as it is encoded.
+  for (size_t runs = 3; other_.chunks().back().revision == 0 && runs < 1000; ++runs) {
+    loop.submit(running, chunk(5));
+    ASSERT_TRUE(other_.wait(runs));
+  }
+  EXPECT_EQ(other_.chunks().back().revision, 1u);
+  loop.remove(fresh);
+  loop.remove(running);
+}
+
+TEST_F(Compute, NewSettingsTakeThePlaceOfThoseWhosePromptIsBeingEncoded) {
+  ComputeLoop loop(&pipeline_);
+  const auto track = loop.add(listener_, counters_, restyle(1, "long"));
+  EXPECT_EQ(loop.set_transform(track, restyle(1, "short")), 1u);
+  loop.submit(track, chunk(1));
+  ASSERT_TRUE(listener_.wait(1));
+  EXPECT_EQ(listener_.chunks()[0].revision, 1u);
+  pipeline_.encode_prompts();
+  loop.submit(track, chunk(2));
+  ASSERT_TRUE(listener_.wait(2));
+  EXPECT_EQ(listener_.chunks()[1].revision, 1u);
+  loop.remove(track);
+}
+
 TEST_F(Compute, TheNewestChunkReplacesTheOneThatWaits) {
   ComputeLoop loop(&pipeline_);
   const auto track = loop.add(listener_, counters_, restyle());

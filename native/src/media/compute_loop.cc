@@ -21,7 +21,9 @@ struct ComputeLoop::Track {
   bool takes_turns = false;    // false while frames only pass through, which costs nothing
   std::optional<Chunk> waiting;
   bool waits_for_turn = false;  // the waiting chunk is the scheduler's to choose
-  std::optional<std::pair<Transform, uint64_t>> pending;  // settings and their revision
+  std::optional<std::pair<Transform, uint64_t>> pending;    // settings and their revision
+  std::optional<std::pair<Transform, uint64_t>> preparing;  // the same, its prompt not encoded yet
+  bool begun = false;                                       // has settings to work with
   uint64_t last_revision = 0;
   bool running = false;
   bool removed = false;
@@ -101,20 +103,23 @@ void apply_change(ComputeLoop::Track& track) {
 }  // namespace
 
 ComputeLoop::ComputeLoop(Pipeline* pipeline)
-    : pipeline_(pipeline), scheduler_(scheduler_config(pipeline)), thread_([this] { run(); }) {}
+    : pipeline_(pipeline),
+      scheduler_(scheduler_config(pipeline)),
+      thread_([this] { run(); }),
+      prompt_thread_([this] { run_prompts(); }) {}
 
 ComputeLoop::~ComputeLoop() { stop(); }
 
 std::shared_ptr<ComputeLoop::Track> ComputeLoop::add(Listener& listener, SessionCounters& counters,
                                                      const Transform& transform, const Slo& slo) {
   auto track = std::make_shared<Track>(listener, counters, pipeline_);
-  track->pending = {transform, 0};
   std::lock_guard<std::mutex> lock(mutex_);
   if (pipeline_ != nullptr) {
     track->turn = scheduler_.add(slo, transform.settings.steps, steady_now_ms());
     track->takes_turns = transform.mode != TransformMode::kPassthrough;
   }
   tracks_.push_back(track);
+  set_pending(*track, transform, 0);
   return track;
 }
 
@@ -142,8 +147,8 @@ void ComputeLoop::submit(const std::shared_ptr<Track>& track, Chunk chunk) {
       counters.drop_chunk_replaced += track->waiting->frames.size();
       ++counters.chunks_replaced;
     }
-    track->waits_for_turn = track->takes_turns;
-    if (track->takes_turns &&
+    track->waits_for_turn = track->takes_turns && track->begun;
+    if (track->waits_for_turn &&
         scheduler_.arrive(*track->turn, steady_now_ms()) == Arrival::kRefused) {
       counters.drop_fallback += chunk.frames.size();
       track->waiting.reset();
@@ -162,8 +167,21 @@ uint64_t ComputeLoop::set_transform(const std::shared_ptr<Track>& track,
     scheduler_.set_steps(*track->turn, transform.settings.steps);
     track->takes_turns = transform.mode != TransformMode::kPassthrough;
   }
-  track->pending = {transform, ++track->last_revision};
+  set_pending(*track, transform, ++track->last_revision);
   return track->last_revision;
+}
+
+void ComputeLoop::set_pending(Track& track, const Transform& transform, uint64_t revision) {
+  const bool ready = pipeline_ == nullptr || transform.mode == TransformMode::kPassthrough ||
+                     pipeline_->prompt_ready(transform.settings.prompt);
+  if (ready) {
+    track.pending = {transform, revision};
+    track.preparing.reset();
+    track.begun = true;
+  } else {
+    track.preparing = {transform, revision};
+    prompts_.notify_one();
+  }
 }
 
 bool ComputeLoop::chunk_waiting(const std::shared_ptr<Track>& track) const {
@@ -177,7 +195,9 @@ void ComputeLoop::stop() {
     stopping_ = true;
   }
   work_.notify_one();
+  prompts_.notify_one();
   if (thread_.joinable()) thread_.join();
+  if (prompt_thread_.joinable()) prompt_thread_.join();
   // Streams must die before their pipeline, which may go before the last track does.
   for (const auto& track : tracks_) track->model.reset();
   for (const auto& track : removed_) track->model.reset();
@@ -211,6 +231,32 @@ void ComputeLoop::run() {
   }
 }
 
+void ComputeLoop::run_prompts() {
+  name_thread("dl-prompts");
+  std::unique_lock<std::mutex> lock(mutex_);
+  while (!stopping_) {
+    const auto found = std::find_if(tracks_.begin(), tracks_.end(),
+                                    [](const auto& track) { return track->preparing.has_value(); });
+    if (found == tracks_.end()) {
+      prompts_.wait(lock);
+      continue;
+    }
+    const std::shared_ptr<Track> track = *found;
+    const auto asked = *track->preparing;
+    lock.unlock();
+    try {
+      pipeline_->prepare_prompt(asked.first.settings.prompt);
+    } catch (const std::exception&) {
+      // The compute thread meets the same failure and reports it as the track's.
+    }
+    lock.lock();
+    if (!track->preparing || track->preparing->second != asked.second) continue;
+    track->pending = std::exchange(track->preparing, std::nullopt);
+    track->begun = true;
+    work_.notify_one();
+  }
+}
+
 void ComputeLoop::change_levels(double now_ms) {
   for (const LevelChange& change : scheduler_.level_changes(now_ms)) {
     for (const auto& track : tracks_) {
@@ -231,7 +277,7 @@ void ComputeLoop::fill_batch(double now_ms) {
   in_turn_ = chosen.size();
   batch_start_ms_ = now_ms;
   for (const auto& track : tracks_) {
-    if (!track->waiting) continue;
+    if (!track->waiting || !track->begun) continue;
     const bool its_turn = std::any_of(chosen.begin(), chosen.end(), [&](const auto& entry) {
       return track->turn == entry.session;
     });

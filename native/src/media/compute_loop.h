@@ -17,6 +17,10 @@ namespace driftless {
 /// chunks that wait run next, together or apart, and what each track gets when the device cannot
 /// keep every promise. A track holds at most one waiting chunk: a newer one takes its place,
 /// because old pictures are worth nothing.
+///
+/// Prompts that take long are encoded by a second thread: meanwhile a track goes on with the
+/// settings that it has, or keeps its newest chunk when they are its first; the others notice
+/// nothing.
 class ComputeLoop {
  public:
   static constexpr int kMaxFailuresInARow = 3;
@@ -49,8 +53,9 @@ class ComputeLoop {
 
   void submit(const std::shared_ptr<Track>& track, Chunk chunk);
 
-  /// Takes effect with the next chunk. Returns the revision that GeneratedChunk::revision reports;
-  /// the settings given to add() are revision 0.
+  /// Takes effect with the next chunk, or with the next one after its prompt is encoded; settings
+  /// that are set meanwhile take the place of those that wait. Returns the revision that
+  /// GeneratedChunk::revision reports; the settings given to add() are revision 0.
   uint64_t set_transform(const std::shared_ptr<Track>& track, const Transform& transform);
 
   bool chunk_waiting(const std::shared_ptr<Track>& track) const;
@@ -62,6 +67,8 @@ class ComputeLoop {
 
  private:
   void run();
+  void run_prompts();
+  void set_pending(Track& track, const Transform& transform, uint64_t revision);
   void change_levels(double now_ms);
   void fill_batch(double now_ms);
   void take(const std::shared_ptr<Track>& track);
@@ -72,6 +79,7 @@ class ComputeLoop {
   mutable std::mutex mutex_;
   std::condition_variable work_;
   std::condition_variable done_;
+  std::condition_variable prompts_;
   std::vector<std::shared_ptr<Track>> tracks_;
   std::vector<std::shared_ptr<Track>> removed_;  // their model state dies on the compute thread
   SloScheduler scheduler_;
@@ -84,7 +92,7 @@ class ComputeLoop {
   double batch_start_ms_ = 0;
   size_t in_turn_ = 0;  // chunks of the batch that the scheduler chose
 
-  std::thread thread_;
+  std::thread thread_, prompt_thread_;
 };
 
 }  // namespace driftless

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <chrono>
 #include <cmath>
+#include <variant>
 #include <vector>
 
 #include "core/error.h"
@@ -88,6 +89,13 @@ class ModelPipeline : public Pipeline {
     make_room();
     return session;
   }
+
+  bool prompt_ready(const std::string& words) const override {
+    return std::holds_alternative<HashedPromptConfig>(config_.prompt) ||
+           model_->prompts().ready(words);
+  }
+
+  void prepare_prompt(const std::string& words) override { model_->prompts().prepare(words); }
 
   uint64_t update(StreamSession& session, const TransformSettings& settings) override {
     Session& own = own_session(&session);

@@ -59,7 +59,8 @@ class StreamSession {
   virtual ~StreamSession() = default;
 };
 
-// Not thread-safe: open(), update() and run() are called by one compute thread, or under one lock.
+// Not thread-safe but for what says so: open(), update() and run() are called by one compute
+// thread, or under one lock.
 class Pipeline {
  public:
   virtual ~Pipeline() = default;
@@ -68,6 +69,14 @@ class Pipeline {
   static std::unique_ptr<Pipeline> load(const ModelOptions& options);
 
   virtual const ModelInfo& info() const = 0;
+
+  // Whether open() and update() with these words take no time: the words are known, or the model's
+  // encoder is small. Safe from any thread.
+  virtual bool prompt_ready(const std::string& /*words*/) const { return true; }
+
+  // Encodes words ahead, so that they are ready; a large encoder is loaded for it, which may take
+  // many seconds. Safe from any thread, also while run() runs. Throws driftless::Error.
+  virtual void prepare_prompt(const std::string& /*words*/) {}
 
   // Throws driftless::Error when a setting is out of range, or when the session would take more
   // memory than the limit leaves. A session must die before its pipeline.
