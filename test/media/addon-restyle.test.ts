@@ -8,7 +8,7 @@ import {
 } from "../../server/engine/native.ts";
 import { until } from "../support/wait.ts";
 import { decodeFrames, makeClip, meanDifference } from "./clips.ts";
-import { open, play } from "./support/native-session.ts";
+import { defaultModel, open, play } from "./support/native-session.ts";
 
 const restyle: NativeTransform = {
   mode: "restyle",
@@ -23,12 +23,7 @@ describe("native addon, default model", function () {
   let engine: NativeEngine;
 
   before(() => {
-    engine = loadNativeEngine({
-      modelDir: path.resolve(import.meta.dirname, "../../models/drift-nano"),
-      backend: "cpu",
-      computeThreads: 1,
-      maxSessions: 2,
-    });
+    engine = loadNativeEngine(defaultModel);
   });
   after(() => engine.close());
 
@@ -103,11 +98,9 @@ describe("native addon, default model", function () {
   });
 
   it("refuses the session that its memory has no room for, and keeps the others", async () => {
-    const modelDir = path.resolve(import.meta.dirname, "../../models/drift-nano");
     const { memory } = engine.info();
     const memoryLimitMb = Math.ceil((memory.modelBytes + memory.sessionBytes) / 2 ** 20);
-    const options = { modelDir, backend: "cpu", computeThreads: 1, maxSessions: 2 } as const;
-    const limited = loadNativeEngine({ ...options, memoryLimitMb });
+    const limited = loadNativeEngine({ ...defaultModel, memoryLimitMb });
     expect(limited.info().memory.limitBytes).to.equal(memoryLimitMb * 2 ** 20);
     const first = open(limited, { id: "a", transform: restyle });
     expect(() => open(limited, { id: "b", transform: restyle })).to.throw(
@@ -117,12 +110,11 @@ describe("native addon, default model", function () {
     await first.session.close();
     await open(limited, { id: "c", transform: restyle }).session.close();
     await limited.close();
-    expect(() => loadNativeEngine({ ...options, memoryLimitMb: 1 })).to.throw(Error, "memory");
+    expect(() => loadNativeEngine({ ...defaultModel, memoryLimitMb: 1 })).to.throw(Error, "memory");
   });
 
   it("refuses a model folder without a usable model and says why", () => {
-    const load = (modelDir: string) => () =>
-      loadNativeEngine({ modelDir, backend: "cpu", computeThreads: 1, maxSessions: 1 });
+    const load = (modelDir: string) => () => loadNativeEngine({ ...defaultModel, modelDir });
     expect(load(path.resolve(import.meta.dirname))).to.throw(Error, "model.json");
   });
 });

@@ -14,7 +14,7 @@ import {
 } from "../../server/engine/native.ts";
 import { until } from "../support/wait.ts";
 import { decodeFrames, makeClip, meanDifference, splitIvf } from "./clips.ts";
-import { open, play } from "./support/native-session.ts";
+import { defaultModel, open, play } from "./support/native-session.ts";
 
 const WIDTH = 360;
 const HEIGHT = 288;
@@ -74,12 +74,7 @@ describe("native addon, background", function () {
   let engine: NativeEngine;
 
   before(() => {
-    engine = loadNativeEngine({
-      modelDir: path.resolve(import.meta.dirname, "../../models/drift-nano"),
-      backend: "cpu",
-      computeThreads: 1,
-      maxSessions: 2,
-    });
+    engine = loadNativeEngine(defaultModel);
   });
   after(() => engine.close());
 

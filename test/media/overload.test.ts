@@ -2,7 +2,6 @@
  * More sessions than the machine can serve in time, with real codecs, threads and model. They lose
  * what the ladder says, keep moving, and get it back when the others leave.
  */
-import path from "node:path";
 import { expect } from "chai";
 import {
   loadNativeEngine,
@@ -12,7 +11,7 @@ import {
 } from "../../server/engine/native.ts";
 import { until } from "../support/wait.ts";
 import { makeClip } from "./clips.ts";
-import { type Opened, open, play } from "./support/native-session.ts";
+import { defaultModel, type Opened, open, play } from "./support/native-session.ts";
 
 const transform: NativeTransform = {
   mode: "restyle",
@@ -35,12 +34,7 @@ describe("an engine with more sessions than it can serve in time", function () {
   const clip = makeClip("vp8", 320, 240, 25, 25, 25);
 
   before(() => {
-    engine = loadNativeEngine({
-      modelDir: path.resolve(import.meta.dirname, "../../models/drift-nano"),
-      backend: "cpu",
-      computeThreads: 1,
-      maxSessions: 3,
-    });
+    engine = loadNativeEngine({ ...defaultModel, maxSessions: 3 });
   });
   after(() => engine.close());
 

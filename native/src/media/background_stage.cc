@@ -70,8 +70,7 @@ struct BackgroundStage::Scaler {
     space = from.colorspace;
     width = to.width;
     height = to.height;
-    const bool full = from.color_range == AVCOL_RANGE_JPEG || format == AV_PIX_FMT_YUVJ420P ||
-                      format == AV_PIX_FMT_RGB24;
+    const bool full = is_full_range(from) || format == AV_PIX_FMT_RGB24;
     const int* coefficients =
         sws_getCoefficients(from.colorspace == AVCOL_SPC_BT709 ? SWS_CS_ITU709 : SWS_CS_ITU601);
     sws_setColorspaceDetails(context, coefficients, full ? 1 : 0,
@@ -125,7 +124,7 @@ const AVFrame& BackgroundStage::normal(const AVFrame& camera) {
   height = std::max(16, height / 2 * 2);
   const bool as_it_is =
       width == camera.width && height == camera.height && camera.format == AV_PIX_FMT_YUV420P &&
-      camera.color_range != AVCOL_RANGE_JPEG && camera.colorspace != AVCOL_SPC_BT709;
+      !is_full_range(camera) && camera.colorspace != AVCOL_SPC_BT709;
   if (as_it_is) return camera;
   if (!normal_ || normal_->width != width || normal_->height != height) {
     normal_ = make_yuv_frame(width, height);

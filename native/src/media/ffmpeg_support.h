@@ -30,6 +30,9 @@ struct AvParserDeleter {
 };
 using AvParserPtr = std::unique_ptr<AVCodecParserContext, AvParserDeleter>;
 
+/// Whether a picture's luma goes from 0 to 255, not from 16 to 235.
+bool is_full_range(const AVFrame& frame);
+
 /// FFmpeg's own words for an error code.
 std::string av_error_text(int code);
 

@@ -87,10 +87,8 @@ void FrameConverter::Impl::prepare_source(const AVFrame& frame) {
                 std::to_string(frame.width) + "x" + std::to_string(frame.height));
   }
   const bool bt709 = frame.colorspace == AVCOL_SPC_BT709;
-  const bool full = frame.color_range == AVCOL_RANGE_JPEG || format == AV_PIX_FMT_YUVJ420P ||
-                    format == AV_PIX_FMT_YUVJ422P || format == AV_PIX_FMT_YUVJ444P;
   const int* source_table = sws_getCoefficients(bt709 ? SWS_CS_ITU709 : SWS_CS_ITU601);
-  sws_setColorspaceDetails(context.get(), source_table, full ? 1 : 0,
+  sws_setColorspaceDetails(context.get(), source_table, is_full_range(frame) ? 1 : 0,
                            sws_getCoefficients(SWS_CS_ITU601), 1, 0, 1 << 16, 1 << 16);
   to_rgb = std::move(context);
   crop = part;

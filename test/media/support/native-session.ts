@@ -1,8 +1,11 @@
 /** What the tests of the native addon share: opening a session, feeding it, waiting for it. */
+
+import path from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import type {
   EncodedFrame,
   NativeEngine,
+  NativeEngineOptions,
   NativeEvent,
   NativeSession,
   NativeSessionOptions,
@@ -19,6 +22,14 @@ export const passthrough: NativeTransform = {
   strength: 1,
   steps: 1,
   seed: 0,
+};
+
+/** Options for an engine with the default model on one thread. */
+export const defaultModel: NativeEngineOptions = {
+  modelDir: path.resolve(import.meta.dirname, "../../../models/drift-nano"),
+  backend: "cpu",
+  computeThreads: 1,
+  maxSessions: 2,
 };
 
 /** Options for a VP8 session that passes frames through, with these changes. */

@@ -13,6 +13,7 @@
 #include "ops/cuda/attention.cuh"
 #include "ops/cuda/conv.cuh"
 #include "ops/cuda/cublaslt_gemm.h"
+#include "ops/cuda/cuda_weights.h"
 #include "ops/cuda/device_memory.h"
 #include "ops/cuda/norm.cuh"
 #include "ops/cuda/pixels.cuh"
@@ -37,59 +38,6 @@ T* on_device(const Tensor& tensor) {
   return static_cast<T*>(tensor.data());
 }
 
-template <typename T>
-DeviceBuffer upload(const std::vector<T>& values, cudaStream_t stream) {
-  if (values.empty()) return {};
-  DeviceBuffer buffer(values.size() * sizeof(T));
-  cuda::check(
-      cudaMemcpyAsync(buffer.data(), values.data(), buffer.bytes(), cudaMemcpyHostToDevice, stream),
-      "upload of weights");
-  // The values live in the caller's memory.
-  cuda::check(cudaStreamSynchronize(stream), "upload of weights");
-  return buffer;
-}
-
-std::vector<float> host_values(const Tensor& tensor) {
-  if (!tensor.present()) return {};
-  return std::vector<float>(tensor.f32(), tensor.f32() + tensor.count());
-}
-
-/// Weights [out, depth] in the precision of the products, on the device.
-DeviceBuffer upload_weights(const std::vector<float>& values, CudaPrecision precision,
-                            cudaStream_t stream) {
-  const auto rounded = [&](auto zero) {
-    std::vector<decltype(zero)> to(values.size());
-    for (size_t i = 0; i < to.size(); ++i) to[i] = cuda::from_float<decltype(zero)>(values[i]);
-    return upload(to, stream);
-  };
-  if (precision == CudaPrecision::bf16) return rounded(cuda::bf16{});
-  if (precision == CudaPrecision::f16) return rounded(cuda::f16{});
-  return upload(values, stream);
-}
-
-class CudaLinear : public PackedLinear {
- public:
-  CudaLinear(int64_t in, int64_t out, DeviceBuffer weight, DeviceBuffer bias)
-      : PackedLinear(in, out), weight(std::move(weight)), bias(std::move(bias)) {}
-  DeviceBuffer weight, bias;
-};
-
-class CudaConv : public PackedConv {
- public:
-  CudaConv(int64_t in, int64_t out, int64_t kernel, const ConvOptions& options, DeviceBuffer weight,
-           DeviceBuffer bias)
-      : PackedConv(in, out, kernel, options), weight(std::move(weight)), bias(std::move(bias)) {}
-  DeviceBuffer weight, bias;
-};
-
-template <typename Packed, typename Base>
-const Packed& as(const Base& weights) {
-  const auto* packed = dynamic_cast<const Packed*>(&weights);
-  DL_CHECK(packed != nullptr, "packed weights", "weights packed by the cuda backend",
-           "another backend's");
-  return *packed;
-}
-
 class CudaOps : public Ops {
  public:
   explicit CudaOps(const CudaOptions& options)
@@ -106,16 +54,13 @@ class CudaOps : public Ops {
 
   std::unique_ptr<PackedLinear> pack_linear(const Tensor& weight, const Tensor& bias) override {
     checks::pack_linear(weight, bias);
-    return std::make_unique<CudaLinear>(
-        weight.dim(1), weight.dim(0),
-        upload_weights(host_values(weight), precision_, stream_.get()),
-        upload(host_values(bias), stream_.get()));
+    return std::make_unique<CudaLinear>(weight, bias, precision_, stream_.get());
   }
 
   void linear(const PackedLinear& weights, const Tensor& x, const Tensor& y,
               const LinearEpilogue& epilogue) override {
     const auto s = checks::linear(weights, x, y, epilogue);
-    const auto& packed = as<CudaLinear>(weights);
+    const auto& packed = packed_by_cuda<CudaLinear>(weights);
     if (s.rows == 0 || s.out == 0) return;
     cuda::LinearTail<float> tail;
     tail.bias = static_cast<const float*>(packed.bias.data());
@@ -137,26 +82,13 @@ class CudaOps : public Ops {
   std::unique_ptr<PackedConv> pack_conv(const Tensor& weight, const Tensor& bias,
                                         const ConvOptions& options) override {
     checks::pack_conv(weight, bias, options);
-    const int64_t out = weight.dim(0), in = weight.dim(1), taps = weight.dim(2) * weight.dim(3);
-    const std::vector<float> values = host_values(weight);
-    std::vector<float> ordered(values.size());
-    for (int64_t o = 0; o < out; ++o) {
-      for (int64_t i = 0; i < in; ++i) {
-        for (int64_t tap = 0; tap < taps; ++tap) {
-          ordered[static_cast<size_t>((o * taps + tap) * in + i)] =
-              values[static_cast<size_t>((o * in + i) * taps + tap)];
-        }
-      }
-    }
-    return std::make_unique<CudaConv>(in, out, weight.dim(2), options,
-                                      upload_weights(ordered, precision_, stream_.get()),
-                                      upload(host_values(bias), stream_.get()));
+    return std::make_unique<CudaConv>(weight, bias, options, precision_, stream_.get());
   }
 
   void conv2d(const PackedConv& weights, const Tensor& x, const Tensor& x2, const Tensor& residual,
               Activation activation, const Tensor& y) override {
     const auto s = checks::conv2d(weights, x, x2, residual, activation, y);
-    const auto& packed = as<CudaConv>(weights);
+    const auto& packed = packed_by_cuda<CudaConv>(weights);
     cuda::ConvInput<float> input;
     input.x = on_device(x);
     input.x2 = on_device(x2);
@@ -373,25 +305,6 @@ class CudaOps : public Ops {
   }
 
  private:
-  /// Owns the stream; made first, so that it outlives everything that is freed on it.
-  class Stream {
-   public:
-    explicit Stream(int device) {
-      cuda::check(cudaSetDevice(device), "CUDA device");
-      cuda::check(cudaStreamCreateWithFlags(&stream_, cudaStreamNonBlocking), "CUDA stream");
-    }
-    ~Stream() {
-      cudaStreamSynchronize(stream_);
-      cudaStreamDestroy(stream_);
-    }
-    Stream(const Stream&) = delete;
-    Stream& operator=(const Stream&) = delete;
-    cudaStream_t get() const { return stream_; }
-
-   private:
-    cudaStream_t stream_ = nullptr;
-  };
-
   /// Copied before the call returns (pageable memory is staged), without waiting for the stream.
   const double* upload_doubles(const double* values, int64_t count) {
     auto* to = scratch_.take<double>(kPositions, count);
@@ -511,7 +424,7 @@ class CudaOps : public Ops {
   static constexpr int64_t kAlign = 8;  // Elements of 16 bits in 16 bytes.
 
   CudaPrecision precision_;
-  Stream stream_;
+  cuda::Stream stream_;  // First, so that it outlives everything that is freed on it.
   cuda::StreamScratch scratch_{stream_.get()};
   DeviceBuffer workspace_;
   std::optional<cuda::LtGemm> gemm_;
@@ -542,39 +455,6 @@ std::unique_ptr<Ops> make_cuda_ops(const std::string& dtype) {
     options.cublaslt = &api;
   }
   return make_cuda_ops(options);
-}
-
-namespace {
-
-class CudaMemory : public MemorySource {
- public:
-  explicit CudaMemory(Memory kind) : kind_(kind) {}
-  Memory kind() const override { return kind_; }
-  void* allocate(size_t bytes) const override {
-    void* memory = nullptr;
-    const cudaError_t status = kind_ == Memory::device
-                                   ? cudaMalloc(&memory, bytes)
-                                   : cudaMallocManaged(&memory, bytes, cudaMemAttachGlobal);
-    DL_CHECK(status == cudaSuccess, "GPU memory", "room for " + std::to_string(bytes) + " bytes",
-             cudaGetErrorString(status));
-    return memory;
-  }
-  void free(void* memory) const override { cudaFree(memory); }
-
- private:
-  Memory kind_;
-};
-
-}  // namespace
-
-const MemorySource& cuda_memory() {
-  static const CudaMemory memory(Memory::device);
-  return memory;
-}
-
-const MemorySource& cuda_unified_memory() {
-  static const CudaMemory memory(Memory::unified);
-  return memory;
 }
 
 }  // namespace driftless

@@ -4,6 +4,8 @@
 #include <utility>
 
 #include "core/error.h"
+#include "ops/cuda/cuda_ops.h"
+#include "ops/cuda/platform.cuh"
 
 namespace driftless {
 namespace cuda {
@@ -16,6 +18,15 @@ void require(cudaError_t status, size_t bytes) {
 }
 
 }  // namespace
+
+Stream::Stream(int device) {
+  check(cudaSetDevice(device), "CUDA device");
+  check(cudaStreamCreateWithFlags(&stream_, cudaStreamNonBlocking), "CUDA stream");
+}
+Stream::~Stream() {
+  cudaStreamSynchronize(stream_);
+  cudaStreamDestroy(stream_);
+}
 
 DeviceBuffer::DeviceBuffer(size_t bytes) : bytes_(bytes) {
   require(cudaMalloc(&data_, bytes), bytes);
@@ -46,4 +57,36 @@ void* StreamScratch::take(size_t piece, size_t bytes) {
 }
 
 }  // namespace cuda
+
+namespace {
+
+class CudaMemory : public MemorySource {
+ public:
+  explicit CudaMemory(Memory kind) : kind_(kind) {}
+  Memory kind() const override { return kind_; }
+  void* allocate(size_t bytes) const override {
+    void* memory = nullptr;
+    cuda::require(kind_ == Memory::device ? cudaMalloc(&memory, bytes)
+                                          : cudaMallocManaged(&memory, bytes, cudaMemAttachGlobal),
+                  bytes);
+    return memory;
+  }
+  void free(void* memory) const override { cudaFree(memory); }
+
+ private:
+  Memory kind_;
+};
+
+}  // namespace
+
+const MemorySource& cuda_memory() {
+  static const CudaMemory memory(Memory::device);
+  return memory;
+}
+
+const MemorySource& cuda_unified_memory() {
+  static const CudaMemory memory(Memory::unified);
+  return memory;
+}
+
 }  // namespace driftless

@@ -13,6 +13,20 @@
 namespace driftless {
 namespace cuda {
 
+/// A stream of one device, which is awaited before it goes.
+class Stream {
+ public:
+  /// Throws Error when there is no such device.
+  explicit Stream(int device);
+  ~Stream();
+  Stream(const Stream&) = delete;
+  Stream& operator=(const Stream&) = delete;
+  cudaStream_t get() const { return stream_; }
+
+ private:
+  cudaStream_t stream_ = nullptr;
+};
+
 /// Device memory that is filled once and lives long, such as weights.
 class DeviceBuffer {
  public:

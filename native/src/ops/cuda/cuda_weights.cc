@@ -1,0 +1,72 @@
+#include "ops/cuda/cuda_weights.h"
+
+#include <vector>
+
+#include "ops/cuda/platform.cuh"
+
+namespace driftless {
+
+namespace {
+
+using cuda::DeviceBuffer;
+
+template <typename T>
+DeviceBuffer upload(const std::vector<T>& values, cudaStream_t stream) {
+  if (values.empty()) return {};
+  DeviceBuffer buffer(values.size() * sizeof(T));
+  cuda::check(
+      cudaMemcpyAsync(buffer.data(), values.data(), buffer.bytes(), cudaMemcpyHostToDevice, stream),
+      "upload of weights");
+  // The values live in the caller's memory.
+  cuda::check(cudaStreamSynchronize(stream), "upload of weights");
+  return buffer;
+}
+
+std::vector<float> host_values(const Tensor& tensor) {
+  if (!tensor.present()) return {};
+  return std::vector<float>(tensor.f32(), tensor.f32() + tensor.count());
+}
+
+/// Values in the precision of the products, on the device.
+DeviceBuffer upload_rounded(const std::vector<float>& values, CudaPrecision precision,
+                            cudaStream_t stream) {
+  const auto rounded = [&](auto zero) {
+    std::vector<decltype(zero)> to(values.size());
+    for (size_t i = 0; i < to.size(); ++i) to[i] = cuda::from_float<decltype(zero)>(values[i]);
+    return upload(to, stream);
+  };
+  if (precision == CudaPrecision::bf16) return rounded(cuda::bf16{});
+  if (precision == CudaPrecision::f16) return rounded(cuda::f16{});
+  return upload(values, stream);
+}
+
+/// [out, in, taps] -> [out, taps, in].
+std::vector<float> channels_last(const Tensor& weight) {
+  const int64_t out = weight.dim(0), in = weight.dim(1), taps = weight.dim(2) * weight.dim(3);
+  const float* values = weight.f32();
+  std::vector<float> ordered(static_cast<size_t>(weight.count()));
+  for (int64_t o = 0; o < out; ++o) {
+    for (int64_t i = 0; i < in; ++i) {
+      for (int64_t tap = 0; tap < taps; ++tap) {
+        ordered[static_cast<size_t>((o * taps + tap) * in + i)] = values[(o * in + i) * taps + tap];
+      }
+    }
+  }
+  return ordered;
+}
+
+}  // namespace
+
+CudaLinear::CudaLinear(const Tensor& weight, const Tensor& bias, CudaPrecision precision,
+                       cudaStream_t stream)
+    : PackedLinear(weight.dim(1), weight.dim(0)),
+      weight(upload_rounded(host_values(weight), precision, stream)),
+      bias(upload(host_values(bias), stream)) {}
+
+CudaConv::CudaConv(const Tensor& weight, const Tensor& bias, const ConvOptions& options,
+                   CudaPrecision precision, cudaStream_t stream)
+    : PackedConv(weight.dim(1), weight.dim(0), weight.dim(2), options),
+      weight(upload_rounded(channels_last(weight), precision, stream)),
+      bias(upload(host_values(bias), stream)) {}
+
+}  // namespace driftless

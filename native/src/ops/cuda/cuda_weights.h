@@ -1,0 +1,38 @@
+#pragma once
+
+#include <memory>
+
+#include "core/error.h"
+#include "ops/cuda/cuda_ops.h"
+#include "ops/cuda/device_memory.h"
+#include "ops/ops.h"
+
+namespace driftless {
+
+/// Packed weights of the cuda backend: on the device, in the precision of its products.
+class CudaLinear : public PackedLinear {
+ public:
+  /// weight [out, in], bias [out] or absent, in host memory; copied before this returns.
+  CudaLinear(const Tensor& weight, const Tensor& bias, CudaPrecision precision,
+             cudaStream_t stream);
+  cuda::DeviceBuffer weight, bias;
+};
+
+class CudaConv : public PackedConv {
+ public:
+  /// weight [out, in, k, k], stored as [out, k, k, in]; bias [out] or absent, in host memory.
+  CudaConv(const Tensor& weight, const Tensor& bias, const ConvOptions& options,
+           CudaPrecision precision, cudaStream_t stream);
+  cuda::DeviceBuffer weight, bias;
+};
+
+/// Throws Error for weights that another backend packed.
+template <typename Packed, typename Base>
+const Packed& packed_by_cuda(const Base& weights) {
+  const auto* packed = dynamic_cast<const Packed*>(&weights);
+  DL_CHECK(packed != nullptr, "packed weights", "weights packed by the cuda backend",
+           "another backend's");
+  return *packed;
+}
+
+}  // namespace driftless
