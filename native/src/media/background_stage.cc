@@ -122,9 +122,9 @@ const AVFrame& BackgroundStage::normal(const AVFrame& camera) {
   }
   width = std::max(16, width / 2 * 2);
   height = std::max(16, height / 2 * 2);
-  const bool as_it_is =
-      width == camera.width && height == camera.height && camera.format == AV_PIX_FMT_YUV420P &&
-      !is_full_range(camera) && camera.colorspace != AVCOL_SPC_BT709;
+  const bool as_it_is = width == camera.width && height == camera.height &&
+                        camera.format == AV_PIX_FMT_YUV420P && !is_full_range(camera) &&
+                        camera.colorspace != AVCOL_SPC_BT709;
   if (as_it_is) return camera;
   if (!normal_ || normal_->width != width || normal_->height != height) {
     normal_ = make_yuv_frame(width, height);
