@@ -2,12 +2,14 @@
 
 #include <chrono>
 #include <condition_variable>
+#include <thread>
 
 #include "core/error.h"
 #include "media/decoder.h"
 #include "media/media_engine.h"
 #include "media_test_pictures.h"
 #include "media_test_pipeline.h"
+#include "segmentation_files.h"
 
 namespace driftless {
 namespace {
@@ -137,6 +139,41 @@ TEST_P(EngineSession, RepaintedFramesComeOutWithTheirCaptureTimes) {
   EXPECT_EQ(events_[0].width, 128);
   EXPECT_EQ(events_[1].type, SessionEvent::Type::kApplied);
   EXPECT_EQ(events_[1].capture_ms, clip[0].capture_time_ms);
+}
+
+TEST_P(EngineSession, StageTimersAreThoseOfTheFramesThatCameOut) {
+  auto pipeline = std::make_unique<InvertingPipeline>();
+  pipeline_ = pipeline.get();
+  const std::string file = segmentation_file("general");
+  const std::string dir = file.substr(0, file.rfind('/'));
+  engine_ = std::make_unique<MediaEngine>(std::move(pipeline), 1, load_matte_models(dir, "cpu"));
+  SessionOptions with = options();
+  with.transform.mode = TransformMode::kBackground;
+  with.transform.settings.prompt = "forest";
+  open(with);
+  // The model takes far longer for the scene than a picture takes to be composed before it.
+  pipeline_->hold();
+  auto clip = encode_clip(GetParam(), 128, 64, 40);
+  for (size_t i = 0; i < clip.size(); ++i) {
+    clip[i].capture_time_ms = 1000 + 40.0 * static_cast<double>(i);
+    if (i == 20) {
+      pipeline_->wait_for_runs(1);
+      std::this_thread::sleep_for(std::chrono::milliseconds(500));
+      pipeline_->release();
+    }
+    push(clip[i]);
+    ASSERT_TRUE(collect(i + 1));
+  }
+  pipeline_->wait_for_runs(2);  // the first has been delivered
+  StageTimer compute, encode;
+  for (const OutgoingFrame& frame : frames_) {
+    compute.add(frame.timing.compute_ms);
+    encode.add(frame.timing.encode_ms);
+  }
+  EXPECT_GT(compute.mean_ms(), 0);
+  EXPECT_EQ(session_->counters().compute.mean_ms(), compute.mean_ms());
+  EXPECT_EQ(session_->counters().compute.last_ms(), compute.last_ms());
+  EXPECT_EQ(session_->counters().encode.mean_ms(), encode.mean_ms());
 }
 
 TEST_P(EngineSession, AppliedNamesTheFirstFrameWithTheNewSettings) {

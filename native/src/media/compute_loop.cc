@@ -354,7 +354,6 @@ bool ComputeLoop::run_batch() {
   const double now_ms = steady_now_ms();
   for (size_t i = 0; i < jobs_.size(); ++i) {
     Track& track = *owners_[i];
-    track.counters.compute.add(now_ms - start_ms);
     size_t lost = 0;
     auto generated = track.model.finish(jobs_[i].result, std::move(track.rgb_out), lost);
     track.counters.drop_stream_batch += lost;

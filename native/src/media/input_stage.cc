@@ -199,9 +199,7 @@ void InputStage::compose(const AVFrame& frame, FrameMeta meta, double start_ms) 
     ++counters_.drop_compute_error;
     return;
   }
-  const double compute_ms = steady_now_ms() - decoded_ms;
-  counters_.compute.add(compute_ms);
-  pictures_(std::move(picture), meta, revision_, compute_ms);
+  pictures_(std::move(picture), meta, revision_, steady_now_ms() - decoded_ms);
 }
 
 void InputStage::ask_for_key_frame(const std::string& reason, double now_ms) {

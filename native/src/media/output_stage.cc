@@ -128,6 +128,7 @@ void OutputStage::encode_one(const Waiting& waiting) {
   frame.timing.encode_ms = now_ms - start_ms;
   frame.timing.queued_ms =
       std::max(0.0, total_ms - meta.decode_ms - chunk.compute_ms - frame.timing.encode_ms);
+  counters_.compute.add(frame.timing.compute_ms);
   counters_.encode.add(frame.timing.encode_ms);
   counters_.queue.add(frame.timing.queued_ms);
   counters_.total.add(total_ms);

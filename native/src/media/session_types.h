@@ -160,7 +160,10 @@ struct SessionCounters {
   Count drop_callback_full{0};    // the owner did not keep up
   Count drop_await_key_frame{0};  // undecodable without the ones dropped before
   Count drop_events{0};           // events, not frames: the owner did not keep up
-  StageTimer decode, queue, compute, encode, total;
+  StageTimer decode;
+  // Of the frames that came out, as in FrameTiming: in background mode `compute` is what their
+  // composing took, and not the repainting of the scene behind. Written by the output stage.
+  StageTimer queue, compute, encode, total;
   StageTimer batch, expected;  // the model's batches with this session, measured and as expected
 };
 
