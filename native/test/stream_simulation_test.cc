@@ -128,7 +128,8 @@ TEST(Simulation, DelayDoesNotGrowWithTime) {
 TEST(Simulation, ADeviceThatBecomesSlowAndRecoversTakesAndGivesBackInOrder) {
   for (uint64_t seed = 1; seed <= 10; ++seed) {
     SloScheduler::Config config = Simulation::warm();
-    config.smaller_area = 0.5;
+    // 192x112 of the default model's 256x144.
+    config.smaller_area = 192.0 * 112 / (256 * 144);
     Simulation simulation(slow_between(8, 20'000, 60'000), cameras(4, 4), seed, config);
     const SimResult result = simulation.run(5 * kMinute);
     ASSERT_FALSE(result.changes.empty());
