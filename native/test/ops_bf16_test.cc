@@ -1,6 +1,8 @@
 // The cpu backend in bf16. Products of bf16 factors are exact in f32, so with inputs that are bf16
 // already it must give the oracle's numbers; only the order of sums differs.
 
+#include "ops/cpu_ops.h"
+#include "ops/cpu_tiles.h"
 #include "ops/words.h"
 #include "ops_test_support.h"
 
@@ -25,7 +27,7 @@ TEST(Bf16, AWordForEachPairAndZeroBesideAnOddLastValue) {
 }
 
 TEST(Bf16, ProcessorsWithoutItAreToldSo) {
-  if (kHasBf16) {
+  if (kHasBf16 || tile_kernels() != nullptr) {
     EXPECT_EQ(make_ops("cpu", 1, "bf16")->dtype(), DType::bf16);
     EXPECT_EQ(make_ops("cpu", 1, "auto")->dtype(), DType::bf16);
   } else {
@@ -37,12 +39,15 @@ TEST(Bf16, ProcessorsWithoutItAreToldSo) {
   expect_error([] { make_ops("cpu", 1, "f64"); }, {"dtype", "auto", "f64"});
 }
 
-class Bf16Ops : public ::testing::Test {
+/// With AMX tiles and with vector instructions.
+class Bf16Ops : public ::testing::TestWithParam<bool> {
  protected:
   void SetUp() override {
-    if (!kHasBf16) GTEST_SKIP() << "this build has no bf16 products";
+    const bool tiles = GetParam();
+    if (tiles && tile_kernels() == nullptr) GTEST_SKIP() << "no AMX here";
+    if (!tiles && !kHasBf16) GTEST_SKIP() << "this build has no bf16 products";
     oracle = make_ops("reference");
-    ops = make_ops("cpu", 1, "bf16");
+    ops = std::make_unique<CpuOps>(1, tiles ? *tile_kernels() : vector_kernels(WordType::bf16));
   }
   /// Normal values that bf16 holds exactly.
   Tensor random(Shape shape) {
@@ -55,13 +60,23 @@ class Bf16Ops : public ::testing::Test {
     return tensor;
   }
 
+  Tensor filled(Shape shape, float value) {
+    const Tensor tensor = arena.tensor(shape);
+    std::fill(tensor.f32(), tensor.f32() + tensor.count(), value);
+    return tensor;
+  }
+
   std::unique_ptr<Ops> oracle, ops;
   Arena arena;
   uint64_t stream = 0;
 };
 
-TEST_F(Bf16Ops, LinearLayersAtRaggedSizes) {
-  const int64_t sizes[][3] = {{1, 1, 1}, {5, 7, 3}, {23, 64, 100}, {13, 2049, 17}};
+INSTANTIATE_TEST_SUITE_P(Kernels, Bf16Ops, ::testing::Values(true, false), [](const auto& info) {
+  return std::string(info.param ? "Tiles" : "Vectors");
+});
+
+TEST_P(Bf16Ops, LinearLayersAtRaggedSizes) {
+  const int64_t sizes[][3] = {{1, 1, 1}, {5, 7, 3}, {23, 64, 100}, {13, 2049, 17}, {225, 1100, 40}};
   for (const auto& s : sizes) {
     const Tensor x = random({s[0], s[1]}), weight = random({s[2], s[1]}), bias = random({s[2]});
     const Tensor expected = arena.tensor({s[0], s[2]}), y = arena.tensor({s[0], s[2]});
@@ -74,7 +89,45 @@ TEST_F(Bf16Ops, LinearLayersAtRaggedSizes) {
   }
 }
 
-TEST_F(Bf16Ops, Convolutions) {
+TEST_P(Bf16Ops, RowsDoNotDependOnTheirCompany) {
+  // Gates change in the middle of a group of rows; a row alone takes the path of a remainder.
+  const int64_t rows = 3 * 37, in = 600, out = 50;
+  const Tensor x = random({rows, in}), weight = random({out, in}), gates = random({3, out});
+  const auto packed = ops->pack_linear(weight, Tensor());
+  const Tensor together = arena.tensor({rows, out}), alone = arena.tensor({1, out});
+  LinearEpilogue epilogue;
+  const Tensor residual = random({rows, out});
+  epilogue.residual = residual;
+  epilogue.gate = {gates.f32(), 3, out};
+  ops->linear(*packed, x, together, epilogue);
+  for (const int64_t row : {int64_t{0}, int64_t{36}, int64_t{37}, rows - 1}) {
+    epilogue.gate = {gates.f32() + row / 37 * out, 1, out};
+    epilogue.residual = Tensor({1, out}, residual.f32() + row * out);
+    ops->linear(*packed, Tensor({1, in}, x.f32() + row * in), alone, epilogue);
+    EXPECT_EQ(0, std::memcmp(together.f32() + row * out, alone.f32(), sizeof(float) * out)) << row;
+  }
+}
+
+TEST_P(Bf16Ops, NothingBesideAnInputReachesTheSums) {
+  // Scratch memory full of NaN: what is read beyond a ragged end must not count.
+  const float nan = std::nanf("");
+  const Tensor poison = filled({64, 700}, nan), out = arena.tensor({64, 300});
+  ops->linear(*ops->pack_linear(random({300, 700}), Tensor()), poison, out, {});
+  ConvOptions options;
+  const Tensor x = random({1, 5, 9, 6}), weight = random({20, 6, 3, 3}), bias = random({20});
+  const Tensor expected = arena.tensor({1, 5, 9, 20}), y = arena.tensor(expected.shape());
+  oracle->conv2d(*oracle->pack_conv(weight, bias, options), x, Tensor(), Tensor(), Activation::none,
+                 expected);
+  ops->conv2d(*ops->pack_conv(weight, bias, options), x, Tensor(), Tensor(), Activation::none, y);
+  expect_close(expected, y);
+  const Tensor narrow = random({3, 10}), wide = random({7, 10});
+  const Tensor wanted = arena.tensor({3, 7}), found = arena.tensor({3, 7});
+  oracle->linear(*oracle->pack_linear(wide, Tensor()), narrow, wanted, {});
+  ops->linear(*ops->pack_linear(wide, Tensor()), narrow, found, {});
+  expect_close(wanted, found);
+}
+
+TEST_P(Bf16Ops, Convolutions) {
   struct Case {
     int64_t kernel, first, second, out;
     int stride;
@@ -103,7 +156,7 @@ TEST_F(Bf16Ops, Convolutions) {
   }
 }
 
-TEST_F(Bf16Ops, AttentionWeightsAreRounded) {
+TEST_P(Bf16Ops, AttentionWeightsAreRounded) {
   // Weights 0..1 are rounded to 8 bits: half a unit in the last place is 2^-9 of each.
   for (const int64_t keys : {int64_t{1}, int64_t{17}, int64_t{300}}) {
     const int64_t queries = 15, heads = 3, dim = 40;

@@ -7,17 +7,13 @@
 
 #include "ops/checks.h"
 #include "ops/cpu_ops.h"
-#include "ops/cpu_panel.h"
+#include "ops/cpu_tiles.h"
 #include "ops/transpose.h"
 
 namespace driftless {
 
 namespace {
 
-/// Panels over keys, as wide as the registers allow with the most queries at a time.
-constexpr int kKeyVectors = kLanes == 16 ? 4 : 2;
-constexpr int64_t kKeyWidth = kKeyVectors * kLanes;
-constexpr int kQueries = kPanelPixels[kKeyVectors];
 /// Keys and values of a block take 2 * 256 * head_dim words: 128 kB at 64, 256 kB at 128 (f32).
 constexpr int64_t kBlockKeys = 256;
 
@@ -26,8 +22,19 @@ struct Head {
   const AttentionRow& row;
   int64_t offset, token_stride, dim;
   float scale;
-  WordType type;
+  const PanelKernels& kernels;
   PanelPlan value_plan;  ///< Over the head's channels.
+
+  /// Panels over keys, as wide as the registers allow with the most queries at a time.
+  int key_vectors() const { return kernels.max_vectors == 3 ? 2 : kernels.max_vectors; }
+  int64_t key_width() const { return int64_t{key_vectors()} * kLanes; }
+  int64_t group_queries() const { return kernels.pixels[key_vectors()]; }
+  /// Words of a query or key.
+  int64_t words() const { return kernels.whole_steps(words_for(kernels.type, dim)); }
+  /// Words of a query's weights over so many keys.
+  int64_t words_of(int64_t keys) const {
+    return kernels.whole_steps(words_for(kernels.type, keys));
+  }
 };
 
 /// Scratch of one head, in words.
@@ -42,12 +49,12 @@ struct Workspace {
   float* total;    ///< [query]
 
   static size_t words(const Head& head) {
-    const int64_t dim = words_for(head.type, head.dim), padded = head.value_plan.padded();
-    return static_cast<size_t>(kBlockKeys * (dim + padded + 2 * kQueries) +
+    const int64_t dim = head.words(), padded = head.value_plan.padded();
+    return static_cast<size_t>(kBlockKeys * (dim + padded + 2 * head.group_queries()) +
                                head.row.queries * (dim + padded + 2));
   }
   Workspace(Word* memory, const Head& head) {
-    const int64_t dim = words_for(head.type, head.dim), padded = head.value_plan.padded();
+    const int64_t dim = head.words(), padded = head.value_plan.padded();
     const auto take = [&](int64_t words) {
       Word* taken = memory;
       memory += words;
@@ -55,8 +62,8 @@ struct Workspace {
     };
     keys = take(kBlockKeys * dim);
     values = take(kBlockKeys * padded);
-    scores = reinterpret_cast<float*>(take(kBlockKeys * kQueries));
-    weights = take(kBlockKeys * kQueries);
+    scores = reinterpret_cast<float*>(take(kBlockKeys * head.group_queries()));
+    weights = take(kBlockKeys * head.group_queries());
     sums = reinterpret_cast<float*>(take(head.row.queries * padded));
     queries = take(head.row.queries * dim);
     largest = reinterpret_cast<float*>(take(head.row.queries));
@@ -66,21 +73,24 @@ struct Workspace {
 
 /// Keys of a block, transposed panel by panel.
 void pack_keys(const Head& head, int64_t first, int64_t count, Word* to) {
-  const int64_t dim = words_for(head.type, head.dim);
-  for (int64_t panel = 0; panel < count; panel += kKeyWidth, to += kKeyWidth * dim) {
+  const int64_t dim = head.words(), filled_words = words_for(head.kernels.type, head.dim);
+  const int64_t width = head.key_width();
+  for (int64_t panel = 0; panel < count; panel += width, to += width * dim) {
     const float* from = head.row.k + (first + panel) * head.token_stride + head.offset;
-    const int64_t filled = std::min(kKeyWidth, count - panel);
-    for (int64_t key = 0; key < kKeyWidth; key += kLanes) {
+    const int64_t filled = std::min(width, count - panel);
+    for (int64_t key = 0; key < width; key += kLanes) {
       const int64_t rows = std::clamp<int64_t>(filled - key, 0, kLanes);
-      transpose_to_words(head.type, from + key * head.token_stride, head.token_stride, rows,
-                         head.dim, to + key, kKeyWidth);
+      transpose_to_words(head.kernels.type, from + key * head.token_stride, head.token_stride, rows,
+                         head.dim, to + key, width);
     }
+    std::fill(to + filled_words * width, to + dim * width, 0u);
   }
 }
 
 /// Values of a block; where a word is a pair, the values of two consecutive keys.
 void pack_values(const Head& head, int64_t first, int64_t count, Word* to) {
-  const int64_t per_word = values_per_word(head.type), words = words_for(head.type, count);
+  const WordType type = head.kernels.type;
+  const int64_t per_word = values_per_word(type), words = words_for(type, count);
   const PanelPlan& plan = head.value_plan;
   for (int64_t panel = 0; panel < plan.panels; ++panel) {
     const int64_t channel = panel * plan.width(), width = plan.vectors_of(panel) * kLanes;
@@ -90,13 +100,16 @@ void pack_values(const Head& head, int64_t first, int64_t count, Word* to) {
       const float* odd = word * per_word + 1 < count ? even + head.token_stride : nullptr;
       for (int64_t c = 0; c < width; c += kLanes) {
         const int64_t filled = std::clamp<int64_t>(head.dim - channel - c, 0, kLanes);
-        const IntVec packed = head.type == WordType::f32
+        const IntVec packed = type == WordType::f32
                                   ? float_bits(load_part(even + c, filled))
                                   : bf16_pairs(load_part(even + c, filled),
                                                odd == nullptr ? Vec{} : load_part(odd + c, filled));
         std::memcpy(to + c, &packed, sizeof packed);
       }
     }
+    Word* rest = to;
+    to += (head.words_of(count) - words) * width;
+    std::fill(rest, to, 0u);
   }
 }
 
@@ -113,6 +126,44 @@ float largest_of(const float* scores, int64_t count, float scale) {
   for (; i < count; ++i) largest = std::max(largest, scores[i] * scale);
   return largest;
 }
+
+#if defined(__AVX512BF16__)
+/// 2^x for x <= 0, relative error below 8e-5: a fiftieth of what rounding to bf16 costs. Minimax
+/// polynomial of degree 3 for the fraction.
+__m512 exp2_for_bf16(__m512 x) {
+  x = _mm512_max_ps(x, _mm512_set1_ps(-100.0f));
+  const __m512 fraction = _mm512_reduce_ps(x, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC);
+  __m512 p = _mm512_set1_ps(0.05517163f);
+  p = _mm512_fmadd_ps(p, fraction, _mm512_set1_ps(0.24261114f));
+  p = _mm512_fmadd_ps(p, fraction, _mm512_set1_ps(0.69326100f));
+  p = _mm512_fmadd_ps(p, fraction, _mm512_set1_ps(0.99992807f));
+  return _mm512_scalef_ps(p, _mm512_sub_ps(x, fraction));
+}
+
+/// exp(scale * score - largest) of `count` scores as pairs of bf16, up to a multiple of 32 of them;
+/// returns their sum. Scores beyond `count` are overwritten.
+float bf16_weights(float* scores, int64_t count, float scale, float largest, Word* to) {
+  constexpr float kLog2E = 1.44269504f;
+  const __m512 factor = _mm512_set1_ps(scale * kLog2E), offset = _mm512_set1_ps(largest * kLog2E);
+  __m512 totals[2] = {_mm512_setzero_ps(), _mm512_setzero_ps()};
+  for (int64_t i = 0; i < count; i += 2 * kLanes, to += kLanes) {
+    __m512 weights[2];
+    for (int half = 0; half < 2; ++half) {
+      const int64_t left = count - i - half * kLanes;
+      const __m512 score = _mm512_loadu_ps(scores + i + half * kLanes);
+      weights[half] = exp2_for_bf16(_mm512_fmsub_ps(score, factor, offset));
+      if (left < kLanes) {
+        const auto mask = static_cast<__mmask16>(left <= 0 ? 0 : (1u << left) - 1);
+        weights[half] = _mm512_maskz_mov_ps(mask, weights[half]);
+      }
+      totals[half] = _mm512_add_ps(totals[half], weights[half]);
+    }
+    const __m512bh pairs = _mm512_cvtne2ps_pbh(weights[1], weights[0]);
+    std::memcpy(to, &pairs, sizeof pairs);
+  }
+  return _mm512_reduce_add_ps(_mm512_add_ps(totals[0], totals[1]));
+}
+#endif
 
 /// Turns scores into exp(scale * score - largest) and returns their sum.
 float exponentiate(float* scores, int64_t count, float scale, float largest) {
@@ -131,22 +182,35 @@ float exponentiate(float* scores, int64_t count, float scale, float largest) {
   return sum;
 }
 
+/// The weights of a query over a block as words, whole steps of them; returns their sum.
+float weigh(const Head& head, float* scores, int64_t keys, float largest, Word* to) {
+#if defined(__AVX512BF16__)
+  if (head.kernels.type == WordType::bf16) {
+    return bf16_weights(scores, keys, head.scale, largest, to);
+  }
+#endif
+  const float sum = exponentiate(scores, keys, head.scale, largest);
+  to_words(head.kernels.type, scores, keys, to);
+  return sum;
+}
+
 /// A group of queries over one block of keys.
 void group_over_block(const Head& head, int64_t query, int64_t group, int64_t keys, bool first,
                       const Workspace& space) {
-  const int64_t dim = words_for(head.type, head.dim), padded = head.value_plan.padded();
-  const PanelKernel score = panel_kernel_for(head.type, kKeyVectors, group);
-  const PanelSegment q = {space.queries + query * dim, dim, dim};
+  const int64_t dim = head.words(), padded = head.value_plan.padded(), width = head.key_width();
+  const PanelKernel score = head.kernels.find(head.key_vectors(), group);
+  const PanelSegment q = plain_segment(space.queries + query * dim, dim, dim);
   PanelOutput out = {};
+  out.pixels = group;
   out.pixel_stride = kBlockKeys;
-  out.channels = kKeyWidth;
+  out.channels = width;
   out.first = out.last = true;
-  for (int64_t key = 0; key < keys; key += kKeyWidth) {
+  for (int64_t key = 0; key < keys; key += width) {
     out.y = space.scores + key;
     score(&q, 1, space.keys + key * dim, out);
   }
 
-  const int64_t key_words = words_for(head.type, keys);
+  const int64_t key_words = head.words_of(keys);
   for (int64_t i = 0; i < group; ++i) {
     float* scores = space.scores + i * kBlockKeys;
     float& largest = space.largest[query + i];
@@ -154,8 +218,8 @@ void group_over_block(const Head& head, int64_t query, int64_t group, int64_t ke
     const float before = largest;
     const float here = largest_of(scores, keys, head.scale);
     largest = first ? here : std::max(before, here);
-    const float sum = exponentiate(scores, keys, head.scale, largest);
-    to_words(head.type, scores, keys, space.weights + i * kBlockKeys);
+    Word* weights = space.weights + i * kBlockKeys;
+    const float sum = weigh(head, scores, keys, largest, weights);
     if (first) {
       total = sum;
     } else {
@@ -169,14 +233,14 @@ void group_over_block(const Head& head, int64_t query, int64_t group, int64_t ke
     }
   }
 
-  const PanelSegment weights = {space.weights, key_words, kBlockKeys};
+  const PanelSegment weights = plain_segment(space.weights, key_words, kBlockKeys);
   const PanelPlan& plan = head.value_plan;
   out.first = first;
   out.last = false;
   out.sums_stride = padded;
   for (int64_t panel = 0; panel < plan.panels; ++panel) {
     out.sums = space.sums + query * padded + panel * plan.width();
-    panel_kernel_for(head.type, plan.vectors_of(panel), group)(
+    head.kernels.find(plan.vectors_of(panel), group)(
         &weights, 1, space.values + panel * plan.width() * key_words, out);
   }
 }
@@ -184,18 +248,21 @@ void group_over_block(const Head& head, int64_t query, int64_t group, int64_t ke
 void attend(const Head& head, Word* memory) {
   const AttentionRow& row = head.row;
   const Workspace space(memory, head);
-  const int64_t dim = words_for(head.type, head.dim);
+  const int64_t dim = head.words(), filled_words = words_for(head.kernels.type, head.dim);
   for (int64_t query = 0; query < row.queries; ++query) {
-    to_words(head.type, row.q + query * head.token_stride + head.offset, head.dim,
-             space.queries + query * dim);
+    Word* to = space.queries + query * dim;
+    to_words(head.kernels.type, row.q + query * head.token_stride + head.offset, head.dim, to);
+    std::fill(to + filled_words, to + dim, 0u);
   }
-  const int64_t most = std::min(kQueries, kPanelPixels[head.value_plan.vectors]);
+  const int narrower = head.group_queries() <= head.kernels.pixels[head.value_plan.vectors]
+                           ? head.key_vectors()
+                           : head.value_plan.vectors;
   for (int64_t first = 0; first < row.keys; first += kBlockKeys) {
     const int64_t keys = std::min(kBlockKeys, row.keys - first);
     pack_keys(head, first, keys, space.keys);
     pack_values(head, first, keys, space.values);
     for (int64_t query = 0; query < row.queries;) {
-      const int64_t group = next_group(most, row.queries - query);
+      const int64_t group = head.kernels.group(narrower, row.queries - query);
       group_over_block(head, query, group, keys, first == 0, space);
       query += group;
     }
@@ -213,10 +280,10 @@ void attend(const Head& head, Word* memory) {
 void CpuOps::attention(const AttentionRow* rows, int64_t count, int64_t heads, int64_t head_dim,
                        float scale) {
   checks::attention(rows, count, heads, head_dim);
-  const PanelPlan value_plan = plan_panels(head_dim);
+  const PanelPlan value_plan = plan_panels(head_dim, kernels_);
   const auto head_of = [&](int64_t task) {
     return Head{
-        rows[task / heads], task % heads * head_dim, heads * head_dim, head_dim, scale, words_,
+        rows[task / heads], task % heads * head_dim, heads * head_dim, head_dim, scale, kernels_,
         value_plan};
   };
   size_t words = 0;
@@ -226,8 +293,10 @@ void CpuOps::attention(const AttentionRow* rows, int64_t count, int64_t heads, i
     operations += 4.0 * static_cast<double>(rows[i].queries * rows[i].keys) *
                   static_cast<double>(heads * head_dim);
   }
-  parallel(count * heads, operations, words,
-           [&](int64_t task, Word* memory) { attend(head_of(task), memory); });
+  parallel(count * heads, operations, words, [&](int64_t task, Word* memory) {
+    const TileScope tiles;
+    attend(head_of(task), memory);
+  });
 }
 
 }  // namespace driftless

@@ -8,7 +8,7 @@
 #include "ops/aligned_words.h"
 #include "ops/checks.h"
 #include "ops/cpu_ops.h"
-#include "ops/cpu_panel.h"
+#include "ops/cpu_tiles.h"
 
 namespace driftless {
 
@@ -22,23 +22,36 @@ constexpr int kRingRows = 4;  // Three in use plus one, so that a power of two i
 /// taps of the 3x3 kernel then read the same pixel: 16 instead of 36 products.
 class CpuConv : public PackedConv {
  public:
-  CpuConv(const Tensor& weight, const Tensor& bias, const ConvOptions& options, WordType wanted)
+  CpuConv(const Tensor& weight, const Tensor& bias, const ConvOptions& options,
+          const PanelKernels& wanted)
       : PackedConv(weight.dim(1), weight.dim(0), weight.dim(2), options),
         // Pairs of values may not straddle two pixels.
-        type(in() % 2 == 0 && options.second_input_channels % 2 == 0 ? wanted : WordType::f32),
-        plan(plan_panels(weight.dim(0))),
+        kernels(in() % 2 == 0 && options.second_input_channels % 2 == 0
+                    ? wanted
+                    : vector_kernels(WordType::f32)),
+        plan(plan_panels(weight.dim(0), kernels)),
         phases(options.upsample2 ? 4 : 1),
         taps(options.upsample2 && weight.dim(2) == 3 ? 2 : weight.dim(2)),
-        words(words_for(type, taps * taps * weight.dim(1))) {
+        words(taps * (segment_words(in() - options.second_input_channels) +
+                      segment_words(options.second_input_channels))) {
     this->bias.resize(static_cast<size_t>(plan.padded()));
     if (bias.present()) std::copy_n(bias.f32(), out(), this->bias.begin());
     memory_.reserve(static_cast<size_t>(phases * words * plan.padded()));
     std::vector<float> values(static_cast<size_t>(taps * taps * in()));
     std::vector<uint32_t> packed(static_cast<size_t>(words));
+    const int64_t inputs[2] = {in() - options.second_input_channels, options.second_input_channels};
     for (int64_t phase = 0; phase < phases; ++phase) {
       for (int64_t o = 0; o < out(); ++o) {
         collect(weight.f32(), phase, o, values);
-        to_words(type, values.data(), taps * taps * in(), packed.data());
+        const float* from = values.data();
+        uint32_t* segment = packed.data();
+        for (const int64_t channels : inputs) {
+          for (int64_t tap = 0; tap < taps && channels > 0; ++tap) {
+            to_words(kernels.type, from, taps * channels, segment);
+            from += taps * channels;
+            segment += segment_words(channels);
+          }
+        }
         const int64_t index = o / plan.width();
         Word* to = const_cast<Word*>(panel(phase, index)) + o % plan.width();
         for (const uint32_t word : packed) {
@@ -53,12 +66,18 @@ class CpuConv : public PackedConv {
     return memory_.data() + (phase * plan.padded() + index * plan.width()) * words;
   }
 
-  WordType type;
+  const PanelKernels& kernels;
   PanelPlan plan;
-  int64_t phases, taps, words;
+  int64_t phases, taps;
+  int64_t words;  ///< Of one output channel of one phase.
   std::vector<float> bias;
 
  private:
+  /// A kernel row of one input with so many channels, in whole steps.
+  int64_t segment_words(int64_t channels) const {
+    return kernels.whole_steps(words_for(kernels.type, taps * channels));
+  }
+
   /// The values of output channel o: every tap is added to the place it falls on in this phase.
   void collect(const float* weight, int64_t phase, int64_t o, std::vector<float>& values) const {
     const int64_t k = kernel(), second = options().second_input_channels;
@@ -89,20 +108,20 @@ class CpuConv : public PackedConv {
 /// One of the two inputs of one image with its ring of padded rows.
 class RowRing {
  public:
-  RowRing(WordType type, const float* image, int64_t height, int64_t width, int64_t channels,
-          int64_t padding, Word* memory)
-      : type_(type),
+  RowRing(const PanelKernels& kernels, const float* image, int64_t height, int64_t width,
+          int64_t channels, int64_t padding, Word* memory)
+      : type_(kernels.type),
         image_(image),
         height_(height),
         line_(width * channels),
-        pixel_words_(words_for(type, channels)),
-        row_words_((width + 2) * pixel_words_),
+        pixel_words_(words_for(kernels.type, channels)),
+        row_words_(row_words(kernels, width, channels)),
         padding_(padding),
         memory_(memory),
         next_(-padding) {}
 
-  static int64_t words(WordType type, int64_t width, int64_t channels) {
-    return kRingRows * (width + 2) * words_for(type, channels);
+  static int64_t words(const PanelKernels& kernels, int64_t width, int64_t channels) {
+    return kRingRows * row_words(kernels, width, channels);
   }
   int64_t pixel_words() const { return pixel_words_; }
 
@@ -118,6 +137,10 @@ class RowRing {
   }
 
  private:
+  /// With the step that the last pixel's segment may be read beyond its end.
+  static int64_t row_words(const PanelKernels& kernels, int64_t width, int64_t channels) {
+    return kernels.whole_steps((width + 2) * words_for(kernels.type, channels) + kernels.step - 1);
+  }
   Word* slot(int64_t row) const { return memory_ + (row + 1) % kRingRows * row_words_; }
   void fill(int64_t row) {
     Word* to = slot(row);
@@ -144,8 +167,9 @@ constexpr int64_t kPassWords = 24 * 1024 / sizeof(Word);
 
 /// All pixels of one output row (of one phase) through one panel. `weights` may be more than the
 /// first-level cache holds: the row is gone through once for each part of them.
-void panel_row(WordType type, int vectors, const Word* weights, const PanelSegment* segments,
-               int count, int64_t pixels, const PanelOutput& target, float* sums) {
+void panel_row(const PanelKernels& kernels, int vectors, const Word* weights,
+               const PanelSegment* segments, int count, int64_t pixels, const PanelOutput& target,
+               float* sums) {
   const int64_t width = int64_t{vectors} * kLanes;
   int segment = 0;
   int64_t used = 0;  // Words of the current segment that earlier passes have taken.
@@ -153,13 +177,14 @@ void panel_row(WordType type, int vectors, const Word* weights, const PanelSegme
   while (segment < count) {
     std::array<PanelSegment, 6> parts;
     int part_count = 0;
-    int64_t room = std::max<int64_t>(1, kPassWords / width);
+    int64_t room = std::max<int64_t>(1, kPassWords / width / kernels.step) * kernels.step;
     const Word* pass_weights = weights;
     while (segment < count && room > 0) {
       const int64_t taken = std::min(room, segments[segment].length - used);
-      parts[part_count++] = {segments[segment].x + used, taken, segments[segment].pixel_stride};
-      weights += taken * width;
-      room -= taken;
+      parts[part_count++] =
+          plain_segment(segments[segment].x + used, taken, segments[segment].pixel_stride);
+      weights += kernels.whole_steps(taken) * width;
+      room -= kernels.whole_steps(taken);
       used += taken;
       if (used == segments[segment].length) {
         ++segment;
@@ -173,8 +198,8 @@ void panel_row(WordType type, int vectors, const Word* weights, const PanelSegme
     out.sums_stride = width;
     first = false;
     for (int64_t pixel = 0; pixel < pixels;) {
-      const int64_t group = next_group(kPanelPixels[vectors], pixels - pixel);
-      panel_kernel_for(type, vectors, group)(parts.data(), part_count, pass_weights, out);
+      const int64_t group = out.pixels = kernels.group(vectors, pixels - pixel);
+      kernels.find(vectors, group)(parts.data(), part_count, pass_weights, out);
       for (int p = 0; p < part_count; ++p) parts[p].x += group * parts[p].pixel_stride;
       out.y += group * out.pixel_stride;
       if (out.residual != nullptr) out.residual += group * out.pixel_stride;
@@ -189,7 +214,7 @@ void panel_row(WordType type, int vectors, const Word* weights, const PanelSegme
 std::unique_ptr<PackedConv> CpuOps::pack_conv(const Tensor& weight, const Tensor& bias,
                                               const ConvOptions& options) {
   checks::pack_conv(weight, bias, options);
-  return std::make_unique<CpuConv>(weight, bias, options, words_);
+  return std::make_unique<CpuConv>(weight, bias, options, kernels_);
 }
 
 void CpuOps::conv2d(const PackedConv& weights, const Tensor& x, const Tensor& x2,
@@ -198,25 +223,26 @@ void CpuOps::conv2d(const PackedConv& weights, const Tensor& x, const Tensor& x2
   const auto* conv = dynamic_cast<const CpuConv*>(&weights);
   DL_CHECK(conv != nullptr, "packed weights", "weights packed by the cpu backend",
            "another backend's");
-  const WordType type = conv->type;
+  const PanelKernels& kernels = conv->kernels;
   const PanelPlan& plan = conv->plan;
   const int64_t padding = conv->kernel() / 2;
   const int64_t up = conv->options().upsample2 ? 2 : 1;
   const int64_t stride = conv->options().stride;
   const int64_t step_rows = s.out_h / up;  // Rows of the walk; each gives `up` output rows.
   const int64_t step_pixels = s.out_w / up;
-  const int64_t first_words = RowRing::words(type, s.w, s.first);
-  const int64_t ring_words = first_words + RowRing::words(type, s.w, s.second);
+  const int64_t first_words = RowRing::words(kernels, s.w, s.first);
+  const int64_t ring_words = first_words + RowRing::words(kernels, s.w, s.second);
 
   const auto walk = [&](int64_t begin, int64_t end, Word* memory) {
+    const TileScope tiles;
     float* sums = reinterpret_cast<float*>(memory + ring_words);
     while (begin < end) {
       const int64_t n = begin / step_rows;
       const int64_t last = std::min(end, (n + 1) * step_rows);
       RowRing rings[2] = {
-          {type, x.f32() + n * s.h * s.w * s.first, s.h, s.w, s.first, padding, memory},
-          {type, s.second > 0 ? x2.f32() + n * s.h * s.w * s.second : nullptr, s.h, s.w, s.second,
-           padding, memory + first_words}};
+          {kernels, x.f32() + n * s.h * s.w * s.first, s.h, s.w, s.first, padding, memory},
+          {kernels, s.second > 0 ? x2.f32() + n * s.h * s.w * s.second : nullptr, s.h, s.w,
+           s.second, padding, memory + first_words}};
       for (; begin < last; ++begin) {
         const int64_t row = begin % step_rows;
         for (int64_t phase = 0; phase < conv->phases; ++phase) {
@@ -228,8 +254,8 @@ void CpuOps::conv2d(const PackedConv& weights, const Tensor& x, const Tensor& x2
             for (int64_t tap = 0; tap < conv->taps; ++tap) {
               const int64_t shift = conv->phases == 4 && conv->taps == 2;
               const Word* line = rings[input].row(row * stride - padding + tap + (shift ? py : 0));
-              segments[count++] = {line + (shift ? px : 0) * pixel, conv->taps * pixel,
-                                   stride * pixel};
+              segments[count++] = plain_segment(line + (shift ? px : 0) * pixel, conv->taps * pixel,
+                                                stride * pixel);
             }
           }
           const int64_t at = ((n * s.out_h + row * up + py) * s.out_w + px) * s.out;
@@ -243,8 +269,8 @@ void CpuOps::conv2d(const PackedConv& weights, const Tensor& x, const Tensor& x2
             out.residual = residual.present() ? residual.f32() + at + channel : nullptr;
             out.channels = std::min<int64_t>(vectors * kLanes, s.out - channel);
             out.bias = conv->bias.data() + channel;
-            panel_row(type, vectors, conv->panel(phase, panel), segments, count, step_pixels, out,
-                      sums);
+            panel_row(kernels, vectors, conv->panel(phase, panel), segments, count, step_pixels,
+                      out, sums);
           }
         }
       }

@@ -4,21 +4,24 @@
 #include <vector>
 
 #include "ops/aligned_words.h"
+#include "ops/cpu_panel.h"
 #include "ops/reference_ops.h"
 #include "ops/worker_pool.h"
 
 namespace driftless {
 
 /// The CPU backend: one packed panel kernel for products, convolutions and attention, in f32 or
-/// bf16, and vectorised loops for the rest. Operations that only move data are inherited from
-/// ReferenceOps.
+/// bf16 (with AMX where there is any), and vectorised loops for the rest. Operations that only move
+/// data are inherited from ReferenceOps.
 class CpuOps : public ReferenceOps {
  public:
-  /// threads >= 1: how many threads one call may use. words: what products are computed in.
-  CpuOps(int threads, WordType words);
+  /// threads >= 1: how many threads one call may use. kernels: what products are computed with.
+  CpuOps(int threads, const PanelKernels& kernels);
   ~CpuOps() override;
   const char* name() const override { return "cpu"; }
-  DType dtype() const override { return words_ == WordType::bf16 ? DType::bf16 : DType::f32; }
+  DType dtype() const override {
+    return kernels_.type == WordType::bf16 ? DType::bf16 : DType::f32;
+  }
 
   int threads() const override { return pool_.threads(); }
   void each(int64_t count, TaskRef task) override;
@@ -67,7 +70,7 @@ class CpuOps : public ReferenceOps {
     pool_.run(count, [&](int64_t index) { task(index, worker().scratch.reserve(words)); });
   }
 
-  WordType words_;
+  const PanelKernels& kernels_;
   WorkerPool pool_;
   std::vector<Worker> workers_;
 };

@@ -70,6 +70,15 @@ void panel_kernel(const PanelSegment* segments, int count, const Word* weights,
   }
 }
 
+/// Sums and weights of a panel fill the registers: 32 with AVX-512, 16 before.
+#if defined(__AVX512F__)
+constexpr int kWidest = 4;
+constexpr int kPixels[kMaxVectors + 1] = {0, 14, 14, 8, 6};
+#else
+constexpr int kWidest = 3;
+constexpr int kPixels[kMaxVectors + 1] = {0, 8, 6, 4, 0};
+#endif
+
 /// The kernels of one panel width, by pixels - 1.
 struct KernelRow {
   PanelKernel kernels[16];
@@ -81,34 +90,46 @@ constexpr KernelRow kernel_row(std::integer_sequence<int, kIndex...>) {
 }
 
 template <typename Dot, int... kIndex>
-PanelKernel find(int vectors, int64_t pixels, std::integer_sequence<int, kIndex...>) {
+PanelKernel find_in(int vectors, int64_t pixels, std::integer_sequence<int, kIndex...>) {
   static constexpr KernelRow kRows[] = {
-      kernel_row<Dot, kIndex + 1>(std::make_integer_sequence<int, kPanelPixels[kIndex + 1]>())...};
+      kernel_row<Dot, kIndex + 1>(std::make_integer_sequence<int, kPixels[kIndex + 1]>())...};
   return kRows[vectors - 1].kernels[pixels - 1];
+}
+
+template <typename Dot>
+PanelKernel find(int vectors, int64_t pixels) {
+  return find_in<Dot>(vectors, pixels, std::make_integer_sequence<int, kWidest>());
+}
+
+template <typename Dot>
+constexpr PanelKernels kernels_of(WordType type) {
+  PanelKernels kernels = {type, kWidest, {}, 1, find<Dot>};
+  for (int i = 0; i <= kMaxVectors; ++i) kernels.pixels[i] = kPixels[i];
+  return kernels;
 }
 
 }  // namespace
 
-PanelPlan plan_panels(int64_t channels) {
-  const int64_t vectors = (channels + kLanes - 1) / kLanes;
-#if defined(__AVX512F__)
-  const int64_t panels = (vectors + kMaxVectors - 1) / kMaxVectors;
-  const int64_t each = (vectors + panels - 1) / panels;
-#else
-  // Panels of 2 vectors by 6 pixels and of 3 by 4 both keep 12 sums in 16 registers.
-  const int64_t each = vectors == 1 ? 1 : vectors % 2 == 0 || vectors % 3 != 0 ? 2 : 3;
-  const int64_t panels = (vectors + each - 1) / each;
-#endif
-  return {panels, static_cast<int>(each), static_cast<int>(vectors - (panels - 1) * each)};
-}
-
-PanelKernel panel_kernel_for(WordType type, int vectors, int64_t pixels) {
-  constexpr auto kEach = std::make_integer_sequence<int, kMaxVectors>();
+const PanelKernels& vector_kernels(WordType type) {
+  static constexpr PanelKernels kF32 = kernels_of<F32Dot>(WordType::f32);
 #if defined(__AVX512BF16__)
-  if (type == WordType::bf16) return find<Bf16Dot>(vectors, pixels, kEach);
+  static constexpr PanelKernels kBf16 = kernels_of<Bf16Dot>(WordType::bf16);
+  if (type == WordType::bf16) return kBf16;
 #endif
   (void)type;
-  return find<F32Dot>(vectors, pixels, kEach);
+  return kF32;
+}
+
+PanelPlan plan_panels(int64_t channels, const PanelKernels& kernels) {
+  const int64_t vectors = (channels + kLanes - 1) / kLanes, most = kernels.max_vectors;
+  int64_t panels = (vectors + most - 1) / most;
+  int64_t each = (vectors + panels - 1) / panels;
+  if (most == 3) {
+    // With 16 registers, panels of 2 vectors by 6 pixels and of 3 by 4 both keep 12 sums.
+    each = vectors == 1 ? 1 : vectors % 2 == 0 || vectors % 3 != 0 ? 2 : 3;
+    panels = (vectors + each - 1) / each;
+  }
+  return {panels, static_cast<int>(each), static_cast<int>(vectors - (panels - 1) * each)};
 }
 
 }  // namespace driftless

@@ -1,5 +1,6 @@
 #include "core/error.h"
 #include "ops/cpu_ops.h"
+#include "ops/cpu_tiles.h"
 #include "ops/reference_ops.h"
 #ifdef DRIFTLESS_CUDA
 #include "ops/cuda/cuda_ops.h"
@@ -9,13 +10,16 @@ namespace driftless {
 
 namespace {
 
-WordType word_type(const std::string& dtype) {
-  if (dtype == "f32") return WordType::f32;
-  if (dtype == "auto") return kHasBf16 ? WordType::bf16 : WordType::f32;
-  DL_CHECK(dtype == "bf16", "compute dtype", "\"auto\", \"f32\" or \"bf16\"", "\"" + dtype + "\"");
-  DL_CHECK(kHasBf16, "compute dtype",
-           "\"f32\": this build's processor does not multiply bf16 (AVX512_BF16)", "\"bf16\"");
-  return WordType::bf16;
+const PanelKernels& kernels_for(const std::string& dtype) {
+  if (dtype == "f32") return vector_kernels(WordType::f32);
+  DL_CHECK(dtype == "auto" || dtype == "bf16", "compute dtype", "\"auto\", \"f32\" or \"bf16\"",
+           "\"" + dtype + "\"");
+  if (const PanelKernels* tiles = tile_kernels()) return *tiles;
+  if (kHasBf16) return vector_kernels(WordType::bf16);
+  DL_CHECK(dtype == "auto", "compute dtype",
+           "\"f32\": this build's processor does not multiply bf16 (AVX512_BF16 or AMX)",
+           "\"bf16\"");
+  return vector_kernels(WordType::f32);
 }
 
 std::unique_ptr<Ops> cuda_ops(const std::string& dtype) {
@@ -34,8 +38,8 @@ constexpr double kSplitOperations = 2e8;
 
 }  // namespace
 
-CpuOps::CpuOps(int threads, WordType words)
-    : words_(words), pool_(threads), workers_(static_cast<size_t>(threads)) {}
+CpuOps::CpuOps(int threads, const PanelKernels& kernels)
+    : kernels_(kernels), pool_(threads), workers_(static_cast<size_t>(threads)) {}
 CpuOps::~CpuOps() = default;
 
 bool CpuOps::splits(double operations) const {
@@ -47,9 +51,9 @@ void CpuOps::each(int64_t count, TaskRef task) { pool_.run(count, task); }
 std::unique_ptr<Ops> make_ops(const std::string& backend, int threads, const std::string& dtype) {
   DL_CHECK(threads >= 1, "compute threads", "at least 1", threads);
   if (backend == "cuda") return cuda_ops(dtype);
-  const WordType words = word_type(dtype);
+  const PanelKernels& kernels = kernels_for(dtype);
   if (backend == "reference") return std::make_unique<ReferenceOps>();
-  if (backend == "cpu") return std::make_unique<CpuOps>(threads, words);
+  if (backend == "cpu") return std::make_unique<CpuOps>(threads, kernels);
   throw Error("compute backend", "\"reference\", \"cpu\" or \"cuda\"", "\"" + backend + "\"");
 }
 

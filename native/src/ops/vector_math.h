@@ -94,7 +94,18 @@ inline Vec exp_vec(Vec x) {
   return p * power;
 }
 
-inline Vec sigmoid_vec(Vec x) { return 1.0f / (1.0f + exp_vec(-x)); }
+/// 1 / x for normal numbers, relative error below 2e-7: an estimate of 14 bits and a step of
+/// Newton's, since a division takes longer than all of an exponential.
+inline Vec reciprocal_vec(Vec x) {
+#if defined(__AVX512F__)
+  const Vec guess = reinterpret_cast<Vec>(_mm512_rcp14_ps(reinterpret_cast<__m512>(x)));
+  return guess + guess * (1.0f - x * guess);
+#else
+  return 1.0f / x;
+#endif
+}
+
+inline Vec sigmoid_vec(Vec x) { return reciprocal_vec(1.0f + exp_vec(-x)); }
 inline Vec silu_vec(Vec x) { return x * sigmoid_vec(x); }
 /// 0.5 x (1 + tanh(u)) = x sigmoid(2u), which has no cancellation.
 inline Vec gelu_tanh_vec(Vec x) {
