@@ -5,6 +5,7 @@
 #include <string>
 
 #include "core/error.h"
+#include "media/centre_crop.h"
 #include "media/ffmpeg_support.h"
 
 extern "C" {
@@ -18,27 +19,6 @@ struct SwsDeleter {
   void operator()(SwsContext* context) const { sws_freeContext(context); }
 };
 using SwsPtr = std::unique_ptr<SwsContext, SwsDeleter>;
-
-struct Crop {
-  int x = 0, y = 0, width = 0, height = 0;
-};
-
-/// The largest centred part of a picture that has the target's shape. Offsets are multiples of the
-/// chroma sampling, otherwise colours would shift against the brightness.
-Crop centre_crop(int width, int height, int target_width, int target_height, int step_x,
-                 int step_y) {
-  Crop crop{0, 0, width, height};
-  if (static_cast<int64_t>(width) * target_height > static_cast<int64_t>(height) * target_width) {
-    crop.width = std::max<int>(
-        1, static_cast<int>(static_cast<int64_t>(height) * target_width / target_height));
-    crop.x = (width - crop.width) / 2 / step_x * step_x;
-  } else {
-    crop.height = std::max<int>(
-        1, static_cast<int>(static_cast<int64_t>(width) * target_height / target_width));
-    crop.y = (height - crop.height) / 2 / step_y * step_y;
-  }
-  return crop;
-}
 
 AvFramePtr make_rgb_frame(int width, int height) {
   AvFramePtr frame = make_frame();

@@ -118,7 +118,8 @@ void InputStage::decode_one(const Incoming& incoming) {
   if (result.status == DecodeStatus::kNoFrame) return;
 
   ++counters_.frames_decoded;
-  const AVFrame& frame = *result.frame;
+  const std::shared_ptr<const AVFrame> shared = std::move(result.frame);
+  const AVFrame& frame = *shared;
   if (frame.width != width_ || frame.height != height_) {
     width_ = frame.width;
     height_ = frame.height;
@@ -142,6 +143,7 @@ void InputStage::decode_one(const Incoming& incoming) {
     compose(frame, meta, start_ms);
     return;
   }
+  meta.camera = shared;
   add_to_chunk(frame, meta);
   if (!chunk_.frames.empty()) chunk_.frames.back().decode_ms = steady_now_ms() - start_ms;
   counters_.decode.add(steady_now_ms() - start_ms);

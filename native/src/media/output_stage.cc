@@ -108,16 +108,16 @@ void OutputStage::encode_one(const Waiting& waiting) {
   const size_t frame_bytes = static_cast<size_t>(model_.width) * model_.height * 3;
   const double start_ms = steady_now_ms();
   const bool whole = waiting.picture != nullptr;
-  const int width = whole ? waiting.picture->width : model_.width;
-  const int height = whole ? waiting.picture->height : model_.height;
-  if (!encoder_ || width != encoder_options_.width || height != encoder_options_.height) {
-    open_encoder(width, height, whole);
+  const AVFrame& picture =
+      whole ? *waiting.picture
+            : enlarge(converter_.to_yuv(chunk.rgb.data() + frame_bytes * waiting.index), meta);
+  if (!encoder_ || picture.width != encoder_options_.width ||
+      picture.height != encoder_options_.height) {
+    open_encoder(picture.width, picture.height, whole);
   }
   encoder_->set_bitrate(bitrate_bps_);
   if (key_frame_wanted_.exchange(false)) encoder_->request_key_frame();
   OutgoingFrame frame;
-  const AVFrame& picture =
-      whole ? *waiting.picture : converter_.to_yuv(chunk.rgb.data() + frame_bytes * waiting.index);
   frame.picture = encoder_->encode(picture, meta.capture_ms);
   frame.revision = chunk.revision;
   frame.complete = chunk.complete;
@@ -133,6 +133,16 @@ void OutputStage::encode_one(const Waiting& waiting) {
   counters_.queue.add(frame.timing.queued_ms);
   counters_.total.add(total_ms);
   sink_(std::move(frame));
+}
+
+const AVFrame& OutputStage::enlarge(const AVFrame& small, const FrameMeta& meta) {
+  if (!meta.camera) return small;
+  // A camera that sends smaller pictures for a while does not change what viewers get.
+  const PictureSize size = GuidedUpscaler::size_for({meta.camera->width, meta.camera->height},
+                                                    {model_.width, model_.height});
+  if (size.width > size_.width) size_ = size;
+  if (size_.width <= model_.width) return small;
+  return upscaler_.upscale(small, *meta.camera, size_);
 }
 
 void OutputStage::open_encoder(int width, int height, bool whole_pictures) {

@@ -12,6 +12,7 @@
 #include "media/bounded_queue.h"
 #include "media/encoder.h"
 #include "media/frame_converter.h"
+#include "media/guided_upscaler.h"
 #include "media/pacer.h"
 #include "media/session_types.h"
 
@@ -54,6 +55,8 @@ class OutputStage {
 
   void run();
   void encode_one(const Waiting& waiting);
+  /// A generated picture at the size that viewers get.
+  const AVFrame& enlarge(const AVFrame& small, const FrameMeta& meta);
   void open_encoder(int width, int height, bool whole_pictures);
   void fail(const std::string& message);
 
@@ -75,6 +78,8 @@ class OutputStage {
   // Used by the thread only.
   std::unique_ptr<Encoder> encoder_;
   FrameConverter converter_;
+  GuidedUpscaler upscaler_;
+  PictureSize size_;  // of the pictures that restyling gives, the largest so far
   Pacer pacer_;
   int failures_in_a_row_ = 0;
 

@@ -7,6 +7,7 @@
 #include <chrono>
 #include <cstdint>
 #include <functional>
+#include <memory>
 #include <optional>
 #include <string>
 #include <vector>
@@ -57,9 +58,10 @@ struct SessionOptions {
 
 /// What belongs to one frame on its way from the camera to the encoder.
 struct FrameMeta {
-  double capture_ms = 0;  // Unix epoch
-  double pushed_ms = 0;   // monotonic: when the encoded frame came in
-  double decode_ms = 0;   // duration
+  double capture_ms = 0;                  // Unix epoch
+  double pushed_ms = 0;                   // monotonic: when the encoded frame came in
+  double decode_ms = 0;                   // duration
+  std::shared_ptr<const AVFrame> camera;  // the frame itself, for its contours; may be absent
 };
 
 /// The frames that go into the model together. A drawn scene's has no `frames`: it was made from no

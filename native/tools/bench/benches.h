@@ -20,6 +20,9 @@ int bench_matte(const Arguments& arguments);
 // A whole session in background mode on a webcam clip. Prints; returns the exit code.
 int bench_background(const Arguments& arguments);
 
+// A picture of what a prompt makes of a clip. Prints; returns the exit code.
+int bench_look(const Arguments& arguments);
+
 // Single operations, beside oneDNN's. Prints; returns the exit code.
 int bench_ops(const Arguments& arguments);
 

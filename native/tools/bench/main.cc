@@ -19,6 +19,10 @@ const char kHelp[] =
     "                       [--width W --height H] [--seconds S] [--pictures PREFIX]\n"
     "driftless-bench background [--clip FILE] [--segmenters DIR] [--model NAME|DIR]\n"
     "                       [--prompt TEXT] [--width W --height H] [--seconds S]\n"
+    "driftless-bench look   [--clip FILE] [--segmenters DIR] [--model NAME|DIR] [--mode "
+    "restyle|background]\n"
+    "                       [--prompt TEXT] [--strength 0..1] [--steps 1..4] [--seconds S]\n"
+    "                       [--picture FILE]\n"
     "driftless-bench ops    [--filter TEXT]\n"
     "all:                   [--threads N] [--backend cpu|reference] [--dtype auto|f32|bf16] "
     "[--json],\n"
@@ -63,6 +67,10 @@ const char kHelp[] =
     "\n"
     "background: one session in background mode at 30 frames a second, from encoded to encoded\n"
     "  frames. Last line with --json: {fps, sceneFps, cores, msInEngineP50, ...}\n"
+    "\n"
+    "look: what a prompt makes of two seconds of a clip, at 640x360 through a whole session; the "
+    "last\n"
+    "  picture as a PPM file.\n"
     "\n"
     "ops: single operations whose name contains TEXT, beside oneDNN's where it has the same; best\n"
     "  processor time.\n"
@@ -117,6 +125,12 @@ int main(int argc, char** argv) {
           {"--clip", "--segmenters", "--model", "--prompt", "--width", "--height", "--seconds"},
           {"--json"}));
     }
+    if (command == "look") {
+      return bench_look(Arguments(argc, argv, 2,
+                                  {"--clip", "--segmenters", "--model", "--mode", "--prompt",
+                                   "--strength", "--steps", "--seconds", "--picture"},
+                                  {}));
+    }
     if (command == "ops") {
       return bench_ops(Arguments(argc, argv, 2, {"--filter", "--dtype"}, {}));
     }
@@ -126,7 +140,7 @@ int main(int argc, char** argv) {
           {"--model", "--minutes", "--steps", "--prompt", "--clip", "--threads", "--backend"},
           {"--json", "--no-guard"}));
     }
-    throw Error("command", "dit, stream, memory, drift, matte, background or ops", command);
+    throw Error("command", "dit, stream, memory, drift, matte, background, look or ops", command);
   } catch (const std::exception& error) {
     std::fprintf(stderr, "driftless-bench: %s\n", error.what());
     return 2;

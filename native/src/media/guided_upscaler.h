@@ -1,0 +1,50 @@
+#pragma once
+
+#include <memory>
+
+#include "media/picture.h"
+
+namespace driftless {
+
+struct PictureSize {
+  int width = 0, height = 0;
+  bool operator==(const PictureSize& o) const { return width == o.width && height == o.height; }
+};
+
+/// Brings what the model made to the camera's size, with the contours of the very camera frame that
+/// it was made from:
+///
+///   out = enlarged(small) + enlarged(a) * (camera - enlarged(softened(shrunk(camera))))
+///
+/// in brightness, where `a` is the slope of the local regression of the model's picture on the
+/// shrunk camera frame, as in the guided filter (He, Sun and Tang, 2010; "fast" form, He and Sun,
+/// 2015). Where the two go together, an edge becomes as sharp as the camera's; where they do not,
+/// the slope is near zero and nothing of the camera comes back. Unlike the filter itself this keeps
+/// brush strokes that the camera knows nothing of. Colour is enlarged alone. Each frame depends on
+/// its own pair only, so a still scene stays still. Not thread-safe.
+class GuidedUpscaler {
+ public:
+  /// Most that width and height are multiplied by: 640x360 for a model of 256x144.
+  static constexpr double kMostScale = 2.5;
+
+  GuidedUpscaler();
+  ~GuidedUpscaler();
+  GuidedUpscaler(const GuidedUpscaler&) = delete;
+  GuidedUpscaler& operator=(const GuidedUpscaler&) = delete;
+
+  /// The size to enlarge a model's picture to: the model's shape, even, no larger than the camera's
+  /// picture or kMostScale times the model's, no smaller than the model's.
+  static PictureSize size_for(PictureSize camera, PictureSize model);
+
+  /// small: 4:2:0, the model's picture. camera: planar with 8 bits of brightness in plane 0,
+  /// cropped around the centre to the small one's shape. The result is 4:2:0 of that size and stays
+  /// the upscaler's: the next call overwrites it. Throws driftless::Error for sizes that swscale
+  /// cannot scale or when memory is short.
+  const AVFrame& upscale(const AVFrame& small, const AVFrame& camera, PictureSize size);
+
+ private:
+  struct Impl;
+  std::unique_ptr<Impl> impl_;
+};
+
+}  // namespace driftless
