@@ -6,6 +6,7 @@ import { runFuzz } from "./fuzz.mjs";
 import { runGpuSuite } from "./gpu-suite.mjs";
 import { nativeProgramsDir, root } from "./paths.mjs";
 import { runAllTests, runMocha, runNativeTests } from "./test-run.mjs";
+import { makeThumbnails } from "./thumbnails.mjs";
 
 /**
  * @typedef {object} TaskContext
@@ -83,13 +84,20 @@ export const TASKS = {
   bench: {
     profile: "bench",
     summary:
-      "Measure the engine: one forward pass (dit), whole streams (stream), cutting people out (matte, background).",
+      "Measure the engine: one forward pass (dit), whole streams (stream), cutting people out (matte, background), one look (look).",
     usage:
       "dit --dim D --ffn F --heads H --layers L --tokens T --kv K --rows R --dtype auto [--json]\n" +
       "       npm run bench -- stream --model NAME --sessions S --seconds N [--json]\n" +
       "       npm run bench -- memory --model NAME --sessions S --steps N [--measure] [--json]\n" +
-      "       npm run bench -- matte|background [--seconds N] [--json]",
+      "       npm run bench -- matte|background [--seconds N] [--json]\n" +
+      "       npm run bench -- look --clip FILE --mode restyle --prompt TEXT --picture FILE.ppm",
     run: nativeProgram("driftless-bench"),
+  },
+  thumbnails: {
+    profile: "bench",
+    summary: "Make the pictures on the preset buttons with the model itself.",
+    usage: "--clip FILE: a short video of a person whose picture you may publish",
+    run: makeThumbnails,
   },
   models: {
     profile: "tools",

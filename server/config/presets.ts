@@ -16,6 +16,11 @@ const presetSchema = z.strictObject({
   strength: z.number().min(0).max(1).optional(),
   steps: z.int().min(1).max(4).optional(),
   seed: z.int().min(0).max(0xffffffff).optional(),
+  /** Picture on the button: a path below the page, such as "presets/beach.webp". */
+  thumbnail: z
+    .string()
+    .regex(/^[a-z0-9-]+(\/[a-z0-9-]+)*\.(webp|jpg|png)$/)
+    .optional(),
 });
 
 const presetsSchema = z.strictObject({ presets: z.array(presetSchema).max(100) });

@@ -26,8 +26,9 @@ const SETTINGS: RestyleSettings = {
   steps: 1,
   seed: 0,
 };
-const WIDTH = 256;
-const HEIGHT = 144;
+/** The camera's, and with it the generated pictures'. */
+const WIDTH = 320;
+const HEIGHT = 180;
 const MODEL = path.resolve(import.meta.dirname, "../../models/drift-nano");
 
 /** Without a model sessions pass frames through, with one they repaint. */

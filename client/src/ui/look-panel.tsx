@@ -106,7 +106,16 @@ export function LookPanel(props: LookPanelProps): JSX.Element {
                   title={preset.prompt}
                   onClick={() => choose(preset)}
                 >
-                  {preset.name}
+                  {preset.thumbnail !== undefined && (
+                    <img
+                      src={`/${preset.thumbnail}`}
+                      alt=""
+                      width={96}
+                      height={54}
+                      loading="lazy"
+                    />
+                  )}
+                  <span>{preset.name}</span>
                 </button>
               ))}
             </fieldset>

@@ -12,10 +12,12 @@ import cv2
 import numpy as np
 
 from people import H, W, person_clip
-from styles import STYLES
+from styles import LOOKS, apply
 
 FRAMES, PER_SHARD, STYLED = 16, 12, 3
 PORTRAIT_SHARE = 0.1
+LOOK_SHARES = np.array([0.4 if "+" in look else 1.0 for look in LOOKS])
+LOOK_SHARES /= LOOK_SHARES.sum()
 
 
 def pan_and_zoom(rng, image, frames, amount=1.0):
@@ -99,10 +101,9 @@ class Sampler:
 def make_shard(sampler, number):
     """The sources of one shard and STYLED random styles of each."""
     rng = np.random.RandomState(1000 + number)
-    names = [n for n in STYLES if n != "photo"]
     src = np.stack([sampler.clip(rng) for _ in range(PER_SHARD)])
-    picks = np.array([rng.choice(names, STYLED, replace=False) for _ in range(PER_SHARD)])
-    sty = np.stack([np.stack([np.stack([STYLES[n](f) for f in clip]) for n in row]) for clip, row in zip(src, picks)])
+    picks = np.array([rng.choice(LOOKS, STYLED, replace=False, p=LOOK_SHARES) for _ in range(PER_SHARD)])
+    sty = np.stack([np.stack([np.stack([apply(n, f) for f in clip]) for n in row]) for clip, row in zip(src, picks)])
     return src, sty, picks
 
 

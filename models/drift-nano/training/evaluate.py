@@ -21,13 +21,14 @@ from PIL import Image, ImageDraw
 from clips import H, W, pan_and_zoom
 from dit import Ring, tokenise
 from export import load_models
-from styles import STYLES
+from styles import apply
 
 STILL_MOVE = 64  # frames over which a still is panned
 PROMPTS = dict(
-    photo="natural photo", watercolour="watercolour painting on paper", pencil="pencil sketch", neon="neon night",
-    autumn="oil painting in warm autumn colours", anime="anime cel shading", noir="film noir",
-    cyberpunk="cyberpunk, magenta and cyan", winter="frozen winter, icy blue",
+    photo="natural photo", watercolour="watercolour painting on paper", oil="oil painting", pencil="pencil sketch", neon="neon night",
+    anime="anime cel shading", mosaic="pixel mosaic", noir="film noir", cyberpunk="cyberpunk, magenta and cyan",
+    autumn="golden autumn light", winter="frozen winter, icy blue", dusk="sunset light",
+    **{"oil+autumn": "oil painting in warm autumn colours", "watercolour+dusk": "watercolour beach at dusk"},
 )
 
 
@@ -145,7 +146,7 @@ def main():
     for name, prompt in PROMPTS.items():
         out = by_chunks(frames, Stream(models, prompt, args.steps).chunk)
         plain = out if plain is None else plain
-        target = np.stack([STYLES[name](f) for f in frames[4:]])
+        target = np.stack([apply(name, f) for f in frames[4:]])
         report[name] = dict(psnr=psnr(out[4:], target), structure=float(np.corrcoef(sobel(out[4:]).ravel(), edges.ravel())[0, 1]), flicker=flicker(out[4:]),
                             effect=float(np.abs(out[4:].astype(np.float32) - plain[4:]).mean()))
         rows.append(out)

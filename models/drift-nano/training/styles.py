@@ -1,4 +1,4 @@
-"""The looks the model learns: procedural, temporally stable filters of one frame, and their captions.
+"""The looks the model learns: procedural, temporally stable filters of one frame.
 
 Every texture is fixed to the screen or to the content, never random per frame, so that a still clip gives
 a still result. Frames are uint8 RGB [H, W, 3] of 256x144. Lines and dabs are kept larger than about four
@@ -20,6 +20,8 @@ def noise_field(cell, seed):
 
 PAPER = 0.4 * noise_field(4, 3) + 0.6 * noise_field(12, 4)
 DABS = cv2.filter2D(noise_field(3, 1), -1, np.eye(11, dtype=np.float32) / 11)
+TILE = 8
+TILE_RELIEF = 1 + 0.14 * ((X % TILE < 1.5) | (Y % TILE < 1.5)) - 0.22 * ((X % TILE > TILE - 2.5) | (Y % TILE > TILE - 2.5))
 VIGNETTE = 1 - 0.45 * (((X / W - 0.5) ** 2 + (Y / H - 0.5) ** 2) / 0.5)
 
 
@@ -104,7 +106,7 @@ def pencil(frame):
 
 def neon(frame):
     """Night: deep blue picture with thick glowing contours, pink on the left to cyan on the right."""
-    line, _, _ = edges(grey(smooth(frame, 1)), 1.3, 20, 150)
+    line, _, _ = edges(grey(smooth(frame, 1)), 1.8, 14, 70)
     hue = ramp(X / W * 0.75 + Y / H * 0.25, [(255, 40, 150), (200, 60, 255), (40, 190, 255), (60, 255, 210)])
     light = cv2.GaussianBlur(line, (0, 0), 1.0)[..., None] * hue
     glow = cv2.GaussianBlur(light, (0, 0), 5) * 0.7
@@ -112,24 +114,31 @@ def neon(frame):
     return to_u8(base + glow + light)
 
 
+def oil(frame):
+    """Oil painting in the picture's own, deepened colours: dabs along no direction, canvas light."""
+    k = saturate(kuwahara(kuwahara(frame, 3), 3), 1.25).astype(np.float32)
+    k = 128 + (k - 128) * 1.12
+    return to_u8(k * (1 + 0.10 * DABS[..., None]))
+
+
 def autumn(frame):
-    """Oil painting in warm autumn colours with dabs."""
-    k = kuwahara(kuwahara(frame, 3), 3)
-    warm = ramp(grey(k) / 255.0, [(34, 14, 12), (112, 40, 20), (196, 96, 28), (240, 176, 66), (255, 236, 180)])
-    out = 0.65 * warm + 0.35 * saturate(k, 1.3)
-    return to_u8(out * (1 + 0.09 * DABS[..., None]))
+    """Golden autumn light: warm shadows, amber lights, a soft bloom. Detail stays."""
+    warm = ramp(grey(frame) / 255.0, [(34, 14, 12), (112, 44, 22), (200, 104, 34), (244, 184, 80), (255, 240, 192)])
+    out = 0.6 * warm + 0.4 * saturate(frame, 1.3)
+    bloom = cv2.GaussianBlur(np.clip(out - 150, 0, None), (0, 0), 6) * 0.35
+    return to_u8((out + bloom) * (0.5 + 0.5 * VIGNETTE[..., None]))
 
 
 def anime(frame):
-    """Cel shading: three flat, saturated tones and dark outlines."""
+    """Cel shading: three flat, saturated tones and bold dark outlines."""
     s = smooth(kuwahara(frame, 2), 1, 7, 50, 5)
     hsv = cv2.cvtColor(s, cv2.COLOR_RGB2HSV).astype(np.float32)
     v = cv2.GaussianBlur(hsv[..., 2], (0, 0), 1.0) / 255
-    hsv[..., 2] = np.clip(0.2 + 0.95 * soft_levels(v, 3), 0, 1) * 255
-    hsv[..., 1] = np.clip(hsv[..., 1] * 1.75 + 8, 0, 255)
+    hsv[..., 2] = np.clip(0.3 + 0.85 * soft_levels(v, 3), 0, 1) * 255
+    hsv[..., 1] = np.clip(hsv[..., 1] * 1.3 + 6, 0, 235)
     out = cv2.cvtColor(to_u8(hsv), cv2.COLOR_HSV2RGB).astype(np.float32)
-    line, _, _ = edges(grey(s), 1.0, 60, 150)
-    return to_u8(out * (1 - 0.9 * line)[..., None])
+    line, _, _ = edges(grey(s), 1.3, 34, 80)
+    return to_u8(out * (1 - 0.92 * line)[..., None])
 
 
 def noir(frame):
@@ -159,27 +168,32 @@ def winter(frame):
     return to_u8(out + (255 - out) * frost[..., None])
 
 
-def photo(frame):
-    """Identity."""
+def mosaic(frame):
+    """Square tiles of eight pixels with lit upper left rims, in strong colours."""
+    small = cv2.resize(saturate(frame, 1.3), (W // TILE, H // TILE), interpolation=cv2.INTER_AREA).astype(np.float32)
+    out = np.repeat(np.repeat(128 + (small - 128) * 1.15, TILE, 0), TILE, 1)
+    return to_u8(out * TILE_RELIEF[..., None])
+
+
+def dusk(frame):
+    """Light after sunset: violet from above, orange from below, darker."""
+    sky = ramp(Y / H, [(70, 50, 130), (190, 90, 130), (255, 140, 70)]) / 255
+    light = grey(frame).astype(np.float32)[..., None] / 255
+    out = (0.45 * saturate(frame, 1.1) + 0.55 * 255 * light ** 1.1) * (0.25 + 1.05 * sky)
+    return to_u8(out * 1.08)
+
+
+PAINTS = dict(watercolour=watercolour, oil=oil, pencil=pencil, neon=neon, anime=anime, mosaic=mosaic, noir=noir, cyberpunk=cyberpunk)
+LIGHTS = dict(autumn=autumn, winter=winter, dusk=dusk)
+# Looks that keep colours, so that a light may be cast on them: "watercolour+dusk".
+LIT = ("watercolour", "oil", "anime", "mosaic")
+LOOKS = [*PAINTS, *LIGHTS, *(f"{paint}+{light}" for paint in LIT for light in LIGHTS)]
+
+
+def apply(name, frame):
+    """The look `name` of a frame: "photo", a paint, a light, or "paint+light"."""
+    if name == "photo":
+        return frame
+    for part in name.split("+"):
+        frame = (PAINTS | LIGHTS)[part](frame)
     return frame
-
-
-STYLES = dict(watercolour=watercolour, pencil=pencil, neon=neon, autumn=autumn, anime=anime, noir=noir, cyberpunk=cyberpunk, winter=winter, photo=photo)
-CAPTIONS = dict(
-    watercolour=["watercolour", "watercolor painting", "a soft watercolour painting on paper", "watercolor portrait, pastel washes", "aquarelle", "painted with watercolours"],
-    pencil=["pencil sketch", "a graphite pencil drawing", "black and white sketch on paper", "hand drawn pencil portrait", "charcoal drawing", "sketchbook drawing"],
-    neon=["neon night", "glowing neon outlines in the dark", "neon lights at night", "dark scene with neon contours", "neon glow", "neon line art, night club"],
-    autumn=["autumn oil painting", "oil painting in warm autumn colours", "oil on canvas, golden fall leaves", "impressionist oil painting", "warm fall colors, brush strokes", "old master oil painting"],
-    anime=["anime", "anime cel shading", "cartoon with bold outlines", "comic book, flat colours", "cel shaded cartoon", "animated film, manga style"],
-    noir=["film noir", "black and white film noir", "high contrast monochrome film", "noir detective movie", "dramatic black and white photograph", "old black and white movie"],
-    cyberpunk=["cyberpunk", "cyberpunk city, magenta and cyan", "synthwave duotone", "futuristic cyberpunk portrait", "vaporwave, pink and teal", "retrowave"],
-    winter=["frozen winter", "ice and snow, frosty", "snowy winter day", "covered in frost, icy blue", "cold winter morning with snow", "ice kingdom"],
-    photo=["photo", "natural photo", "realistic video, unchanged", "original camera picture", "photorealistic", "plain video"],
-)
-BEFORE = ["", "", "", "a ", "in the style of ", "turn this into ", "make it look like ", "me as ", "restyle as "]
-AFTER = ["", "", "", ", high quality", ", beautiful", ", detailed", " style", ", artistic", " look"]
-
-
-def caption(name, rng):
-    """A random wording for a style."""
-    return rng.choice(BEFORE) + rng.choice(CAPTIONS[name]) + rng.choice(AFTER)

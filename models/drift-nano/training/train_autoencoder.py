@@ -23,6 +23,8 @@ from autoencoder import Autoencoder
 HERE = os.path.dirname(os.path.abspath(__file__))
 BATCH, FRAMES, CROP_H, CROP_W = 4, 8, 80, 128
 PEAK_LR, WARM_UP, ENCODER_SHARE, SEED = 2e-3, 50, 0.6, 0
+# Clips that stand still, and the weight of changes from frame to frame: fine textures would flicker with the frame's place in its chunk.
+STILL_SHARE, TEMPORAL_WEIGHT = 0.4, 1.5
 
 
 class Bank:
@@ -40,7 +42,7 @@ class Bank:
             self.shards = (self.shards + [(data["src"], data["sty"])])[-self.resident:]
 
     def crop(self):
-        """One clip [FRAMES, CROP_H, CROP_W, 3]: half originals, half styled, a tenth frozen in time."""
+        """One clip [FRAMES, CROP_H, CROP_W, 3]: half originals, half styled, STILL_SHARE of them frozen in time."""
         rng = self.rng
         src, sty = self.shards[rng.randint(len(self.shards))]
         i = rng.randint(len(src))
@@ -48,7 +50,7 @@ class Bank:
         t = rng.randint(clip.shape[0] - FRAMES + 1)
         y, x = 8 * rng.randint((clip.shape[1] - CROP_H) // 8 + 1), 8 * rng.randint((clip.shape[2] - CROP_W) // 8 + 1)
         clip = clip[t:t + FRAMES, y:y + CROP_H, x:x + CROP_W]
-        if rng.rand() < 0.1:
+        if rng.rand() < STILL_SHARE:
             clip = np.repeat(clip[:1], FRAMES, 0)
         return clip[:, :, ::-1] if rng.rand() < 0.5 else clip
 
@@ -87,7 +89,7 @@ def reconstruction_loss(y, x, features, ramp):
     frame = int(torch.randint(0, x.shape[1], (1,)))
     textures = (features(y[:, frame] * 2 - 1) - features(x[:, frame] * 2 - 1)).abs().mean()
     loss = l1 + 2 * (1.2 - ramp) * (error ** 2).mean()
-    return loss + ramp * (0.5 * gradient_loss(error.flatten(0, 1)) + 0.5 * temporal + 0.25 * textures), l1
+    return loss + ramp * (0.5 * gradient_loss(error.flatten(0, 1)) + TEMPORAL_WEIGHT * temporal + 0.25 * textures), l1
 
 
 @torch.no_grad()

@@ -1,6 +1,6 @@
-"""Trains the diffusion transformer on the latent bank. One thread, restartable.
+"""Trains the diffusion transformer on the latent bank. bf16 products where the processor has them, restartable.
 
-python train_dit.py WORKDIR MINUTES   ->   WORKDIR/dit.pt (weights, moving average, optimisers, step, time)
+python train_dit.py WORKDIR MINUTES [THREADS]   (1 thread if not said)   ->   WORKDIR/dit.pt (weights, moving average, optimisers, step, time)
 
 Objective: x0 regression in unit-deviation latents, clean latent of the input always beside the noisy one.
   first step   input (1-s)*L*original + s*noise, t in 450..900 -> styled latent  (what the engine feeds)
@@ -23,10 +23,10 @@ from dit import CausalDit, block_causal_attention, rope_angles, tokenise
 from export import read_spec
 from latents import load_encoder
 from muon import Muon
-from styles import caption
+from captions import caption
 from train_autoencoder import gradient_loss, save
 
-BATCH, WARM_UP, SEED = 4, 60, 0
+BATCH, WARM_UP, SEED = 8, 60, 0
 ADAM_LR, MUON_LR, DECAY_SHARE, PIXEL_SHARE, PIXEL_WEIGHT = 1.4e-3, 0.02, 0.4, 0.35, 0.5
 LATER, SWITCH, NO_CLEAN, FOREIGN_SINK, PHOTO = 0.25, 0.3, 0.1, 0.1, 0.15
 
@@ -92,14 +92,16 @@ def pixel_loss(decoder, prediction, target, rng):
     """L1 and gradients of one decoded latent frame of two clips of the batch."""
     rows, frame = rng.choice(len(target), 2, replace=False), rng.randint(target.shape[1])
     both = torch.cat([prediction[rows, frame], target[rows, frame]])[:, None]
-    pixels, _ = decoder.decode(decoder.denormalise(both))
+    with torch.autocast("cpu", torch.bfloat16):
+        pixels, _ = decoder.decode(decoder.denormalise(both))
+    pixels = pixels.float()
     error = (pixels[:2] - pixels[2:]).flatten(0, 1) * 0.5
     return error.abs().mean() + 0.3 * gradient_loss(error)
 
 
 class Trainer:
-    def __init__(self, work, minutes):
-        torch.set_num_threads(1)
+    def __init__(self, work, minutes, threads):
+        torch.set_num_threads(threads)
         torch.manual_seed(SEED)
         self.rng, self.spec, self.work, self.minutes = np.random.RandomState(SEED), read_spec(), work, minutes
         self.model = CausalDit(self.spec["dit"], self.spec["prompt"])
@@ -137,7 +139,8 @@ class Trainer:
         batch, frames, _, h, w = noisy.shape
         context = self.model.encode_prompt(ids.flatten(0, 1)).unflatten(0, (batch, frames))
         angles = rope_angles(self.model.head_dim, range(frames), h // 2, w // 2)
-        return self.model(noisy, clean, t, context, block_causal_attention(angles, h * w // 4))
+        with torch.autocast("cpu", torch.bfloat16):
+            return self.model(noisy, clean, t, context, block_causal_attention(angles, h * w // 4)).float()
 
     def loss(self, share):
         """One batch: loss, plain MSE and the kind of batch."""
@@ -195,4 +198,4 @@ class Trainer:
 
 
 if __name__ == "__main__":
-    Trainer(sys.argv[1], float(sys.argv[2])).run()
+    Trainer(sys.argv[1], float(sys.argv[2]), int(sys.argv[3]) if len(sys.argv) > 3 else 1).run()
