@@ -2,7 +2,6 @@ import { execFileSync } from "node:child_process";
 import { mkdirSync, mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
-import { parse } from "yaml";
 import { nativeProgramsDir, root } from "./paths.mjs";
 
 /**
@@ -16,6 +15,8 @@ export async function makeThumbnails({ env, args }) {
     console.error(`thumbnails: expected --clip FILE, got "${args.join(" ")}"`);
     return 2;
   }
+  // Not at the top: this file is read before the npm packages are there.
+  const { parse } = await import("yaml");
   const { presets } = parse(readFileSync(join(root, "config/presets.yaml"), "utf8"));
   const folder = mkdtempSync(join(tmpdir(), "driftless-thumbnails-"));
   try {
