@@ -105,6 +105,8 @@ TEST_F(FilesTest, ForgedEntriesAreErrors) {
   expect_invalid({"dtype", "F8_E4M3", "F64"});
   one(R"({"dtype":"F32","shape":[-2],"data_offsets":[0,8]})");
   expect_invalid({"dimension", "-2"});
+  one(R"({"dtype":"F32","shape":[1e300],"data_offsets":[0,8]})");
+  expect_invalid({"shape", "whole number", "1e+300"});
   one(R"({"dtype":"F32","shape":[4294967296,4294967296,4294967296],"data_offsets":[0,8]})");
   expect_invalid({"2^48"});
   one(R"({"dtype":"F32","shape":[1,1,1,1,1,1,2],"data_offsets":[0,8]})");
