@@ -111,7 +111,7 @@ TEST_P(Bf16Ops, RowsDoNotDependOnTheirCompany) {
 TEST_P(Bf16Ops, NothingBesideAnInputReachesTheSums) {
   // Scratch memory full of NaN: what is read beyond a ragged end must not count.
   const float nan = std::nanf("");
-  const Tensor poison = filled({64, 700}, nan), out = arena.tensor({64, 300});
+  const Tensor poison = filled({192, 700}, nan), out = arena.tensor({192, 300});
   ops->linear(*ops->pack_linear(random({300, 700}), Tensor()), poison, out, {});
   ConvOptions options;
   const Tensor x = random({1, 5, 9, 6}), weight = random({20, 6, 3, 3}), bias = random({20});
@@ -125,6 +125,17 @@ TEST_P(Bf16Ops, NothingBesideAnInputReachesTheSums) {
   oracle->linear(*oracle->pack_linear(wide, Tensor()), narrow, wanted, {});
   ops->linear(*ops->pack_linear(wide, Tensor()), narrow, found, {});
   expect_close(wanted, found);
+  // Keys that fill no whole step, and queries that fill more than one tile.
+  const int64_t queries = 37, keys = 144 + 3, dim = 40;
+  ops->linear(*ops->pack_linear(random({300, 700}), Tensor()), poison, out, {});
+  const Tensor q = random({queries, 1, dim}), k = random({keys, 1, dim}),
+               v = random({keys, 1, dim});
+  const Tensor attended = arena.tensor(q.shape()), actual = arena.tensor(q.shape());
+  AttentionRow row = {q.f32(), k.f32(), v.f32(), attended.f32(), queries, keys};
+  oracle->attention(&row, 1, 1, dim, 0.158f);
+  row.out = actual.f32();
+  ops->attention(&row, 1, 1, dim, 0.158f);
+  expect_close(attended, actual, 0.01);
 }
 
 TEST_P(Bf16Ops, Convolutions) {

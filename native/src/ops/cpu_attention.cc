@@ -191,6 +191,7 @@ float weigh(const Head& head, float* scores, int64_t keys, float largest, Word* 
 #endif
   const float sum = exponentiate(scores, keys, head.scale, largest);
   to_words(head.kernels.type, scores, keys, to);
+  std::fill(to + words_for(head.kernels.type, keys), to + head.words_of(keys), 0u);
   return sum;
 }
 
