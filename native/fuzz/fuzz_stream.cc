@@ -1,7 +1,9 @@
 // The state machine of the stream: bytes open, change, run and close sessions of a tiny model in
 // any order and company. After every run, against a model of the stream batch in a few lines:
 //
-// - frames come out exactly when the last row holds a chunk, and they are that chunk's;
+// - frames come out exactly when the last row holds a chunk, and they are that chunk's; another
+// size
+//   of picture empties the rows;
 // - they carry the revision of the settings that the chunk was begun with;
 // - the noise scale stays in the model's range, and every ring inside its length;
 // - refused settings change nothing;
@@ -11,6 +13,7 @@
 #include <cstdlib>
 #include <cstring>
 #include <optional>
+#include <utility>
 
 #include "core/error.h"
 #include "models_test_support.h"
@@ -22,7 +25,7 @@ using namespace driftless;
 namespace {
 
 constexpr size_t kSessions = 3, kMaxRuns = 12;
-constexpr size_t kFrameBytes = 32 * 16 * 3, kChunkBytes = 4 * kFrameBytes;
+constexpr size_t kFrameBytes = 48 * 16 * 3, kChunkBytes = 4 * kFrameBytes;
 
 void require(bool holds, const char* what) {
   if (holds) return;
@@ -46,7 +49,7 @@ class Bytes {
 struct World {
   static Json small() {
     Json json = tiny_model_json();
-    json["width"] = 32;
+    json["width"] = 48;
     json["height"] = 16;
     return json;
   }
@@ -71,6 +74,7 @@ struct Client {
   std::unique_ptr<StreamSession> session, twin;
   std::vector<std::optional<Expected>> rows;
   int steps = 1;
+  bool smaller = false, painted_smaller = false;
   uint64_t revision = 0, chunks = 0;
 };
 
@@ -80,7 +84,9 @@ TransformSettings settings_of(Bytes& bytes, bool& good) {
   const uint8_t what = bytes.next();
   TransformSettings settings;
   settings.prompt = kPrompts[what % 5];
-  settings.steps = 1 + bytes.next() % 4;
+  const uint8_t size = bytes.next();
+  settings.steps = 1 + size % 4;
+  settings.smaller_picture = size % 8 >= 4;
   settings.seed = bytes.next() % 3;
   settings.strength = static_cast<float>(bytes.next()) / 255.0f;
   good = what < 224;
@@ -122,7 +128,9 @@ void open_or_update(Client& client, bool with_twin, Bytes& bytes) {
     taken = false;
   }
   require(taken == good, "settings are taken when they are in range, and refused otherwise");
-  if (taken) client.steps = settings.steps;
+  if (!taken) return;
+  client.steps = settings.steps;
+  client.smaller = settings.smaller_picture;
 }
 
 std::vector<uint8_t> draw(uint8_t pattern) {
@@ -135,6 +143,7 @@ std::vector<uint8_t> draw(uint8_t pattern) {
 }
 
 void check(Client& client, const ChunkResult& result) {
+  if (std::exchange(client.painted_smaller, client.smaller) != client.smaller) client.rows.clear();
   client.rows.resize(static_cast<size_t>(client.steps));
   client.rows.insert(client.rows.begin(), Expected{client.chunks++, client.revision});
   client.rows.pop_back();

@@ -70,7 +70,7 @@ class Compute : public ::testing::Test {
   Chunk chunk(uint8_t number) {
     Chunk made;
     made.rgb.assign(static_cast<size_t>(64) * 32 * 3 * 4, number);
-    for (int i = 0; i < 4; ++i) made.frames.push_back({1000.0 * number + i, 0, 0});
+    for (int i = 0; i < 4; ++i) made.frames.push_back({1000.0 * number + i, 0, 0, nullptr});
     return made;
   }
 
@@ -306,13 +306,17 @@ TEST_F(Compute, RemoveWaitsForTheBatchAndEndsTheStreamOnTheComputeThread) {
   EXPECT_EQ(pipeline_.batch_sizes().size(), 1u);
 }
 
-TEST_F(Compute, AChunkThatMissesItsBudgetAgainAndAgainCostsStepsThenFrames) {
+TEST_F(Compute, MissedBudgetsCostStepsThenFramesThenTheSizeOfThePicture) {
   ComputeLoop loop(&pipeline_);
   // Held for longer than the budget, each time: as on a device that is too slow.
   const auto track = loop.add(listener_, counters_, restyle(4), Slo{100, 20});
   int number = 0;
+  const auto smaller = [&] {
+    const auto seen = pipeline_.smaller_seen();
+    return !seen.empty() && seen.back();
+  };
   const auto end = std::chrono::steady_clock::now() + std::chrono::seconds(60);
-  while (listener_.levels().size() < 3 && std::chrono::steady_clock::now() < end) {
+  while (!smaller() && std::chrono::steady_clock::now() < end) {
     pipeline_.hold();
     loop.submit(track, chunk(static_cast<uint8_t>(++number)));
     pipeline_.wait_for_runs(static_cast<size_t>(number));
@@ -324,12 +328,15 @@ TEST_F(Compute, AChunkThatMissesItsBudgetAgainAndAgainCostsStepsThenFrames) {
   }
   loop.remove(track);
   const auto levels = listener_.levels();
-  ASSERT_GE(levels.size(), 3u);
+  ASSERT_EQ(levels.size(), 5u);
   EXPECT_EQ(levels[0].to.steps, 2);
   EXPECT_EQ(levels[0].cause, LevelCause::kSlowDevice);
   EXPECT_EQ(levels[1].to.steps, 1);
   EXPECT_EQ(levels[2].to.kind, LevelKind::kLowerRate);
-  EXPECT_TRUE(levels[2].down);
+  EXPECT_EQ(levels[3].to.kind, LevelKind::kLowerRate);
+  EXPECT_EQ(levels[4].to.kind, LevelKind::kSmallerPicture);
+  EXPECT_TRUE(levels[4].down);
+  EXPECT_TRUE(smaller());
   const auto steps = pipeline_.steps_seen();
   EXPECT_EQ(steps.front(), 4);
   EXPECT_EQ(steps.back(), 1);

@@ -24,6 +24,8 @@ class InvertingPipeline : public Pipeline {
     info_.name = "inverting";
     info_.width = width;
     info_.height = height;
+    info_.smaller_width = width / 4 * 3;
+    info_.smaller_height = height / 4 * 3;
     info_.frames_per_chunk = 4;
     info_.fps = fps;
   }
@@ -69,7 +71,9 @@ class InvertingPipeline : public Pipeline {
       changed_.notify_all();
       changed_.wait(lock, [this] { return !held_; });
       for (size_t j = 0; j < count; ++j) {
-        steps_seen_.push_back(static_cast<Stream*>(jobs[j].session)->settings.steps);
+        const TransformSettings& settings = static_cast<Stream*>(jobs[j].session)->settings;
+        steps_seen_.push_back(settings.steps);
+        smaller_seen_.push_back(settings.smaller_picture);
       }
       if (failures_ > 0) {
         --failures_;
@@ -126,6 +130,11 @@ class InvertingPipeline : public Pipeline {
     std::lock_guard<std::mutex> lock(mutex_);
     return steps_seen_;
   }
+  /// Whether each chunk that ran was to be painted smaller.
+  std::vector<bool> smaller_seen() {
+    std::lock_guard<std::mutex> lock(mutex_);
+    return smaller_seen_;
+  }
   int live_streams() const { return live_streams_; }
 
  private:
@@ -150,6 +159,7 @@ class InvertingPipeline : public Pipeline {
   int failures_ = 0;
   std::vector<size_t> batch_sizes_;
   std::vector<int> steps_seen_;
+  std::vector<bool> smaller_seen_;
   std::atomic<int> live_streams_{0};
 };
 

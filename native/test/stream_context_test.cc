@@ -43,8 +43,8 @@ TEST_P(ContextPassTest, TheRingHoldsTheFinishedLatent) {
       // What was finished, at unit scale beside its clean latents, at time 0 over the same past.
       const Tensor x = arena.tensor({1, latent[1], latent[2], 2 * c});
       for (int64_t p = 0; p < latent.count() / c; ++p) {
-        std::copy_n(chunk.noisy + p * c, c, x.f32() + p * 2 * c);
-        std::copy_n(chunk.clean + p * c, c, x.f32() + p * 2 * c + c);
+        std::copy_n(chunk.latents.noisy + p * c, c, x.f32() + p * 2 * c);
+        std::copy_n(chunk.latents.clean + p * c, c, x.f32() + p * 2 * c + c);
       }
       const double time = 0;
       const DitRow row{1, &time, &before, &chunk.prompt()};

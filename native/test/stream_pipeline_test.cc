@@ -242,6 +242,8 @@ TEST(PipelineDriftGuard, AnchorsEachLookAndCanBeTurnedOff) {
   const Out steady = run(tiny.dir(), true, false), changed = run(tiny.dir(), true, true);
   EXPECT_EQ(steady.result.guard.anchors, 1u);
   EXPECT_EQ(changed.result.guard.anchors, 2u);
+  // Another strength is another picture.
+  EXPECT_EQ(steady.result.picture_guard.anchors, 2u);
   EXPECT_EQ(steady.result.guard.corrected + changed.result.guard.corrected, 0u);
   EXPECT_EQ(run(tiny.dir(), false, false).result.guard.anchors, 0u);
   Json json = tiny_model_json();

@@ -59,6 +59,12 @@ export function createEngineMetrics(registry: Registry) {
       labelNames: ["outcome"] as const,
       registers,
     }),
+    driftCorrections: new Counter({
+      name: "driftless_engine_drift_corrections_total",
+      help: "What the drift guard did: latents and pictures count the chunks that it pulled back, renewals the anchors of a stream's memory that it replaced because that went on.",
+      labelNames: ["what"] as const,
+      registers,
+    }),
     batchMs: new Histogram({
       name: "driftless_engine_batch_ms",
       help: "Mean time of a session's recent batches of the model, measured and as the scheduler expected, sampled with each report.",

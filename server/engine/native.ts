@@ -140,6 +140,11 @@ export interface NativeSessionStats {
    * than expected; never run, because a newer one took the place.
    */
   deadlines: { inTime: number; waited: number; slow: number; replaced: number };
+  /**
+   * What the drift guard did: chunks whose latents or pictures it pulled back, and anchors of the
+   * stream's memory that it renewed because that went on.
+   */
+  driftCorrections: { latents: number; pictures: number; renewals: number };
   /** Input frames that did not come out, by reason (events for `events`). */
   drops: {
     inputFull: number;

@@ -3,6 +3,7 @@ import type { EngineMetrics } from "./metrics.ts";
 import type { SessionProgress } from "./protocol.ts";
 
 type Outcome = keyof SessionProgress["deadlines"];
+type Correction = keyof SessionProgress["driftCorrections"];
 
 export class ProgressTotals {
   readonly #metrics: EngineMetrics;
@@ -15,12 +16,15 @@ export class ProgressTotals {
   add(progress: SessionProgress): void {
     const before = this.#before.get(progress.sessionId);
     this.#before.set(progress.sessionId, progress);
-    const { engineFrames, engineChunks, engineDrops, stageMs, batchMs, transformDelayMs } =
-      this.#metrics;
+    const { engineFrames, engineChunks, driftCorrections, engineDrops } = this.#metrics;
+    const { stageMs, batchMs, transformDelayMs } = this.#metrics;
     engineFrames.inc({ direction: "in" }, grown(progress.framesIn, before?.framesIn));
     engineFrames.inc({ direction: "out" }, grown(progress.framesOut, before?.framesOut));
     for (const [outcome, total] of Object.entries(progress.deadlines)) {
       engineChunks.inc({ outcome }, grown(total, before?.deadlines[outcome as Outcome]));
+    }
+    for (const [what, total] of Object.entries(progress.driftCorrections)) {
+      driftCorrections.inc({ what }, grown(total, before?.driftCorrections[what as Correction]));
     }
     for (const [reason, total] of Object.entries(progress.drops)) {
       engineDrops.inc({ reason }, grown(total, before?.drops[reason]));

@@ -149,6 +149,8 @@ export const sessionProgressSchema = z.strictObject({
   batchMs: z.strictObject({ measured: count, expected: count }),
   /** Chunks by what became of their delay budget. */
   deadlines: z.strictObject({ inTime: count, waited: count, slow: count, replaced: count }),
+  /** What the drift guard did: chunks pulled back, by what of them, and renewed anchors. */
+  driftCorrections: z.strictObject({ latents: count, pictures: count, renewals: count }),
   /** Dropped packets and frames by reason. */
   drops: z.record(z.string(), count),
 });

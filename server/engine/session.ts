@@ -369,6 +369,7 @@ export class EngineSession {
         expected: native?.timings.expected.meanMs ?? 0,
       },
       deadlines: native?.deadlines ?? { inTime: 0, waited: 0, slow: 0, replaced: 0 },
+      driftCorrections: native?.driftCorrections ?? { latents: 0, pictures: 0, renewals: 0 },
       drops: this.#allDrops(native),
     });
   }

@@ -48,6 +48,7 @@ describe("native addon, passthrough", function () {
       await until("two chunks of frames", () => frames.length >= 8);
       await sleep(400);
       const stats = session.stats();
+      expect(stats.driftCorrections).to.deep.equal({ latents: 0, pictures: 0, renewals: 0 });
       await session.close();
 
       expect(events[0]).to.deep.equal({ type: "inputSize", width: 640, height: 360 });

@@ -125,6 +125,12 @@ Napi::Object stats_to_js(Napi::Env env, const MediaSession& session) {
   set(deadlines, "replaced", counters.chunks_replaced);
   stats.Set("deadlines", deadlines);
 
+  Napi::Object drift = Napi::Object::New(env);
+  set(drift, "latents", counters.guard_latents);
+  set(drift, "pictures", counters.guard_pictures);
+  set(drift, "renewals", counters.guard_renewals);
+  stats.Set("driftCorrections", drift);
+
   Napi::Object drops = Napi::Object::New(env);
   set(drops, "inputFull", counters.drop_input_full);
   set(drops, "noKeyFrame", counters.drop_no_key_frame);

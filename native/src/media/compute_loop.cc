@@ -34,10 +34,10 @@ struct ComputeLoop::Track {
   std::optional<std::pair<Transform, uint64_t>> change;
   Transform asked;  // what the model accepted last
   uint64_t asked_revision = 0;
-  int steps = 0;  // of the level
-  int applied_steps = 0;
+  Level level, applied_level;
   bool refused = false;
   std::optional<LevelChange> level_change;
+  GuardCounters latents_guard, pictures_guard;  // as the stream said last
   std::vector<uint8_t> rgb_out;
   int failures_in_a_row = 0;
 };
@@ -47,8 +47,11 @@ namespace {
 SloScheduler::Config scheduler_config(const Pipeline* pipeline) {
   SloScheduler::Config config;
   if (pipeline == nullptr) return config;
-  config.frames_per_chunk = pipeline->info().frames_per_chunk;
-  config.warm_up_ms = pipeline->info().warm_up_ms;
+  const ModelInfo& info = pipeline->info();
+  config.frames_per_chunk = info.frames_per_chunk;
+  config.warm_up_ms = info.warm_up_ms;
+  config.smaller_area = static_cast<double>(info.smaller_width) * info.smaller_height /
+                        (static_cast<double>(info.width) * info.height);
   return config;
 }
 
@@ -77,15 +80,32 @@ void deliver(ComputeLoop::Track& track, GeneratedChunk chunk, double start_ms, d
   track.listener.on_generated(std::move(chunk));
 }
 
-// Brings the model to the settings asked for, with the steps of the track's level.
+// Adds what the guards have done since the last chunk; a new stream counts from zero.
+void note_guards(ComputeLoop::Track& track, const ChunkResult& result) {
+  const auto grown = [](uint64_t now, uint64_t before) {
+    return now < before ? now : now - before;
+  };
+  SessionCounters& counters = track.counters;
+  counters.guard_latents += grown(result.guard.corrected, track.latents_guard.corrected);
+  counters.guard_renewals += grown(result.guard.renewals, track.latents_guard.renewals);
+  counters.guard_pictures += grown(result.picture_guard.corrected, track.pictures_guard.corrected);
+  track.latents_guard = result.guard;
+  track.pictures_guard = result.picture_guard;
+}
+
+// Brings the model to the settings asked for, with the steps and the picture of the track's level.
 void apply_change(ComputeLoop::Track& track) {
-  if (!track.change && track.steps == track.applied_steps) return;
+  const Level &level = track.level, &applied = track.applied_level;
+  if (!track.change && level.steps == applied.steps && level.area == applied.area) return;
   const bool new_settings = track.change.has_value();
   Transform wanted = new_settings ? std::move(track.change->first) : track.asked;
   const uint64_t revision = new_settings ? track.change->second : track.asked_revision;
   track.change.reset();
-  const int asked_steps = wanted.settings.steps;
-  if (track.turn) wanted.settings.steps = track.steps;
+  const TransformSettings asked = wanted.settings;
+  if (track.turn) {
+    wanted.settings.steps = level.steps;
+    wanted.settings.smaller_picture = asked.smaller_picture || level.area < 1;
+  }
   try {
     track.counters.drop_stream_batch += track.model.apply(wanted, revision);
   } catch (const std::exception& error) {
@@ -94,8 +114,8 @@ void apply_change(ComputeLoop::Track& track) {
     track.listener.on_compute_event(error_event(error.what(), false));
     return;
   }
-  track.applied_steps = track.steps;
-  wanted.settings.steps = asked_steps;
+  track.applied_level = level;
+  wanted.settings = asked;
   track.asked = std::move(wanted);
   track.asked_revision = revision;
 }
@@ -289,7 +309,7 @@ void ComputeLoop::take(const std::shared_ptr<Track>& track) {
   track->chunk = std::move(*track->waiting);
   track->waiting.reset();
   if (track->pending) track->change = std::exchange(track->pending, std::nullopt);
-  if (track->turn) track->steps = scheduler_.level(*track->turn).steps;
+  if (track->turn) track->level = scheduler_.level(*track->turn);
   track->running = true;
   batch_.push_back(track);
 }
@@ -354,6 +374,7 @@ bool ComputeLoop::run_batch() {
   const double now_ms = steady_now_ms();
   for (size_t i = 0; i < jobs_.size(); ++i) {
     Track& track = *owners_[i];
+    note_guards(track, jobs_[i].result);
     size_t lost = 0;
     auto generated = track.model.finish(jobs_[i].result, std::move(track.rgb_out), lost);
     track.counters.drop_stream_batch += lost;

@@ -148,6 +148,9 @@ struct SessionCounters {
   Count chunks_waited{0};    // late: they were not begun early enough
   Count chunks_slow{0};      // late: they took longer than expected
   Count chunks_replaced{0};  // a newer chunk took the place
+  // What the drift guards did: chunks whose latents or pictures they pulled back, and sinks that
+  // they had renewed because that went on.
+  Count guard_latents{0}, guard_pictures{0}, guard_renewals{0};
   // Drops, in frames.
   Count drop_input_full{0};      // the decoder did not keep up
   Count drop_no_key_frame{0};    // came while a key frame was missing

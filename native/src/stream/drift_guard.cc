@@ -18,13 +18,38 @@ bool finite(const std::vector<double>& values) {
 
 }  // namespace
 
+template <typename Value>
+void measure_channels(const Value* values, size_t pixels, size_t stride, double unit, double origin,
+                      ChannelFeatures& features) {
+  const size_t channels = features.size() / 2;
+  std::fill(features.begin(), features.end(), 0.0);
+  for (size_t p = 0; p < pixels; p += stride) {
+    for (size_t c = 0; c < channels; ++c) {
+      const double value = static_cast<double>(values[p * channels + c]) * unit + origin;
+      features[c] += value;
+      features[channels + c] += value * value;
+    }
+  }
+  const double count = static_cast<double>((pixels + stride - 1) / stride);
+  for (size_t c = 0; c < channels; ++c) {
+    const double mean = features[c] / count;
+    const double variance = std::max(0.0, features[channels + c] / count - mean * mean);
+    features[c] = mean;
+    features[channels + c] = std::log(std::sqrt(variance) + kTinySpread);
+  }
+}
+
+template void measure_channels(const float*, size_t, size_t, double, double, ChannelFeatures&);
+template void measure_channels(const uint8_t*, size_t, size_t, double, double, ChannelFeatures&);
+
 DriftGuard::DriftGuard(const DriftGuardConfig& config)
     : config_(config),
       blend_(1 - std::exp(-config.chunk_s / config.average_s)),
       slew_(config.slew * config.chunk_s) {
   const size_t features = 2 * static_cast<size_t>(config.channels);
-  for (Features* list : {&input_, &output_, &input_slow_, &output_slow_, &input_anchor_,
-                         &output_anchor_, &correction_}) {
+  for (ChannelFeatures* list :
+       {&input_, &output_, &measured_input_, &measured_output_, &input_slow_, &output_slow_,
+        &input_anchor_, &output_anchor_, &correction_}) {
     list->assign(features, 0.0);
   }
 }
@@ -40,25 +65,6 @@ bool DriftGuard::take_renewal() {
   const bool renewal = renewal_;
   renewal_ = false;
   return renewal;
-}
-
-void DriftGuard::measure(const float* latent, size_t pixels, Features& features) {
-  const size_t channels = features.size() / 2;
-  std::fill(features.begin(), features.end(), 0.0);
-  for (size_t p = 0; p < pixels; ++p) {
-    for (size_t c = 0; c < channels; ++c) {
-      const double value = static_cast<double>(latent[p * channels + c]);
-      features[c] += value;
-      features[channels + c] += value * value;
-    }
-  }
-  const double count = static_cast<double>(pixels);
-  for (size_t c = 0; c < channels; ++c) {
-    const double mean = features[c] / count;
-    const double variance = std::max(0.0, features[channels + c] / count - mean * mean);
-    features[c] = mean;
-    features[channels + c] = std::log(std::sqrt(variance) + kTinySpread);
-  }
 }
 
 // Averages what is shown, corrections included, until the anchor is complete.
@@ -86,7 +92,7 @@ void DriftGuard::take_anchor() {
   ++counters_.anchors;
 }
 
-void DriftGuard::follow() {
+void DriftGuard::follow_anchor() {
   excursion_ = 0;
   for (size_t i = 0; i < input_.size(); ++i) {
     input_slow_[i] += blend_ * (input_[i] - input_slow_[i]);
@@ -101,8 +107,7 @@ void DriftGuard::follow() {
   }
 }
 
-bool DriftGuard::correct(float* finished, size_t pixels) {
-  const size_t channels = correction_.size() / 2;
+bool DriftGuard::correct() {
   const double allowed = config_.bound + config_.gain * excursion_;
   bool any = false;
   if (anchored_) wandering_ = 0;
@@ -122,30 +127,41 @@ bool DriftGuard::correct(float* finished, size_t pixels) {
     renewal_ = true;
     ++counters_.renewals;
   }
-  if (!any) return false;
-  for (size_t c = 0; c < channels; ++c) {
-    const double scale = std::exp(correction_[channels + c]);
-    const double shift = output_[c] * (1 - scale) + correction_[c];
-    for (size_t p = 0; p < pixels; ++p) {
-      float& value = finished[p * channels + c];
-      value = static_cast<float>(static_cast<double>(value) * scale + shift);
-    }
-  }
-  ++counters_.corrected;
-  return true;
+  if (any) ++counters_.corrected;
+  return any;
 }
 
-bool DriftGuard::apply(const float* input, float* finished, size_t pixels) {
-  measure(input, pixels, input_);
-  measure(finished, pixels, output_);
-  if (!finite(input_) || !finite(output_)) return false;
+DriftGuard::Map DriftGuard::map(size_t channel) const {
+  const double scale = std::exp(correction_[correction_.size() / 2 + channel]);
+  return {scale, output_[channel] * (1 - scale) + correction_[channel]};
+}
+
+bool DriftGuard::follow(const ChannelFeatures& input, const ChannelFeatures& finished) {
+  if (!finite(input) || !finite(finished)) return false;
+  input_ = input;
+  output_ = finished;
   age_s_ += config_.chunk_s;
   if (anchored_) {
-    follow();
+    follow_anchor();
   } else {
     take_anchor();
   }
-  return correct(finished, pixels);
+  return correct();
+}
+
+bool DriftGuard::apply(const float* input, float* finished, size_t pixels) {
+  measure_channels(input, pixels, 1, 1, 0, measured_input_);
+  measure_channels(finished, pixels, 1, 1, 0, measured_output_);
+  if (!follow(measured_input_, measured_output_)) return false;
+  const size_t channels = measured_output_.size() / 2;
+  for (size_t c = 0; c < channels; ++c) {
+    const Map corrected = map(c);
+    for (size_t p = 0; p < pixels; ++p) {
+      float& value = finished[p * channels + c];
+      value = static_cast<float>(static_cast<double>(value) * corrected.scale + corrected.shift);
+    }
+  }
+  return true;
 }
 
 }  // namespace driftless

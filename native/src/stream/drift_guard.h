@@ -18,6 +18,8 @@
 //
 // When the input has stayed away from its anchor for `scene_s` (another scene), the anchor is
 // measured anew with the corrections kept in place.
+//
+// The same is done to the pictures themselves (PictureGuard), behind everything that could wander.
 
 #include <cstddef>
 #include <cstdint>
@@ -47,6 +49,9 @@ struct GuardCounters {
   uint64_t renewals = 0;   // of a sink, because corrections went on
 };
 
+// Mean of every channel, then log spread of every channel.
+using ChannelFeatures = std::vector<double>;
+
 class DriftGuard {
  public:
   explicit DriftGuard(const DriftGuardConfig& config);
@@ -54,6 +59,15 @@ class DriftGuard {
   // Looks at a finished latent beside the input's latent, [pixels, channels] each at unit scale,
   // and corrects it in place. No allocation. Returns whether it changed anything.
   bool apply(const float* input, float* finished, size_t pixels);
+
+  // The same for what was measured elsewhere. Returns whether map() has to be applied.
+  bool follow(const ChannelFeatures& input, const ChannelFeatures& finished);
+
+  // corrected = value * scale + shift
+  struct Map {
+    double scale, shift;
+  };
+  Map map(size_t channel) const;
 
   // Another look was asked for: corrections fade out and the anchor is measured anew.
   void restart();
@@ -69,21 +83,18 @@ class DriftGuard {
   double wandering() const { return wandering_; }
 
  private:
-  // Mean and log spread of every channel, means first.
-  using Features = std::vector<double>;
-
-  static void measure(const float* latent, size_t pixels, Features& features);
   void take_anchor();
-  void follow();
-  bool correct(float* finished, size_t pixels);
+  void follow_anchor();
+  bool correct();
 
   DriftGuardConfig config_;
-  double blend_;  // weight of one chunk in the slow averages
-  double slew_;   // per chunk
-  Features input_, output_;
-  Features input_slow_, output_slow_;
-  Features input_anchor_, output_anchor_;
-  Features correction_;
+  double blend_;                                      // weight of one chunk in the slow averages
+  double slew_;                                       // per chunk
+  ChannelFeatures measured_input_, measured_output_;  // by apply()
+  ChannelFeatures input_, output_;
+  ChannelFeatures input_slow_, output_slow_;
+  ChannelFeatures input_anchor_, output_anchor_;
+  ChannelFeatures correction_;
   double excursion_ = 0;  // W
   double age_s_ = 0;      // since the look or the measurement began
   double away_s_ = 0;     // of the input from its anchor
@@ -95,5 +106,11 @@ class DriftGuard {
   bool renewal_ = false;
   GuardCounters counters_;
 };
+
+// Measures every `stride`-th of `pixels` values of every channel; each value counts as
+// value * unit + origin.
+template <typename Value>
+void measure_channels(const Value* values, size_t pixels, size_t stride, double unit, double origin,
+                      ChannelFeatures& features);
 
 }  // namespace driftless

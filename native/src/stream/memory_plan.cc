@@ -42,9 +42,9 @@ std::string mebibytes(size_t bytes) {
 }
 
 std::vector<std::pair<std::string, size_t>> SessionBytes::parts() const {
-  std::vector<std::pair<std::string, size_t>> parts = {{"rings", rings},     {"latents", latents},
-                                                       {"prompt", prompt},   {"history", history},
-                                                       {"picture", picture}, {"codec", codec}};
+  std::vector<std::pair<std::string, size_t>> parts = {
+      {"rings", rings},     {"latents", latents}, {"prompt", prompt}, {"history", history},
+      {"picture", picture}, {"scaled", scaled},   {"codec", codec}};
   std::stable_sort(parts.begin(), parts.end(),
                    [](const auto& a, const auto& b) { return a.second > b.second; });
   return parts;

@@ -11,16 +11,18 @@ namespace driftless {
 
 struct ModelConfig;
 
-// Bytes of one session. All but `codec` is one arena, taken whole when the session opens.
+// Bytes of one session at the model's full size: a smaller picture takes less. All but `codec` lies
+// in arenas, taken whole when the session opens.
 struct SessionBytes {
   size_t rings = 0;    // self-attention keys and values of every row
   size_t latents = 0;  // of the chunks in flight, and the stream's noise
   size_t prompt = 0;   // embeddings, keys and values of a prompt that is coming in
   size_t history = 0;  // latents for the rings to be made anew from
   size_t picture = 0;  // the last frame, to measure motion with
+  size_t scaled = 0;   // a chunk of pictures of another size than the model's full one
   size_t codec = 0;    // what the autoencoder remembers, encoder and decoder
 
-  size_t arena() const { return rings + latents + prompt + history + picture; }
+  size_t arena() const { return rings + latents + prompt + history + picture + scaled; }
   size_t sum() const { return arena() + codec; }
   // Largest first.
   std::vector<std::pair<std::string, size_t>> parts() const;

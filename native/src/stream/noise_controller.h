@@ -37,6 +37,9 @@ class NoiseController {
   const Decision& next(const uint8_t* previous, const uint8_t* frames, size_t frame_count,
                        size_t values);
 
+  // The decision of the newest call.
+  const Decision& last() const { return decision_; }
+
   double noise_scale() const { return noise_scale_; }
 
  private:

@@ -33,11 +33,15 @@ struct TransformSettings {
   float strength = 0.7f;  // 0 keeps the original, 1 is the full effect
   int steps = 1;          // denoising steps, 1 to the length of the model's step list
   uint64_t seed = 0;
+  // Paint at ModelInfo's smaller size and enlarge the result. A running stream that changes size
+  // is shown its last picture once more, so that its new memory does not begin from nothing.
+  bool smaller_picture = false;
 };
 
 struct ModelInfo {
   std::string name;
-  int width = 0, height = 0;  // pixels
+  int width = 0, height = 0;                  // pixels
+  int smaller_width = 0, smaller_height = 0;  // pixels; 0: the model has no smaller size
   int frames_per_chunk = 0;
   double fps = 0;
   double warm_up_ms = 0;  // what one chunk of one step took after loading; 0: not measured
@@ -49,7 +53,8 @@ struct ChunkResult {
   uint64_t chunk_index_out = 0;    // index of the input chunk whose frames came out
   uint64_t settings_revision = 0;  // revision of the settings that the frames were made with
   bool settings_complete = true;   // false while their prompt is on its way from another one
-  GuardCounters guard;             // of the session's drift guard
+  GuardCounters guard;             // of the session's drift guard, and of that on its pictures,
+  GuardCounters picture_guard;     //   both since it was opened
   float noise_scale = 0;  // what the motion-aware controller chose for the chunk that went in
 };
 

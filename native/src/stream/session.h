@@ -11,13 +11,13 @@
 #include "models/latent_codec.h"
 #include "models/model_config.h"
 #include "stream/drift_guard.h"
-#include "stream/latent_history.h"
 #include "stream/memory_plan.h"
 #include "stream/noise_controller.h"
+#include "stream/picture_guard.h"
+#include "stream/picture_memory.h"
 #include "stream/pipeline.h"
 #include "stream/prompt_bank.h"
 #include "stream/prompt_blend.h"
-#include "stream/rolling_cache.h"
 
 namespace driftless {
 
@@ -28,17 +28,17 @@ struct ActiveSettings {
   std::shared_ptr<const Prompt> prompt;
 };
 
-// One chunk on its way through the denoising steps. Latents are [h, w, channels] at unit scale,
-// `noisy` in the network's own scale.
+// One chunk on its way through the denoising steps. Its latents are at unit scale, the noisy ones
+// in the network's own scale; noise is absent where each step draws its own.
 struct ChunkInFlight {
   bool present = false;
   uint64_t index = 0;
   float noise_scale = 0;
   double timestep = 0;
   std::shared_ptr<const ActiveSettings> settings;
-  float *clean = nullptr, *noisy = nullptr;
-  float* noise = nullptr;  // the stream's fixed noise; absent where each step draws its own
-  bool blended = false;    // the prompt is on its way from another one, and lies in `blend`
+  size_t values = 0;  // of each of its latents
+  PictureMemory::Latents latents;
+  bool blended = false;  // the prompt is on its way from another one, and lies in `blend`
   PromptKv blend;
 
   const PromptKv& prompt() const { return blended ? blend : settings->prompt->kv; }
@@ -46,7 +46,8 @@ struct ChunkInFlight {
 
 class Session : public StreamSession {
  public:
-  // Takes all memory that it will ever need, for up to `max_steps` steps.
+  // Takes all memory that it will ever need, for up to `max_steps` steps; a smaller picture's comes
+  // in the place of the full one's.
   Session(const ModelConfig& config, const LatentCodec& codec, std::shared_ptr<const void> owner,
           int max_steps, std::shared_ptr<const ActiveSettings> settings);
   static SessionBytes bytes(const ModelConfig& config, int max_steps);
@@ -61,52 +62,60 @@ class Session : public StreamSession {
   // row starts from the memory of the row above it, a row that goes drops its chunk.
   ChunkInFlight& begin(const uint8_t* rgb);
 
-  // What it holds: the arena, and beside it the codec's states.
-  size_t arena_bytes() const { return memory_.capacity(); }
-  size_t codec_bytes() const { return encoder_state_->bytes() + decoder_state_->bytes(); }
+  // Whether the settings ask for another size of picture than there is memory for.
+  bool picture_due() const;
+  // Takes the memory of the size asked for; what the other one remembered is lost, and so are the
+  // chunks in flight. Returns whether the stream has begun: then row 0 holds the newest chunk's
+  // buffers and noise for the new memory to be shown last_frame() with, at most once in each row.
+  bool fit_picture(const LatentCodec& codec);
+  // [height, width, 3] of the full size; undefined before the first chunk.
+  const uint8_t* last_frame() const { return last_frame_; }
+
+  // What it holds: arenas, and beside them the codec's states.
+  size_t arena_bytes() const { return memory_.capacity() + picture_->arena_bytes(); }
+  size_t codec_bytes() const { return picture_->codec_bytes(); }
 
   size_t rows() const { return rows_; }
   ChunkInFlight& row(size_t index) { return chunks_[index]; }
-  RollingCache& cache(size_t index) { return caches_[index]; }
+  RollingCache& cache(size_t index) { return picture_->cache(index); }
+  PictureMemory& picture() { return *picture_; }
 
-  // Keeps a finished latent, [h, w, channels] at unit scale, from wandering off. Does nothing
-  // without a guard.
+  // Keep a finished latent, [h, w, channels] at unit scale, and the pictures made from it, a chunk
+  // of the full size beside the camera's newest, from wandering off. Without guards they do
+  // nothing.
   void guard(const ChunkInFlight& chunk, float* x0);
+  void guard_pictures(const uint8_t* camera, uint8_t* pictures);
   std::optional<DriftGuard> drift_guard;
-
-  // What the codec remembers of the stream.
-  CodecState& encoder_state() { return *encoder_state_; }
-  CodecState& decoder_state() { return *decoder_state_; }
+  std::optional<PictureGuard> picture_guard;
 
   // Where the prompt stands; the newest chunk takes it in when it is `blended`.
   const PromptBlend& blend() const { return blend_; }
 
   // Latents for the rings to be made anew from; present where the model wants that.
-  LatentHistory* history() { return history_ ? &*history_ : nullptr; }
+  LatentHistory* history() { return picture_->history() ? &*picture_->history() : nullptr; }
   // A chunk to make them anew with, and whether the newest chunk asks for it.
   ChunkInFlight& recache_chunk() { return recache_; }
   bool recache_due() const { return recache_due_; }
 
  private:
-  ChunkInFlight make_chunk();
+  PictureSize asked_size() const;
+  void take_picture(const LatentCodec& codec);
+  void begin_at_row_0(ChunkInFlight& chunk);
   void fit_rows();
   void renew_sinks();
 
   const ModelConfig& config_;
   std::shared_ptr<const void> owner_;
   std::shared_ptr<const ActiveSettings> settings_;
-  std::unique_ptr<CodecState> encoder_state_, decoder_state_;
-  Arena memory_;
+  const int max_steps_;
+  Arena memory_;  // of what does not depend on the picture's size
+  std::unique_ptr<PictureMemory> picture_;
   NoiseController controller_;
   uint8_t* last_frame_;
-  float* noise_ = nullptr;  // of the settings' seed
-  std::optional<uint64_t> noise_seed_;
   PromptBlend blend_;
   bool recache_due_ = false;
-  std::vector<RollingCache> caches_;   // by row: memory belongs to a noise level
   std::vector<ChunkInFlight> chunks_;  // by row
   size_t rows_ = 0;                    // in use
-  std::optional<LatentHistory> history_;
   ChunkInFlight recache_;
   uint64_t next_index_ = 0;
   std::shared_ptr<const ActiveSettings> guarded_;  // of the last finished latent

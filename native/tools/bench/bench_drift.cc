@@ -152,10 +152,11 @@ int bench_drift(const Arguments& arguments) {
   std::printf(
       "%s: largest distance from the first pass: mean %.2f (bound %g), std %.2f (%g), frame "
       "difference %.1f %% (%g %%), memory %.1f MB (%g)\n"
-      "drift guard: %llu chunks corrected, %llu anchors, %llu renewals\n",
+      "drift guard: %llu chunks corrected, of %llu the pictures, %llu anchors, %llu renewals\n",
       ok ? "held" : "BROKEN", distance.mean, kMeanBound, distance.std, kStdBound,
       100 * distance.frame_difference, 100 * kDifferenceBound, grown, kMemoryBound,
       static_cast<unsigned long long>(guard.corrected),
+      static_cast<unsigned long long>(stream.result().picture_guard.corrected),
       static_cast<unsigned long long>(guard.anchors),
       static_cast<unsigned long long>(guard.renewals));
   if (arguments.flag("--json")) {
@@ -168,6 +169,7 @@ int bench_drift(const Arguments& arguments) {
                        {"frameDifferenceShare", distance.frame_difference},
                        {"grownMb", grown},
                        {"corrected", guard.corrected},
+                       {"picturesCorrected", stream.result().picture_guard.corrected},
                        {"anchors", guard.anchors},
                        {"renewals", guard.renewals}};
     std::printf("%s\n", line.dump().c_str());

@@ -41,6 +41,7 @@ int bench_look(const Arguments& arguments) {
   options.transform.settings.strength =
       static_cast<float>(arguments.number("--strength", 0.8, 0, 1));
   options.transform.settings.steps = static_cast<int>(arguments.integer("--steps", 1, 1, 4));
+  options.transform.settings.smaller_picture = arguments.flag("--smaller");
   const auto session = engine.create_session(options, [] {});
 
   using Clock = std::chrono::steady_clock;

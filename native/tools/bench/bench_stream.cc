@@ -104,6 +104,7 @@ int bench_stream(const Arguments& arguments) {
   TransformSettings settings;
   settings.prompt = arguments.text("--prompt", "watercolour painting on paper");
   settings.steps = static_cast<int>(arguments.integer("--steps", 1, 1, 64));
+  settings.smaller_picture = arguments.flag("--smaller");
   const bool free_running = arguments.flag("--free");
   // Per session; 0: as many as fit into the time.
   const int64_t chunks = arguments.integer("--chunks", 0, 0, int64_t{1} << 40);
@@ -190,11 +191,12 @@ int bench_stream(const Arguments& arguments) {
       totals.chunks > 0 ? totals.cpu * 1e3 / static_cast<double>(totals.chunks) : 0;
   const double p50 = percentile(totals.work_ms, 0.5), p95 = percentile(totals.work_ms, 0.95);
   std::printf(
-      "%s, %d session(s), %d step(s), %.1f s, %s\n"
+      "%s, %d session(s), %d step(s)%s, %.1f s, %s\n"
       "%.2f fps per session, %.1f ms per chunk (p95 %.1f, processor time %.1f), delay p95 %.1f ms, "
       "%lld chunks dropped, "
       "%.0f MB resident (%.0f at the start), engine could make %.1f fps in all\n",
-      info.name.c_str(), sessions, settings.steps, elapsed,
+      info.name.c_str(), sessions, settings.steps,
+      settings.smaller_picture ? ", smaller picture" : "", elapsed,
       free_running ? "as fast as it goes" : "at the model's rate", per_session, p50, p95, cpu_ms,
       percentile(totals.delay_ms, 0.95), static_cast<long long>(totals.dropped), resident_mb(),
       resident_at_start, capacity);
@@ -214,6 +216,7 @@ int bench_stream(const Arguments& arguments) {
                  {"cpuMsPerChunk", cpu_ms},
                  {"sessions", sessions},
                  {"steps", settings.steps},
+                 {"smaller", settings.smaller_picture},
                  {"threads", options.threads}};
     if (!compare.empty()) line["batchedOverSerial"] = batched_over_serial;
     std::printf("%s\n", line.dump().c_str());

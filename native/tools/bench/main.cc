@@ -13,7 +13,7 @@ const char kHelp[] =
     "driftless-bench dit    [--dim D] [--ffn F] [--heads H] [--layers L] [--tokens T] [--kv K]\n"
     "                       [--rows R] [--text N] [--seconds S]\n"
     "driftless-bench stream [--model NAME|DIR] [--sessions S] [--seconds N] [--steps 1..4]\n"
-    "                       [--prompt TEXT] [--free] [--chunks N] [--compare serial]\n"
+    "                       [--prompt TEXT] [--free] [--chunks N] [--compare serial] [--smaller]\n"
     "driftless-bench memory [--model NAME|DIR] [--sessions S] [--steps 1..4] [--measure]\n"
     "driftless-bench matte  [--clip FILE] [--segmenters DIR] [--network auto|landscape|general]\n"
     "                       [--width W --height H] [--seconds S] [--pictures PREFIX]\n"
@@ -22,7 +22,7 @@ const char kHelp[] =
     "driftless-bench look   [--clip FILE] [--segmenters DIR] [--model NAME|DIR] [--mode "
     "restyle|background]\n"
     "                       [--prompt TEXT] [--strength 0..1] [--steps 1..4] [--seconds S]\n"
-    "                       [--picture FILE]\n"
+    "                       [--picture FILE] [--smaller]\n"
     "driftless-bench ops    [--filter TEXT]\n"
     "all:                   [--threads N] [--backend cpu|reference] [--dtype auto|f32|bf16] "
     "[--json],\n"
@@ -39,7 +39,8 @@ const char kHelp[] =
     "  runs without pacing. msPerChunk is the time of the call that made the chunk. --chunks ends\n"
     "  after so many of each session instead of after --seconds. --compare serial first runs the\n"
     "  sessions in one batch and one after another in alternation and gives the ratio of their\n"
-    "  throughputs as batchedOverSerial.\n"
+    "  throughputs as batchedOverSerial. --smaller paints at the size that an overloaded engine\n"
+    "  falls back to.\n"
     "  Last line with --json: {fps, msPerChunkP50, msPerChunkP95, rssMb, droppedChunks, ...}\n"
     "\n"
     "memory: what so many sessions will take, each with up to so many steps and a prompt of its\n"
@@ -106,7 +107,7 @@ int main(int argc, char** argv) {
       return bench_stream(Arguments(argc, argv, 2,
                                     {"--model", "--sessions", "--seconds", "--steps", "--prompt",
                                      "--threads", "--backend", "--dtype", "--chunks", "--compare"},
-                                    {"--json", "--free"}));
+                                    {"--json", "--free", "--smaller"}));
     }
     if (command == "memory") {
       return bench_memory(Arguments(argc, argv, 2,
@@ -129,7 +130,7 @@ int main(int argc, char** argv) {
       return bench_look(Arguments(argc, argv, 2,
                                   {"--clip", "--segmenters", "--model", "--mode", "--prompt",
                                    "--strength", "--steps", "--seconds", "--picture"},
-                                  {}));
+                                  {"--smaller"}));
     }
     if (command == "ops") {
       return bench_ops(Arguments(argc, argv, 2, {"--filter", "--dtype"}, {}));

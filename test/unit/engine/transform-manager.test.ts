@@ -202,6 +202,10 @@ describe("TransformManager", function () {
     await until("a report", () => manager.status("ann")?.delayMs !== null);
     const outcomes = (await engineMetrics.engineChunks.get()).values;
     expect(outcomes.find(({ labels }) => labels.outcome === "slow")?.value).to.equal(1);
+    const corrections = (await engineMetrics.driftCorrections.get()).values;
+    expect(
+      Object.fromEntries(corrections.map(({ labels, value }) => [labels.what, value])),
+    ).to.deep.equal({ latents: 3, pictures: 2, renewals: 1 });
     await manager.set(target(), { mode: "off" });
     expect(await levels()).to.deep.equal({});
   });

@@ -133,6 +133,7 @@ function createEchoSession(
       encodeErrors: 0,
       lastComputeMs: ECHO_MS,
       deadlines: { inTime: framesIn, waited: 0, slow: 1, replaced: 0 },
+      driftCorrections: { latents: 3, pictures: 2, renewals: 1 },
       drops: {
         inputFull: 2,
         noKeyFrame: 0,

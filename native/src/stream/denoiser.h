@@ -1,0 +1,76 @@
+#pragma once
+
+// The rows of the stream batch on their way through the network: what is noised for them, what the
+// network says, and what they become for the next step. One call after another.
+
+#include <cstddef>
+#include <vector>
+
+#include "models/causal_dit.h"
+#include "stream/flow_schedule.h"
+#include "stream/pipeline.h"
+#include "stream/session.h"
+
+namespace driftless {
+
+class Denoiser {
+ public:
+  // One (session, step) entry of a forward.
+  struct Row {
+    Pipeline::Job* job = nullptr;  // whose frames it may become
+    Session* session = nullptr;
+    ChunkInFlight* chunk = nullptr;
+    size_t step = 0;
+    float* output = nullptr;  // by forward(): what the network says, until the next call
+  };
+
+  // Both must outlive it.
+  Denoiser(const ModelConfig& config, CausalDit& dit);
+
+  // Takes memory for so many sessions with so many rows each.
+  void make_room(size_t sessions, size_t rows_each);
+
+  // Noises a chunk's clean latents for row 0.
+  void enter(ChunkInFlight& chunk);
+
+  // One forward for the rows of each size, which must stand together; a row's result is the same in
+  // any company. Fills in their outputs.
+  void forward(std::vector<Row>& rows);
+
+  // The clean estimate of a row's chunk, at unit scale: it is x0() until the next call.
+  void predict(const Row& row);
+  float* x0() { return x0_.data(); }
+
+  // Noises x0() again, for a chunk's step number `step`; or leaves it without noise.
+  void step_down(ChunkInFlight& chunk, size_t step);
+  void show_clean(ChunkInFlight& chunk);
+
+  // The original and x0(), by the strength that the chunk was begun with, into `latents`.
+  void mix(const ChunkInFlight& chunk, float* latents) const;
+
+  // Puts a chunk that has entered through the first `rows` rows of its session, one after the
+  // other, for what they remember of it. x0() is the last one's. Returns the room of its output.
+  float* replay(Session& session, ChunkInFlight& chunk, size_t rows);
+
+  // Makes a session's rings anew from the latents of their window, under the newest chunk's
+  // settings.
+  void recache(Session& session);
+
+ private:
+  const float* noise_for(const ChunkInFlight& chunk, size_t step);
+  void forward_group(Row* rows, size_t count, size_t at);
+
+  const ModelConfig& config_;
+  CausalDit& dit_;
+  const FlowSchedule schedule_;
+  const float scale_;         // of latents in the network
+  const size_t latent_size_;  // values of a chunk's latents at the full size
+  // From normalised latents to what is noised for row 0, by channel.
+  std::vector<float> input_scale_, input_shift_;
+  // Reused from call to call.
+  std::vector<Row> replayed_;
+  std::vector<DitRow> dit_rows_;
+  std::vector<float> input_, output_, x0_, noise_;
+};
+
+}  // namespace driftless

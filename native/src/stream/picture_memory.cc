@@ -1,0 +1,116 @@
+#include "stream/picture_memory.h"
+
+#include "core/philox.h"
+
+namespace driftless {
+
+namespace {
+
+Shape latent_shape_of(const ModelConfig& config, const PictureSize& size) {
+  const int64_t scale = codec_spatial_scale(config.autoencoder);
+  return Shape{1, size.height / scale, size.width / scale, config.latent_channels()};
+}
+
+RollingConfig cache_config(const ModelConfig& config, const PictureSize& size) {
+  const Shape latent = latent_shape_of(config, size);
+  const int64_t p = config.dit.patch;
+  RollingConfig cache;
+  cache.tokens_per_frame = static_cast<int>((latent[1] / p) * (latent[2] / p));
+  cache.kv_frames = config.schedule.kv_frames;
+  cache.sink_frames = config.schedule.sink_frames;
+  cache.sink_threshold = config.schedule.adapt_sink_threshold;
+  cache.layers = static_cast<int>(config.dit.layers);
+  cache.heads = static_cast<int>(config.dit.heads);
+  cache.head_dim = static_cast<int>(config.dit.head_dim());
+  return cache;
+}
+
+// Of the history: row k is k chunks behind the newest, so its window reaches as much further back.
+size_t newest_frames(const ModelConfig& config, size_t steps) {
+  return static_cast<size_t>(config.schedule.kv_frames - config.schedule.sink_frames) + steps - 1;
+}
+
+size_t arena_bytes_of(const ModelConfig& config, const PictureSize& size, int max_steps) {
+  SessionBytes bytes;
+  PictureMemory::count(config, size, max_steps, bytes);
+  return bytes.rings + bytes.latents + bytes.history + bytes.scaled;
+}
+
+}  // namespace
+
+void PictureMemory::count(const ModelConfig& config, const PictureSize& size, int max_steps,
+                          SessionBytes& bytes) {
+  const size_t steps = static_cast<size_t>(max_steps);
+  const ScheduleConfig& schedule = config.schedule;
+  const bool fixed = schedule.noise == NoiseSource::fixed;
+  const size_t values = static_cast<size_t>(latent_shape_of(config, size).count());
+  const size_t latent = Arena::rounded(values * sizeof(float));
+  const size_t chunk = (fixed ? 3 : 2) * latent;
+  bytes.rings = steps * RollingCache::bytes(cache_config(config, size));
+  bytes.latents = steps * chunk + (fixed ? latent : 0);
+  bytes.history = 0;
+  if (schedule.prompt_ring == PromptRing::recache) {
+    bytes.history = chunk + LatentHistory::bytes(values, static_cast<size_t>(schedule.sink_frames),
+                                                 newest_frames(config, steps));
+  }
+  bytes.scaled = 0;
+  if (!(size == full_picture(config))) {
+    bytes.scaled = Arena::rounded(static_cast<size_t>(size.rgb(config.frames_per_chunk).count()));
+  }
+  bytes.codec = codec_state_bytes(config.autoencoder, size.height, size.width).sum();
+}
+
+PictureMemory::PictureMemory(const ModelConfig& config, const LatentCodec& codec,
+                             const PictureSize& size, int max_steps)
+    : size_(size),
+      frames_(config.frames_per_chunk),
+      latent_shape_(latent_shape_of(config, size)),
+      encoder_(codec.make_encoder_state(size.height, size.width)),
+      decoder_(codec.make_decoder_state(size.height, size.width)),
+      arena_(arena_bytes_of(config, size, max_steps)) {
+  const size_t steps = static_cast<size_t>(max_steps);
+  const bool fixed = config.schedule.noise == NoiseSource::fixed;
+  const bool recache = config.schedule.prompt_ring == PromptRing::recache;
+  if (fixed) noise_ = arena_.tensor(latent_shape_).f32();
+  caches_.reserve(steps);
+  for (size_t i = 0; i < steps; ++i) caches_.emplace_back(cache_config(config, size), arena_);
+  for (size_t i = 0; i < steps + (recache ? 1 : 0); ++i) {
+    Latents latents;
+    latents.clean = arena_.tensor(latent_shape_).f32();
+    latents.noisy = arena_.tensor(latent_shape_).f32();
+    if (fixed) latents.noise = arena_.tensor(latent_shape_).f32();
+    latents_.push_back(latents);
+  }
+  if (recache) {
+    history_.emplace(arena_, latent_values(), static_cast<size_t>(config.schedule.sink_frames),
+                     newest_frames(config, steps));
+  }
+  const PictureSize full = full_picture(config);
+  if (size == full) return;
+  shrink_.emplace(full, size);
+  grow_.emplace(size, full);
+  scaled_ = arena_.tensor(size.rgb(frames_), DType::u8).u8();
+}
+
+const float* PictureMemory::noise(uint64_t seed) {
+  if (noise_ != nullptr && noise_seed_ != seed) fill_normal(seed, 0, 0, noise_, latent_values());
+  noise_seed_ = seed;
+  return noise_;
+}
+
+void PictureMemory::encode(LatentCodec& codec, const uint8_t* rgb, float* clean) {
+  if (shrink_) {
+    shrink_->scale(rgb, scaled_, frames_);
+    rgb = scaled_;
+  }
+  codec.encode(Tensor(DType::u8, size_.rgb(frames_), const_cast<uint8_t*>(rgb)), *encoder_,
+               Tensor(latent_shape_, clean));
+}
+
+void PictureMemory::decode(LatentCodec& codec, const float* latents, uint8_t* rgb) {
+  const Tensor out(DType::u8, size_.rgb(frames_), grow_ ? scaled_ : rgb);
+  codec.decode(Tensor(latent_shape_, const_cast<float*>(latents)), *decoder_, out);
+  if (grow_) grow_->scale(scaled_, rgb, frames_);
+}
+
+}  // namespace driftless

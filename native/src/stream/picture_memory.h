@@ -1,0 +1,72 @@
+#pragma once
+
+// What a session remembers in the size of its picture: rings, latents, and the autoencoder's
+// memories. Another size needs another one.
+
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <vector>
+
+#include "core/arena.h"
+#include "models/latent_codec.h"
+#include "models/model_config.h"
+#include "stream/latent_history.h"
+#include "stream/memory_plan.h"
+#include "stream/picture_scaler.h"
+#include "stream/picture_size.h"
+#include "stream/rolling_cache.h"
+
+namespace driftless {
+
+class PictureMemory {
+ public:
+  // Takes all that it will ever need, for up to `max_steps` steps.
+  PictureMemory(const ModelConfig& config, const LatentCodec& codec, const PictureSize& size,
+                int max_steps);
+  // Fills in rings, latents, history, scaled and codec.
+  static void count(const ModelConfig& config, const PictureSize& size, int max_steps,
+                    SessionBytes& bytes);
+
+  const PictureSize& size() const { return size_; }
+  // [1, h, w, channels] of one chunk.
+  const Shape& latent_shape() const { return latent_shape_; }
+  size_t latent_values() const { return static_cast<size_t>(latent_shape_.count()); }
+
+  size_t arena_bytes() const { return arena_.capacity(); }
+  size_t codec_bytes() const { return encoder_->bytes() + decoder_->bytes(); }
+
+  // Of one chunk in flight, [h, w, channels] each.
+  struct Latents {
+    float *clean = nullptr, *noisy = nullptr, *noise = nullptr;
+  };
+  const Latents& latents(size_t row) const { return latents_[row]; }
+  const Latents& recache_latents() const { return latents_.back(); }
+
+  // The stream's fixed noise, drawn with this seed; null where each step draws its own.
+  const float* noise(uint64_t seed);
+
+  RollingCache& cache(size_t row) { return caches_[row]; }
+  std::optional<LatentHistory>& history() { return history_; }
+
+  // rgb: one chunk of frames of the model's full size.
+  void encode(LatentCodec& codec, const uint8_t* rgb, float* clean);
+  void decode(LatentCodec& codec, const float* latents, uint8_t* rgb);
+
+ private:
+  const PictureSize size_;
+  const int frames_;  // in a chunk
+  const Shape latent_shape_;
+  std::unique_ptr<CodecState> encoder_, decoder_;
+  Arena arena_;
+  float* noise_ = nullptr;
+  std::optional<uint64_t> noise_seed_;
+  std::vector<RollingCache> caches_;  // by row: memory belongs to a noise level
+  std::vector<Latents> latents_;      // by row; then those that rings are made anew with
+  std::optional<LatentHistory> history_;
+  // Where the size is not the full one.
+  std::optional<PictureScaler> shrink_, grow_;
+  uint8_t* scaled_ = nullptr;  // a chunk of pictures of this size
+};
+
+}  // namespace driftless
