@@ -1,7 +1,7 @@
 /** Wires the parts of a server together and takes them apart again. */
 import { createServer, type Server as HttpServer } from "node:http";
 import type { AddressInfo } from "node:net";
-import { loadPresets } from "./config/presets.ts";
+import { loadOffers } from "./config/presets.ts";
 import type { Config } from "./config/schema.ts";
 import { toError } from "./errors.ts";
 import { createHttpApp } from "./http/app.ts";
@@ -56,7 +56,7 @@ export async function startServer(
   logger: Logger,
   createEngine: CreateEngine | undefined,
 ): Promise<RunningServer> {
-  const presets = loadPresets(config.presetsFile);
+  const offers = loadOffers(config.presetsFile);
   const metrics = createMetrics();
   const access = new AccessPolicy(config.auth);
   warnAboutOpenMode(config, logger);
@@ -72,13 +72,13 @@ export async function startServer(
     const checks = { media: pool.ready, engine: engine.ready };
     return { ready: checks.media && checks.engine, checks };
   };
-  const app = createHttpApp({ config, access, rooms, presets, readiness, logger, metrics });
+  const app = createHttpApp({ config, access, rooms, offers, readiness, logger, metrics });
   const httpServer = createServer(app);
   const gateway = new SignalingGateway(httpServer, {
     config,
     access,
     rooms,
-    presets,
+    offers,
     metrics,
     logger,
   });

@@ -1,4 +1,4 @@
-import type { ParticipantInfo, Preset, SceneName, TransformStatus } from "./protocol.ts";
+import type { JoinReply, ParticipantInfo, Preset, SceneName, TransformStatus } from "./protocol.ts";
 import { createStore, type Store } from "./store.ts";
 
 /** Which picture of a participant is meant. */
@@ -48,6 +48,16 @@ export interface Notice {
   text: string;
 }
 
+/** A look that is tried in the lobby. */
+export interface PreviewState {
+  phase: "connecting" | "open";
+  /** The repainted picture; null while none comes. */
+  track: MediaStreamTrack | null;
+  /** How the transform stands, and why; for people. */
+  state: TransformStatus["state"];
+  reason: string;
+}
+
 /** How the page is joined to the server. */
 export type Link = "idle" | "connecting" | "connected" | "reconnecting";
 
@@ -65,7 +75,10 @@ export interface AppState {
   local: LocalMedia;
   /** What the own controls show; sent to the server when a control is released. */
   draft: Draft;
+  /** Null while no look is tried in the lobby. */
+  preview: PreviewState | null;
   presets: readonly Preset[];
+  suggestions: JoinReply["suggestions"];
   promptMaxChars: number;
   notices: readonly Notice[];
 }
@@ -115,7 +128,9 @@ export function createAppState(roomId: string, token: string | null): Store<AppS
       microphoneId: null,
     },
     draft: EMPTY_DRAFT,
+    preview: null,
     presets: [],
+    suggestions: { restyle: [], background: [] },
     promptMaxChars: 500,
     notices: [],
   });

@@ -84,6 +84,17 @@ TEST(TorchArchive, TakesTheSectionThatIsAskedFor) {
   EXPECT_EQ(floats(nested, "net.weight"), (Floats{0, 1}));
 }
 
+TEST(TensorFile, OpensTheSectionOfAnArchiveOrSaysThatThereIsNone) {
+  const auto ema = TensorFile::open(fixture("trainer.pt"), "generator_ema");
+  EXPECT_EQ(floats(*ema, "model.f32")[0], 100.0f);
+  expect_error([&] { TensorFile::open(fixture("trainer.pt"), "generator_emma"); },
+               {"trainer.pt: section", "generator_emma"});
+  const std::string plain =
+      std::string(DRIFTLESS_SOURCE_DIR) + "/models/drift-nano/dit.safetensors";
+  expect_error([&] { TensorFile::open(plain, "generator_ema"); },
+               {"dit.safetensors", "PyTorch archive", "another format"});
+}
+
 TEST(TorchArchive, ReadsAModulesStateDict) {
   const auto file = TensorFile::open(fixture("module.pth"));
   EXPECT_EQ(floats(*file, "weight"), (Floats{0, 1, 2, 3, 4, 5}));

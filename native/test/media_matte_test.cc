@@ -198,7 +198,7 @@ TEST_F(CompositorTest, OtherSizesAreRefusedWithBothNamed) {
   }
 }
 
-TEST(PresenceGate, OpensSoonClosesLaterAndStartsClosed) {
+TEST(PresenceGate, StartsClosedForASecondThenOpensSoonAndClosesLater) {
   PresenceGate gate;
   gate.update(0.3f, 0);
   EXPECT_EQ(0, gate.opacity()) << "the first picture must show nobody";
@@ -206,7 +206,9 @@ TEST(PresenceGate, OpensSoonClosesLaterAndStartsClosed) {
   const auto run = [&](float area, double ms) {
     for (const double end = now + ms; now < end;) gate.update(area, now += 33);
   };
-  run(0.3f, 350);
+  run(0.3f, 990);
+  EXPECT_EQ(0, gate.opacity()) << "the first second shows nobody";
+  run(0.3f, 250);
   EXPECT_EQ(1, gate.opacity());
   run(0, 100);
   EXPECT_EQ(1, gate.opacity()) << "a mask that fails for a moment must not hide the person";

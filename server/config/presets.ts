@@ -23,23 +23,33 @@ const presetSchema = z.strictObject({
     .optional(),
 });
 
-const presetsSchema = z.strictObject({ presets: z.array(presetSchema).max(100) });
+const prompts = z.array(z.string().trim().min(1).max(100)).max(30).default([]);
+
+const offersSchema = z.strictObject({
+  presets: z.array(presetSchema).max(100),
+  /** Words to try, by what they describe. */
+  suggestions: z
+    .strictObject({ restyle: prompts, background: prompts })
+    .default({ restyle: [], background: [] }),
+});
 
 export type Preset = z.output<typeof presetSchema>;
+/** What the page offers: buttons, and words to try. */
+export type Offers = z.output<typeof offersSchema>;
 
 /** @throws ConfigError that names the file and each wrong entry. */
-export function loadPresets(file: string): Preset[] {
+export function loadOffers(file: string): Offers {
   let content: unknown;
   try {
     content = parseYaml(readFileSync(file, "utf8"));
   } catch (error) {
     throw new ConfigError([`${file}: cannot be read (${(error as Error).message})`]);
   }
-  const result = presetsSchema.safeParse(content);
+  const result = offersSchema.safeParse(content);
   if (!result.success) {
     throw new ConfigError(
       result.error.issues.map((issue) => `${file}: ${issue.path.join(".")}: ${issue.message}`),
     );
   }
-  return result.data.presets;
+  return result.data;
 }

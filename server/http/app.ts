@@ -1,6 +1,6 @@
 /** The HTTP side: health, metrics, REST and the web page. */
 import express, { type ErrorRequestHandler, type Express } from "express";
-import type { Preset } from "../config/presets.ts";
+import type { Offers } from "../config/presets.ts";
 import type { Config } from "../config/schema.ts";
 import { DriftlessError, toErrorBody } from "../errors.ts";
 import type { RoomManager } from "../rooms/room-manager.ts";
@@ -20,7 +20,7 @@ export interface HttpDeps {
   config: Config;
   access: AccessPolicy;
   rooms: RoomManager;
-  presets: Preset[];
+  offers: Offers;
   readiness: () => Readiness;
   logger: Logger;
   metrics: Metrics;
@@ -57,7 +57,7 @@ export function createHttpApp(deps: HttpDeps): Express {
   });
   app.use("/api", express.json({ limit: MAX_BODY_BYTES, strict: true }));
   app.get("/api/presets", (_request, response) => {
-    response.json({ presets: deps.presets });
+    response.json(deps.offers);
   });
   app.use("/api/tokens", tokenRoutes(deps));
   app.use("/api/rooms", roomRoutes(deps));

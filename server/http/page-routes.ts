@@ -11,6 +11,8 @@ export function pageRoutes(staticDir: string): Router {
     "/assets",
     express.static(path.join(staticDir, "assets"), { immutable: true, maxAge: "1y" }),
   );
+  // Pictures on buttons change with the model, not with the minute.
+  router.use("/presets", express.static(path.join(staticDir, "presets"), { maxAge: "1d" }));
   router.use(express.static(staticDir, { index: false }));
   router.get(["/", "/r/:roomId"], (_request, response) => {
     if (!existsSync(page)) {

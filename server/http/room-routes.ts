@@ -3,7 +3,7 @@ import { Router } from "express";
 import { v7 as uuidv7 } from "uuid";
 import { z } from "zod";
 import { roomIdSchema } from "../rooms/ids.ts";
-import type { RoomManager } from "../rooms/room-manager.ts";
+import { isPrivate, type RoomManager } from "../rooms/room-manager.ts";
 import type { AccessPolicy } from "../security/access.ts";
 import { callerOf, parseBody, requireAdmin, requireRoom } from "./caller.ts";
 
@@ -14,7 +14,9 @@ export function roomRoutes({ rooms, access }: { rooms: RoomManager; access: Acce
 
   router.get("/", async (request, response) => {
     requireAdmin(await callerOf(request, access), "*");
-    response.json({ rooms: rooms.rooms.map((room) => room.info) });
+    response.json({
+      rooms: rooms.rooms.filter(({ id }) => !isPrivate(id)).map((room) => room.info),
+    });
   });
 
   router.post("/", async (request, response) => {

@@ -1,4 +1,5 @@
 /** All rooms of this server: made on demand, removed when empty, rebuilt when a worker dies. */
+import { v7 as uuidv7 } from "uuid";
 import type { Config } from "../config/schema.ts";
 import { DriftlessError } from "../errors.ts";
 import { MediaRoom } from "../sfu/media-room.ts";
@@ -15,6 +16,16 @@ interface RoomManagerEvents {
   roomClosed: [roomId: string, members: Participant[], reason: string];
   /** The room's participants were moved out; the room of the same id is new and empty. */
   roomRebuilt: [roomId: string, members: Participant[], reason: string];
+}
+
+/** Begins the ids of private rooms; no client may name such an id (ids.ts). */
+const PRIVATE = "preview:";
+/** Time for the one person of a private room to come in, in seconds. */
+const PREVIEW_EMPTY_SECONDS = 2;
+
+/** Whether a room is one person's alone. */
+export function isPrivate(roomId: string): boolean {
+  return roomId.startsWith(PRIVATE);
 }
 
 export interface RoomManagerDeps {
@@ -41,6 +52,7 @@ export class RoomManager extends SafeEmitter<RoomManagerEvents> {
     this.#forwardTransformEvents(deps.transforms);
   }
 
+  /** Also the private ones, which no caller can name. */
   get rooms(): Room[] {
     return [...this.#rooms.values()];
   }
@@ -64,6 +76,16 @@ export class RoomManager extends SafeEmitter<RoomManagerEvents> {
     if (known !== undefined) return known;
     if (!this.#deps.config.rooms.autoCreate) return this.get(roomId);
     return this.create(roomId, false);
+  }
+
+  /**
+   * A room for one person who tries a look before joining `roomId`, gone when that person is. It
+   * counts as any other room.
+   * @throws DriftlessError ROOM_NOT_FOUND where joining would, TOO_MANY_ROOMS, SHUTTING_DOWN.
+   */
+  forPreview(roomId: string): Promise<Room> {
+    if (!this.#deps.config.rooms.autoCreate) this.get(roomId);
+    return this.create(`${PRIVATE}${uuidv7()}`, false);
   }
 
   /**
@@ -112,7 +134,7 @@ export class RoomManager extends SafeEmitter<RoomManagerEvents> {
       id: roomId,
       permanent,
       createdAtMs: this.#deps.nowMs?.() ?? Date.now(),
-      maxParticipants: config.limits.maxParticipantsPerRoom,
+      maxParticipants: isPrivate(roomId) ? 1 : config.limits.maxParticipantsPerRoom,
       media,
       transforms,
       logger,
@@ -131,10 +153,14 @@ export class RoomManager extends SafeEmitter<RoomManagerEvents> {
   #removeLater(room: Room): void {
     if (room.permanent || this.#closed) return;
     this.#keep(room.id);
+    // Whoever tried a look does not come back to this room; its place is for others.
+    const patience = isPrivate(room.id)
+      ? Math.min(PREVIEW_EMPTY_SECONDS, this.#deps.config.rooms.emptySeconds)
+      : this.#deps.config.rooms.emptySeconds;
     const timer = setTimeout(() => {
       this.#removals.delete(room.id);
       if (this.#rooms.get(room.id) === room) this.remove(room.id, "the room was empty");
-    }, this.#deps.config.rooms.emptySeconds * 1000);
+    }, patience * 1000);
     timer.unref();
     this.#removals.set(room.id, timer);
   }

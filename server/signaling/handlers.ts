@@ -1,6 +1,6 @@
 /** What each client message does. Edges only translate: the work is in rooms. */
 import { v7 as uuidv7 } from "uuid";
-import type { Preset } from "../config/presets.ts";
+import type { Offers } from "../config/presets.ts";
 import type { Config } from "../config/schema.ts";
 import { DriftlessError } from "../errors.ts";
 import type { Participant } from "../rooms/participant.ts";
@@ -16,7 +16,7 @@ export interface HandlerDeps {
   config: Pick<Config, "sfu" | "limits">;
   access: AccessPolicy;
   rooms: RoomManager;
-  presets: Preset[];
+  offers: Offers;
   metrics: Metrics;
   /** Called when a session has become (or is no longer) a participant. */
   bind(session: ClientSession, member: { room: Room; participant: Participant } | undefined): void;
@@ -136,26 +136,30 @@ async function join(
   }
   const access = await deps.access.forRoom(session.token, message.roomId);
   const identity = chooseIdentity(access, message.identity);
-  const room = await deps.rooms.forJoin(message.roomId);
+  const preview = message.preview ?? false;
+  if (preview) for (const grant of ["publish", "view"] as const) requireGrant(access.grants, grant);
+  const room = preview
+    ? await deps.rooms.forPreview(message.roomId)
+    : await deps.rooms.forJoin(message.roomId);
   const participant = room.join({
     id: uuidv7(),
     identity,
     name: message.name,
     grants: access.grants,
-    hideOriginal: message.hideOriginal ?? false,
+    hideOriginal: preview || (message.hideOriginal ?? false),
     joinedAtMs,
   });
   deps.bind(session, { room, participant });
   const { config } = deps;
   return {
     participantId: participant.id,
-    roomId: room.id,
+    roomId: message.roomId,
     identity,
     routerRtpCapabilities: room.media.rtpCapabilities,
     iceServers: config.sfu.iceServers,
     participants: room.participants.filter((p) => p !== participant).map((p) => p.info),
     grants: access.grants,
-    presets: deps.presets,
+    ...deps.offers,
     limits: {
       promptMaxChars: PROMPT_MAX_CHARS,
       maxParticipants: config.limits.maxParticipantsPerRoom,

@@ -7,7 +7,7 @@
  */
 import type { types as ms } from "mediasoup";
 import { z } from "zod";
-import type { Preset } from "../config/presets.ts";
+import type { Offers, Preset } from "../config/presets.ts";
 import type { IceServer } from "../config/schema.ts";
 import type { ErrorBody } from "../errors.ts";
 import { identitySchema, roomIdSchema } from "../rooms/ids.ts";
@@ -50,6 +50,11 @@ export const clientMessageSchemas = {
     name: nameSchema,
     /** True: nobody ever receives this participant's original video. Fixed for the stay. */
     hideOriginal: z.boolean().optional(),
+    /**
+     * True: try a look before going live. The participant is alone in a room of its own, which
+     * nobody else can name; whoever may join roomId with its picture may do this.
+     */
+    preview: z.boolean().optional(),
   }),
   leave: z.strictObject({}),
   "transport:create": z.strictObject({ direction: z.enum(["send", "recv"]) }),
@@ -92,7 +97,7 @@ export type {
   TransformSummary,
 };
 
-export interface JoinReply {
+export interface JoinReply extends Offers {
   participantId: string;
   roomId: string;
   identity: string;
@@ -101,7 +106,6 @@ export interface JoinReply {
   /** Everybody else in the room. */
   participants: ParticipantInfo[];
   grants: Grants;
-  presets: Preset[];
   limits: { promptMaxChars: number; maxParticipants: number; maxVideoBitrateBps: number };
   openMode: boolean;
 }

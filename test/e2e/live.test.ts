@@ -174,6 +174,36 @@ describe("a live room", function () {
     expect([...seen]).to.have.members(["audio", "generated"]);
   });
 
+  it("shows a look to oneself alone before joining, and joins with it", async () => {
+    const [browser] = browsers as [Browser];
+    const page = await (
+      await browser.newContext({ viewport: { width: 1280, height: 900 } })
+    ).newPage();
+    const errors: string[] = [];
+    page.on("pageerror", (error) => errors.push(String(error)));
+    await page.goto(`${server.origin}/r/live`);
+    await page.getByLabel("Your name").fill("Cleo");
+    await page.getByRole("button", { name: "Try a look before you join" }).click();
+    await page.getByRole("button", { name: "Watercolour", exact: true }).click();
+    await page.getByText("Only you see this").waitFor({ timeout: STEP_LIMIT_MS });
+    await page.waitForFunction(() => {
+      const look = document.querySelector<HTMLVideoElement>("video[data-preview-look]");
+      return look !== null && look.videoWidth > 0 && look.currentTime > 1;
+    });
+    await page.screenshot({ path: path.join(artifactsDir(), "lobby-preview.png") });
+    const { participants } = await viewer.debug();
+    expect(participants.map(({ name }) => name)).not.to.include.members(["Cleo", "preview"]);
+    await page.getByRole("button", { name: "Join the room" }).click();
+    await page
+      .locator('.tile[data-picture="generated"] video[data-track="generated"][data-shown="true"]')
+      .first()
+      .waitFor({ timeout: STEP_LIMIT_MS });
+    const switchOn = page.getByRole("switch", { name: "Repaint my camera" });
+    expect(await switchOn.getAttribute("aria-checked")).to.equal("true");
+    expect(errors).to.deep.equal([]);
+    await page.context().close();
+  });
+
   it("has thrown nothing in either page", () => {
     expect([...publisher.errors, ...viewer.errors]).to.deep.equal([]);
   });

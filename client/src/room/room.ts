@@ -1,15 +1,10 @@
 import { MediaSession, type Source } from "../media/session.ts";
-import type {
-  ActiveSettings,
-  ErrorBody,
-  JoinReply,
-  TransformSettingsInput,
-  TransformStatus,
-} from "../protocol.ts";
+import type { JoinReply, TransformStatus } from "../protocol.ts";
 import { SignalingClient } from "../signaling/client.ts";
-import { describeError, ServerRefusal } from "../signaling/errors.ts";
+import { describeError, refusalOf, ServerRefusal } from "../signaling/errors.ts";
 import { type AppState, type Draft, withNotice, withoutNotice } from "../state.ts";
 import type { Store } from "../store.ts";
+import { draftOf, settingsOf } from "./draft.ts";
 import { followServer, syncLips } from "./events.ts";
 import type { LocalDevices } from "./local-devices.ts";
 import { withInfo, withTrack } from "./people.ts";
@@ -38,13 +33,15 @@ export class Room {
   /** Looks that were sent and not answered yet. */
   #unanswered = 0;
   #carrying: Promise<void> = Promise.resolve();
-  /** The last look that the server took over: restored after a rejoin. */
-  #accepted: Draft | null = null;
+  /** The last look that the server took over, or that was tried in the lobby: for each join. */
+  #accepted: Draft | null;
 
   constructor(store: Store<AppState>, devices: LocalDevices, name: string) {
     this.#store = store;
     this.#devices = devices;
     this.#name = name;
+    const { draft } = store.get();
+    this.#accepted = draft.on ? draft : null;
     this.#signaling = new SignalingClient(store.get().token, {
       opened: (recovered) => this.#opened(recovered),
       dropped: (willRetry) => this.#dropped(willRetry),
@@ -191,15 +188,27 @@ export class Room {
     if (!reply.grants.publish) return;
     await media.openUplink(reply.iceServers);
     this.#devices.onTrack = (source, track) => this.#carry(source, track);
-    const look = this.#accepted?.on ? this.#accepted : null;
+    const look = this.#accepted?.on && reply.grants.transform ? this.#accepted : null;
     // A background goes first: the server then hides the room from the camera's first frame on.
-    if (look !== null && look.kind !== "restyle") await this.#sendTransform(look);
+    if (look !== null && look.kind !== "restyle") await this.#restore(look);
     const publishing = this.#carrying.then(() => this.#publishAll(media));
     // A switch in the meantime comes after it, also where it failed.
     this.#carrying = publishing.catch(() => undefined);
     await publishing;
-    if (this.#accepted?.on && this.#accepted !== look) await this.#sendTransform(this.#accepted);
-    else if (look?.kind === "restyle") await this.#sendTransform(look);
+    if (this.#accepted?.on && this.#accepted !== look) await this.#restore(this.#accepted);
+    else if (look?.kind === "restyle") await this.#restore(look);
+  }
+
+  /** A look from before this join. Without it the stay goes on, and says so. */
+  async #restore(look: Draft): Promise<void> {
+    try {
+      await this.#sendTransform(look);
+    } catch (error) {
+      if (error instanceof ServerRefusal && error.mayPass) throw error;
+      this.#accepted = null;
+      this.#notice("transform", "error", describeError(error));
+      this.#store.update((state) => ({ ...state, draft: { ...state.draft, on: false } }));
+    }
   }
 
   /** Shows the look that is in force, unless a newer one of our own is on its way. */
@@ -231,6 +240,7 @@ export class Room {
         mayPublish: reply.grants.publish,
         mayTransform: reply.grants.transform,
         presets: reply.presets,
+        suggestions: reply.suggestions,
         promptMaxChars: reply.limits.promptMaxChars,
         people: {},
       };
@@ -294,30 +304,6 @@ export class Room {
   }
 }
 
-/**
- * Why a connection failed. A refusal by the server carries its code in `data`; anything else means
- * that the server could not be reached.
- */
-function refusalOf(error: Error & { data?: unknown }): ServerRefusal {
-  const data = error.data as Partial<ErrorBody> | undefined;
-  if (data?.code !== undefined) return new ServerRefusal(data.code, data.message ?? error.message);
-  return new ServerRefusal("UNREACHABLE", error.message);
-}
-
 function delay(ms: number): Promise<void> {
   return new Promise((resolve) => setTimeout(resolve, ms));
-}
-
-function draftOf(settings: ActiveSettings): Draft {
-  const { mode, prompt, strength, steps, seed } = settings;
-  const common = { on: true, prompt, strength, steps, seed };
-  if (mode === "restyle") return { ...common, kind: "restyle", scene: null };
-  return { ...common, kind: settings.blur ? "blur" : "background", scene: settings.scene ?? null };
-}
-
-function settingsOf({ on, kind, scene, ...common }: Draft): TransformSettingsInput {
-  if (!on) return { mode: "off" };
-  if (kind === "restyle") return { mode: "restyle", ...common };
-  const chosen = scene === null ? {} : { scene };
-  return { mode: "background", ...common, ...chosen, blur: kind === "blur" };
 }

@@ -1,5 +1,5 @@
 import { DeviceProblem } from "../media/devices.ts";
-import type { ErrorCode } from "../protocol.ts";
+import type { ErrorBody, ErrorCode } from "../protocol.ts";
 
 /** The server said no, or did not answer at all (UNREACHABLE). */
 export class ServerRefusal extends Error {
@@ -55,4 +55,14 @@ export function describeError(error: unknown): string {
   }
   if (error instanceof Error) return `Something went wrong: ${error.message}`;
   return `Something went wrong: ${String(error)}`;
+}
+
+/**
+ * Why a connection failed. A refusal by the server carries its code in `data`; anything else means
+ * that the server could not be reached.
+ */
+export function refusalOf(error: Error & { data?: unknown }): ServerRefusal {
+  const data = error.data as Partial<ErrorBody> | undefined;
+  if (data?.code !== undefined) return new ServerRefusal(data.code, data.message ?? error.message);
+  return new ServerRefusal("UNREACHABLE", error.message);
 }

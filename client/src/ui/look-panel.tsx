@@ -2,10 +2,13 @@ import type { JSX } from "preact";
 import { useEffect, useState } from "preact/hooks";
 import type { Preset } from "../protocol.ts";
 import type { Draft } from "../state.ts";
+import { suggest } from "./suggestions.ts";
 
 interface LookPanelProps {
   draft: Draft;
   presets: readonly Preset[];
+  /** Words to try, by kind. */
+  suggestions: { restyle: readonly string[]; background: readonly string[] };
   promptMaxChars: number;
   /** A sentence in place of the controls' effect, where the person may not change the look. */
   locked: string | null;
@@ -47,8 +50,10 @@ export function LookPanel(props: LookPanelProps): JSX.Element {
     if (words !== "") applyWords();
   };
   /** Other words may mean another scene than the one that was chosen by name. */
-  const applyWords = (): void =>
-    onApply({ ...draft, on: true, scene: changed ? null : draft.scene, prompt: words, strength });
+  const applyWords = (next = words): void => {
+    const scene = next === draft.prompt ? draft.scene : null;
+    onApply({ ...draft, on: true, scene, prompt: next, strength });
+  };
   const turnTo = (kind: Draft["kind"]): void => {
     if (kind === draft.kind) return;
     const next: Draft = { ...draft, kind, scene: null };
@@ -149,6 +154,15 @@ export function LookPanel(props: LookPanelProps): JSX.Element {
                   {draft.on ? "Apply" : "Apply and turn on"}
                 </button>
               </div>
+              <ul class="suggestions" aria-label="Words to try">
+                {suggest(props.suggestions[draft.kind], prompt).map((each) => (
+                  <li key={each}>
+                    <button type="button" class="suggestion" onClick={() => applyWords(each)}>
+                      {each}
+                    </button>
+                  </li>
+                ))}
+              </ul>
             </form>
             <Slider
               label="Strength"

@@ -64,6 +64,7 @@ export function RoomPage(props: RoomPageProps): JSX.Element {
           <LookPanel
             draft={state.draft}
             presets={state.presets}
+            suggestions={state.suggestions}
             promptMaxChars={state.promptMaxChars}
             locked={lockedBecause(state)}
             onApply={(draft) => void room.setTransform(draft)}

@@ -58,8 +58,16 @@ bool ends_with(const std::string& text, const std::string& end) {
 
 }  // namespace
 
-std::unique_ptr<TensorFile> TensorFile::open(const std::string& path) {
-  if (ends_with(path, ".index.json")) return std::make_unique<ShardedSafeTensors>(path);
+std::unique_ptr<TensorFile> TensorFile::open(const std::string& path, const std::string& section) {
+  const bool index = ends_with(path, ".index.json");
+  if (!section.empty()) {
+    DL_CHECK(!index && TorchArchive::looks_like(path), path,
+             "a PyTorch archive with \"" + section + "\"", "a file of another format");
+    auto archive = std::make_unique<TorchArchive>(path, std::vector<std::string>{section});
+    DL_CHECK_EQ(path + ": section", section, archive->section());
+    return archive;
+  }
+  if (index) return std::make_unique<ShardedSafeTensors>(path);
   if (TorchArchive::looks_like(path)) return std::make_unique<TorchArchive>(path);
   return std::make_unique<SafeTensors>(path);
 }

@@ -36,7 +36,9 @@ class TensorFile {
 
   /// A file of any known format: safetensors, the index of a sharded safetensors model
   /// (*.safetensors.index.json), or a PyTorch archive (*.pt, *.pth). Told apart by content.
-  static std::unique_ptr<TensorFile> open(const std::string& path);
+  /// section: the dictionary of an archive to take, as "generator_ema"; empty for the usual ones.
+  /// Throws Error where there is none of this name.
+  static std::unique_ptr<TensorFile> open(const std::string& path, const std::string& section = "");
 
   const std::string& path() const { return path_; }
   std::vector<std::string> names() const;  // Sorted.

@@ -3,7 +3,8 @@
 namespace driftless {
 
 /// Says whether somebody is in the picture, so that furniture that a network takes for a person for
-/// a moment does not flicker in. Closed at the start: the first pictures show nobody.
+/// a moment does not flicker in. Closed for the first second: before the matte has seen somebody
+/// from several sides a little of the room can pass for a person.
 class PresenceGate {
  public:
   static constexpr float kArrives = 0.012f;  ///< Share of the picture that counts as somebody.
@@ -11,6 +12,7 @@ class PresenceGate {
   static constexpr double kArriveMs = 60;    ///< So long it must last.
   static constexpr double kLeaveMs = 400;
   static constexpr double kFadeMs = 150;
+  static constexpr double kFirstMs = 1000;  ///< Nobody is shown so long after the start.
 
   /// area: of the person in this frame, 0 to 1. capture_ms: when it was taken; a step back or a
   /// gap of more than a second starts anew with nobody.
@@ -21,7 +23,7 @@ class PresenceGate {
       started_ = true;
       present_ = false;
       opacity_ = 0;
-      since_ms_ = capture_ms;
+      since_ms_ = start_ms_ = capture_ms;
       return;
     }
     const bool opposite = present_ ? area < kLeaves : area > kArrives;
@@ -31,7 +33,8 @@ class PresenceGate {
       since_ms_ = capture_ms;
     }
     const auto change = static_cast<float>(step / kFadeMs);
-    opacity_ = present_ ? opacity_ + change : opacity_ - change;
+    const bool shown = present_ && capture_ms - start_ms_ > kFirstMs;
+    opacity_ = shown ? opacity_ + change : opacity_ - change;
     opacity_ = opacity_ < 0 ? 0 : opacity_ > 1 ? 1 : opacity_;
   }
 
@@ -41,7 +44,7 @@ class PresenceGate {
  private:
   bool started_ = false, present_ = false;
   float opacity_ = 0;
-  double last_ms_ = 0, since_ms_ = 0;
+  double last_ms_ = 0, since_ms_ = 0, start_ms_ = 0;
 };
 
 }  // namespace driftless

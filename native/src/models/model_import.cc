@@ -74,9 +74,10 @@ class Unfinished {
   std::string dir_, part_;
 };
 
-std::unique_ptr<TensorFile> open(const std::string& path, const char* what) {
+std::unique_ptr<TensorFile> open(const std::string& path, const char* what,
+                                 const std::string& section = "") {
   DL_CHECK(!path.empty(), what, "a file", "none");
-  return TensorFile::open(path);
+  return TensorFile::open(path, section);
 }
 
 // TAEHV's published files give more channels to some layers that grow in time than its decoder
@@ -162,7 +163,7 @@ class Importer {
 ModelConfig import_model(const ImportOptions& options, const std::string& dir,
                          const ImportProgress& progress) {
   DL_CHECK(!options.name.empty(), "name", "a word", "none");
-  const auto dit = open(options.dit, "dit"), text = open(options.text, "text");
+  const auto dit = open(options.dit, "dit", options.section), text = open(options.text, "text");
   auto vae = open(options.vae, "vae");
   Tokenizer(options.tokenizer);  // throws where it is none
 

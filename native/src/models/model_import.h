@@ -13,6 +13,7 @@ namespace driftless {
 struct ImportOptions {
   // Checkpoints in any format that TensorFile::open() knows.
   std::string dit;        // StreamDiffusionV2's model.pt and its relatives
+  std::string section;    // of it, where it is a PyTorch archive; empty: the usual ones
   std::string vae;        // Wan2.1_VAE.pth or taew2_1.pth
   std::string text;       // models_t5_umt5-xxl-enc-bf16.pth
   std::string tokenizer;  // spiece.model of google/umt5-xxl

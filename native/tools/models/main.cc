@@ -28,6 +28,8 @@ const char kHelp[] =
     "          .index.json of shards). Every tensor is checked first; types stay as they are.\n"
     "    --name NAME          of the model\n"
     "    --dit FILE           StreamDiffusionV2's model.pt, or a relative of it\n"
+    "    --section WORD       the dictionary of --dit to take: generator, generator_ema, ...;\n"
+    "                         default the first of generator, generator_ema, state_dict\n"
     "    --vae FILE           Wan2.1_VAE.pth, or taew2_1.pth (TAEHV: smaller and much faster)\n"
     "    --text FILE          models_t5_umt5-xxl-enc-bf16.pth\n"
     "    --tokenizer FILE     spiece.model of google/umt5-xxl\n"
@@ -132,17 +134,18 @@ void print(const ModelReport& report) {
 }
 
 int import(int argc, char** argv) {
-  const Arguments a = parse(
-      argc, argv,
-      {"--name", "--dit", "--vae", "--text", "--tokenizer", "--out", "--preset", "--latents",
-       "--license", "--model-version", "--width", "--height", "--fps", "--head-dim", "--text-len"},
-      {"--json"}, 0);
+  const Arguments a = parse(argc, argv,
+                            {"--name", "--dit", "--section", "--vae", "--text", "--tokenizer",
+                             "--out", "--preset", "--latents", "--license", "--model-version",
+                             "--width", "--height", "--fps", "--head-dim", "--text-len"},
+                            {"--json"}, 0);
   for (const char* name : {"--name", "--dit", "--vae", "--text", "--tokenizer"}) {
     if (a.text(name).empty()) throw UsageError(name, "a value", "nothing");
   }
   ImportOptions options;
   options.name = a.text("--name");
   options.dit = a.text("--dit");
+  options.section = a.text("--section");
   options.vae = a.text("--vae");
   options.text = a.text("--text");
   options.tokenizer = a.text("--tokenizer");

@@ -1,10 +1,10 @@
-import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import path from "node:path";
 import { expect } from "chai";
 import { parse } from "yaml";
 import { ConfigError, loadConfig, PROJECT_ROOT } from "../../../server/config/load.ts";
-import { loadPresets } from "../../../server/config/presets.ts";
+import { loadOffers } from "../../../server/config/presets.ts";
 import { configSchema } from "../../../server/config/schema.ts";
 
 describe("configuration", () => {
@@ -109,9 +109,19 @@ describe("configuration", () => {
   });
 
   it("reads the presets that come with the server and names wrong entries", () => {
-    expect(loadPresets(path.join(PROJECT_ROOT, "config/presets.yaml"))).to.have.length.above(3);
+    const { presets, suggestions } = loadOffers(path.join(PROJECT_ROOT, "config/presets.yaml"));
+    expect(presets).to.have.length.above(3);
+    expect(suggestions.restyle).to.have.length.above(3);
+    expect(suggestions.background).to.have.length.above(3);
+    for (const { id, thumbnail } of presets) {
+      expect(thumbnail, `picture of ${id}`).to.be.a("string");
+      expect(existsSync(path.join(PROJECT_ROOT, "client/public", thumbnail ?? "")), id).to.equal(
+        true,
+      );
+    }
+    expect(loadOffers(file("presets: []")).suggestions.restyle).to.deep.equal([]);
     const wrong = file("presets: [{ id: a, name: A, prompt: '', strength: 2 }]");
-    expect(() => loadPresets(wrong)).to.throw(
+    expect(() => loadOffers(wrong)).to.throw(
       ConfigError,
       /presets\.0\.prompt.*\n.*presets\.0\.strength/,
     );

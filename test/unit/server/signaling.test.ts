@@ -69,6 +69,32 @@ describe("signalling", () => {
     expect(reply.identity).to.match(/^guest-[0-9a-f]{8}$/);
   });
 
+  it("lets people try a look alone, in a room that nobody can name or see", async () => {
+    const [ada, ben] = [connect(), connect()];
+    await ben.join("stage", "ben");
+    const reply = await ada.request("join", {
+      roomId: "stage",
+      identity: "ben",
+      name: "preview",
+      preview: true,
+    });
+    expect(reply.roomId).to.equal("stage");
+    expect(reply.participants).to.deep.equal([]);
+    expect(reply.presets).to.have.length.above(3);
+    await ada.publish("camera");
+    const { rooms } = await (await fetch(`${server.url}/api/rooms`)).json();
+    expect(rooms.map((room: { roomId: string }) => room.roomId)).to.include("stage");
+    expect(JSON.stringify(rooms)).not.to.contain("preview");
+    // Ben hears nothing of it, and Ada has not taken his name.
+    expect(ben.events).to.deep.equal([]);
+    expect(await codeOf(connect(), "join", { roomId: "preview:x", name: "x" })).to.equal(
+      "INVALID_MESSAGE",
+    );
+    await ada.request("leave", {});
+    await ada.join("stage", "ada");
+    expect(await ben.event("participant:joined")).to.include({ identity: "ada" });
+  });
+
   it("refuses whom the room cannot hold", async () => {
     for (const identity of ["a", "b", "c"]) await connect().join("full", identity);
     const answer = await connect().raw("join", { roomId: "full", identity: "d", name: "d" });
