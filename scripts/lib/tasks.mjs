@@ -5,6 +5,7 @@ import { runCudaCheck } from "./cuda-check.mjs";
 import { runFuzz } from "./fuzz.mjs";
 import { runGpuSuite } from "./gpu-suite.mjs";
 import { nativeProgramsDir, root } from "./paths.mjs";
+import { measureQuality } from "./quality.mjs";
 import { runAllTests, runMocha, runNativeTests } from "./test-run.mjs";
 import { makeThumbnails } from "./thumbnails.mjs";
 
@@ -84,14 +85,18 @@ export const TASKS = {
   bench: {
     profile: "bench",
     summary:
-      "Measure the engine: one forward pass (dit), whole streams (stream), cutting people out (matte, background), one look (look).",
+      "Measure the engine: one forward pass (dit), whole streams (stream), cutting people out (matte, background), looks (look, restyle), and how good they are (quality).",
     usage:
       "dit --dim D --ffn F --heads H --layers L --tokens T --kv K --rows R --dtype auto [--json]\n" +
       "       npm run bench -- stream --model NAME --sessions S --seconds N [--json]\n" +
       "       npm run bench -- memory --model NAME --sessions S --steps N [--measure] [--json]\n" +
       "       npm run bench -- matte|background [--seconds N] [--json]\n" +
-      "       npm run bench -- look --clip FILE --mode restyle --prompt TEXT --picture FILE.ppm",
-    run: nativeProgram("driftless-bench"),
+      "       npm run bench -- look --clip FILE --mode restyle --prompt TEXT --picture FILE.ppm\n" +
+      "       npm run bench -- quality [--clip FILE]... [--model NAME|DIR] [--minutes N] [--out DIR] [--json]",
+    run: (context) =>
+      context.args[0] === "quality"
+        ? measureQuality(context)
+        : nativeProgram("driftless-bench")(context),
   },
   thumbnails: {
     profile: "bench",

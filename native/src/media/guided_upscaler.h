@@ -3,13 +3,9 @@
 #include <memory>
 
 #include "media/picture.h"
+#include "stream/picture_size.h"
 
 namespace driftless {
-
-struct PictureSize {
-  int width = 0, height = 0;
-  bool operator==(const PictureSize& o) const { return width == o.width && height == o.height; }
-};
 
 /// Brings what the model made to the camera's size, with the contours of the very camera frame that
 /// it was made from:

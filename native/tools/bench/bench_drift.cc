@@ -33,14 +33,18 @@ struct Pass {
 // How far passes went from the first one.
 struct Distance {
   double mean = 0, std = 0, frame_difference = 0;
+  double share = 0;  // of any of them
 
   void take(const Pass& first, const Pass& pass) {
     for (int c = 0; c < 3; ++c) {
       mean = std::max(mean, std::abs(pass.mean[c] - first.mean[c]));
       std = std::max(std, std::abs(pass.std[c] - first.std[c]));
+      share = std::max({share, std::abs(pass.mean[c] / first.mean[c] - 1),
+                        std::abs(pass.std[c] / first.std[c] - 1)});
     }
     frame_difference =
         std::max(frame_difference, std::abs(pass.frame_difference / first.frame_difference - 1));
+    share = std::max(share, frame_difference);
   }
   bool held() const {
     return mean <= kMeanBound && std <= kStdBound && frame_difference <= kDifferenceBound;
@@ -167,6 +171,7 @@ int bench_drift(const Arguments& arguments) {
                        {"meanDistance", distance.mean},
                        {"stdDistance", distance.std},
                        {"frameDifferenceShare", distance.frame_difference},
+                       {"largestShare", distance.share},
                        {"grownMb", grown},
                        {"corrected", guard.corrected},
                        {"picturesCorrected", stream.result().picture_guard.corrected},

@@ -23,6 +23,9 @@ int bench_background(const Arguments& arguments);
 // A picture of what a prompt makes of a clip. Prints; returns the exit code.
 int bench_look(const Arguments& arguments);
 
+// Looks on a clip, in numbers and pictures. Prints; returns the exit code.
+int bench_restyle(const Arguments& arguments);
+
 // Single operations, beside oneDNN's. Prints; returns the exit code.
 int bench_ops(const Arguments& arguments);
 

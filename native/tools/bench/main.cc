@@ -23,6 +23,9 @@ const char kHelp[] =
     "restyle|background]\n"
     "                       [--prompt TEXT] [--strength 0..1] [--steps 1..4] [--seconds S]\n"
     "                       [--picture FILE] [--smaller]\n"
+    "driftless-bench restyle [--clip FILE] [--model NAME|DIR] [--prompt TEXT | --prompts FILE]\n"
+    "                       [--strength 0..1] [--steps 1..4] [--seconds S] [--smaller]\n"
+    "                       [--sheet FILE.ppm] [--frames DIR]\n"
     "driftless-bench ops    [--filter TEXT]\n"
     "all:                   [--threads N] [--backend cpu|reference] [--dtype auto|f32|bf16] "
     "[--json],\n"
@@ -48,6 +51,14 @@ const char kHelp[] =
     "adds\n"
     "  what is resident then. Last line with --json: {weightsBytes, sessionBytes, totalBytes, "
     "...}\n"
+    "\n"
+    "restyle: a clip through one stream for each prompt of the file (one on each line), at the\n"
+    "  model's size and as fast as it goes. structure: correlation of softened gradient "
+    "magnitudes\n"
+    "  with the input's. flicker: mean difference of successive frames, over the input's; frozen:\n"
+    "  the same, of 255, while the input stands still. effect: mean difference to the input.\n"
+    "  --sheet writes a row of moments for the input and for each prompt, --frames all frames as\n"
+    "  raw RGB. Last line with --json: {model, width, height, looks: [{prompt, structure, ...}]}\n"
     "\n"
     "drift: [--model NAME|DIR] [--minutes N] [--clip FILE|drawn] [--prompt TEXT] [--steps 1..4]\n"
     "       [--no-guard]: simulated minutes of a clip of 20 s that begins again (default: the "
@@ -132,6 +143,13 @@ int main(int argc, char** argv) {
                                    "--strength", "--steps", "--seconds", "--picture"},
                                   {"--smaller"}));
     }
+    if (command == "restyle") {
+      return bench_restyle(
+          Arguments(argc, argv, 2,
+                    {"--clip", "--model", "--prompt", "--prompts", "--strength", "--steps",
+                     "--seconds", "--sheet", "--frames", "--backend", "--dtype"},
+                    {"--json", "--smaller"}));
+    }
     if (command == "ops") {
       return bench_ops(Arguments(argc, argv, 2, {"--filter", "--dtype"}, {}));
     }
@@ -141,7 +159,8 @@ int main(int argc, char** argv) {
           {"--model", "--minutes", "--steps", "--prompt", "--clip", "--threads", "--backend"},
           {"--json", "--no-guard"}));
     }
-    throw Error("command", "dit, stream, memory, drift, matte, background, look or ops", command);
+    throw Error("command", "dit, stream, memory, drift, matte, background, look, restyle or ops",
+                command);
   } catch (const std::exception& error) {
     std::fprintf(stderr, "driftless-bench: %s\n", error.what());
     return 2;
