@@ -13,6 +13,7 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   config.ngrams = 12;
   config.length = 6;
   config.dim = 8;
+  config.aliases = {{"a b c", "x"}, {"a", "one two three"}, {"b c", "d"}};
   const std::string prompt(reinterpret_cast<const char*>(data), size);
   const auto words = hash_words(prompt, config);
   if (words.size() > static_cast<size_t>(config.length - 1)) std::abort();

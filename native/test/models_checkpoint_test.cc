@@ -111,7 +111,7 @@ TEST_F(TensorLists, Taehv) {
 }
 
 TEST_F(TensorLists, HashedPrompts) {
-  const HashedPromptConfig config{8, 4, 3, 6};
+  const HashedPromptConfig config{8, 4, 3, 6, {}};
   HashedPromptEncoder(config, weights, make_ops("reference"));
   expect_taken(hashed_prompt_tensors(config), weights);
 }

@@ -58,6 +58,31 @@ TEST_P(DriftNano, AutoencoderStreams) {
   expect_close("decoded", decoded, y);
 }
 
+TEST(HashedPrompt, ReadsAliasesByTheirMeaningTheLongestFirst) {
+  HashedPromptConfig config{64, 12, 8, 4, {}};
+  const auto plain = [&](const std::string& words) {
+    HashedPromptConfig without = config;
+    without.aliases.clear();
+    return hash_words(words, without);
+  };
+  config.aliases = {{"golden hour", "warm light"}, {"golden", "yellow"}, {"light", "lamp"}};
+  EXPECT_EQ(hash_words("A Golden-Hour, golden light", config), plain("a warm light yellow lamp"));
+  EXPECT_EQ(hash_words("hour", config), plain("hour"));
+  EXPECT_EQ(hash_words("", config), plain(""));
+  EXPECT_EQ(hash_words("golden hour golden hour golden hour golden hour", config).size(), 7u);
+}
+
+TEST(HashedPrompt, RefusesAliasesThatNoPromptCanContain) {
+  for (const char* key : {"Golden", "a  b", "", "one two three four", "b&w", " a"}) {
+    Json json = tiny_model_json();
+    json["prompt"]["aliases"] = {{key, "words"}};
+    expect_contains(error_of([&] { parse_model_config(json, "tiny"); }), "prompt.aliases");
+  }
+  Json json = tiny_model_json();
+  json["prompt"]["aliases"] = {{"a", "..."}};
+  expect_contains(error_of([&] { parse_model_config(json, "tiny"); }), "prompt.aliases.a");
+}
+
 TEST_P(DriftNano, PromptsEncode) {
   const SafeTensors file(vectors("prompt"));
   const char* const prompts[] = {"watercolour", "Turn this into a glowing NEON night, please!",

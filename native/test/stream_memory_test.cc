@@ -80,6 +80,7 @@ TEST(MemoryPlan, IsWhatASessionTakesToTheByte) {
           json["schedule"]["noise"] = noise;
           json["schedule"]["promptRing"] = ring;
           json["schedule"]["blendChunks"] = blend;
+          json["schedule"]["holdStill"] = steps == 1 ? 0.0 : 0.5;
           const TinyModel tiny(json);
           const auto pipeline =
               Pipeline::load(ModelOptions{tiny.dir(), "reference", 1, "f32", false, steps, 0});

@@ -23,6 +23,21 @@ const LOOKS = {
   "oil+autumn": "oil painting in warm autumn colours",
   "watercolour+dusk": "watercolour beach at dusk",
 };
+/** Other words that people might use, none of them a caption of the training; by the look they mean. */
+const WORDINGS = {
+  photo: ["just a normal picture of me", "no filter please"],
+  watercolour: ["an aquarell of me", "soft gouache illustration", "painted in pastel colours"],
+  oil: ["in the style of monet", "a rembrandt portrait", "renaissance painting"],
+  pencil: ["pen and ink", "drawn with a pencil", "a quick doodle", "an etching of a man"],
+  neon: ["tron style", "glow sticks at a rave", "led lights in a dark room"],
+  anime: ["comics", "ghibli film", "like a disney cartoon", "graphic novel"],
+  mosaic: ["minecraft world", "old gameboy game", "made of lego", "low res pixels"],
+  noir: ["grayscale", "b&w movie", "hitchcock thriller", "silent film star"],
+  cyberpunk: ["blade runner", "outrun poster", "sci-fi hologram", "pink and blue duotone"],
+  autumn: ["golden hour", "sepia", "candle light", "harvest festival"],
+  winter: ["an arctic explorer", "everything covered in ice and frost", "christmas morning"],
+  dusk: ["sundown", "at nightfall", "purple evening sky", "early dawn"],
+};
 /** What the numbers are judged by; the matte's and the drift's are checked by their own benches. */
 const BOUNDS = { flickerRatio: 2, iou: 0.93, leakage: 0.005, drift: 0.05 };
 const METRICS_SCRIPT = join(root, "native", "bench", "picture_metrics.py");
@@ -76,42 +91,66 @@ export async function measureQuality({ env, args }) {
   }
 
   const model = ["--model", values.model, "--steps", values.steps];
-  const looks = clips.map((clip) => ({ clip: basename(clip), ...looksOf(clip) }));
-  /** @param {string} clip @returns {{ looks: LookNumbers[] }} */
-  function looksOf(clip) {
+  /**
+   * @param {string} clip
+   * @param {[look: string, prompt: string][]} prompts
+   * @param {string[]} more arguments
+   * @param {string | null} picture where a contact sheet goes
+   * @returns {LookNumbers[]}
+   */
+  const looksOf = (clip, prompts, more, picture) => {
     const folder = mkdtempSync(join(tmpdir(), "driftless-quality-"));
     try {
-      const prompts = join(folder, "prompts");
-      writeFileSync(prompts, `${Object.values(LOOKS).join("\n")}\n`);
+      const list = join(folder, "prompts");
+      writeFileSync(list, `${prompts.map(([, prompt]) => prompt).join("\n")}\n`);
       const sheet = join(folder, "sheet.ppm");
-      const files = ["--prompts", prompts, "--sheet", sheet, "--frames", folder];
-      const report = bench("restyle", "--clip", clip, ...model, ...files);
-      toJpeg(
-        env,
-        [sheet],
-        join(out, `${basename(clip).replace(/\.\w+$/u, "")}.jpg`),
-        "scale=1024:-1",
-      );
+      const files = ["--prompts", list, "--sheet", sheet, "--frames", folder];
+      const report = bench("restyle", "--clip", clip, ...model, ...files, ...more);
+      if (picture !== null) toJpeg(env, [sheet], picture, "scale=1024:-1");
       if (python !== null) {
         const { width, height } = report;
-        const meta = { width, height, looks: Object.keys(LOOKS) };
+        const meta = { width, height, looks: prompts.map(([look]) => look) };
         writeFileSync(join(folder, "meta.json"), JSON.stringify(meta));
         const metrics = JSON.parse(
           execFileSync(python, [METRICS_SCRIPT, folder], { env, encoding: "utf8" }),
         );
-        for (const [i, more] of metrics.looks.entries()) Object.assign(report.looks[i], more);
+        for (const [i, numbers] of metrics.looks.entries()) Object.assign(report.looks[i], numbers);
       }
-      printLooks(basename(clip), report.looks);
-      return { looks: report.looks };
+      return report.looks;
     } finally {
       rmSync(folder, { recursive: true });
     }
+  };
+  const looks = clips.map((path) => {
+    const clip = basename(path);
+    const picture = join(out, `${clip.replace(/\.\w+$/u, "")}.jpg`);
+    const numbers = looksOf(path, Object.entries(LOOKS), [], picture);
+    printLooks(clip, numbers);
+    return { clip, looks: numbers };
+  });
+  const wordings = Object.entries(WORDINGS).flatMap(([look, words]) =>
+    words.map((prompt) => /** @type {[string, string]} */ ([look, prompt])),
+  );
+  const others =
+    python === null ? [] : looksOf(clips.at(-1) ?? "", wordings, ["--seconds", "2"], null);
+  const missed = others.filter(({ followed }) => (followed ?? 0) < 0.5).map(({ prompt }) => prompt);
+  if (python !== null) {
+    const count = `${others.length - missed.length} of ${others.length}`;
+    const list = missed.length > 0 ? `; not: ${missed.join(", ")}` : "";
+    console.log(`\nother wordings followed: ${count}${list}\n`);
   }
 
   await drawScenes(env, values.model, clips[0] ?? "", out);
   const matte = bench("matte", "--network", "general", "--seconds", "60");
   const drift = bench("drift", "--model", values.model, "--minutes", values.minutes);
-  const report = { model: values.model, steps: Number(values.steps), looks, matte, drift };
+  const report = {
+    model: values.model,
+    steps: Number(values.steps),
+    looks,
+    wordings: { asked: others.length, missed },
+    matte,
+    drift,
+  };
   writeFileSync(join(out, "report.json"), `${JSON.stringify(report, null, 2)}\n`);
   for (const line of findings(report)) console.log(line);
   console.log(`contact sheets and report.json: ${out}`);

@@ -13,10 +13,20 @@ import torch.nn as nn
 import torch.nn.functional as F
 
 
+def replace_aliases(words, aliases):
+    """The longest run of up to three words that is a key of `aliases` is read as its value, from left to right."""
+    replaced = []
+    while words:
+        count = next((n for n in (3, 2, 1) if n <= len(words) and " ".join(words[:n]) in aliases), 0)
+        replaced += re.findall(r"[a-z0-9]+", aliases[" ".join(words[:count])]) if count else words[:1]
+        words = words[max(1, count):]
+    return replaced
+
+
 def tokenise(text, spec):
     """Words and their 3-grams -> hashed ids [length-1, ngrams]; 0 = empty. spec: model.json "prompt"."""
     ids = torch.zeros(spec["length"] - 1, spec["ngrams"], dtype=torch.long)
-    for i, word in enumerate(re.findall(r"[a-z0-9]+", text.lower())[: spec["length"] - 1]):
+    for i, word in enumerate(replace_aliases(re.findall(r"[a-z0-9]+", text.lower()), spec.get("aliases", {}))[: spec["length"] - 1]):
         padded = f"<{word}>"
         grams = [padded] + [padded[j:j + 3] for j in range(len(padded) - 2)]
         for j, gram in enumerate(grams[: spec["ngrams"]]):

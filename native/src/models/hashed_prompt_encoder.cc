@@ -27,24 +27,52 @@ std::vector<int64_t> hash_word(const std::string& word, const HashedPromptConfig
   return ids;
 }
 
+// Reads aliases from left to right, the longest first; what they stand for is not read again.
+std::vector<std::string> replace_aliases(const std::vector<std::string>& words,
+                                         const std::map<std::string, std::string>& aliases) {
+  std::vector<std::string> replaced;
+  for (size_t at = 0; at < words.size();) {
+    size_t taken = 0;
+    for (size_t count = std::min(HashedPromptConfig::kLongestAlias, words.size() - at);
+         count > 0 && taken == 0; --count) {
+      std::string phrase = words[at];
+      for (size_t i = 1; i < count; ++i) phrase += " " + words[at + i];
+      const auto found = aliases.find(phrase);
+      if (found == aliases.end()) continue;
+      for (const std::string& word : split_words(found->second)) replaced.push_back(word);
+      taken = count;
+    }
+    if (taken == 0) replaced.push_back(words[at]);
+    at += std::max<size_t>(1, taken);
+  }
+  return replaced;
+}
+
 }  // namespace
 
-std::vector<std::vector<int64_t>> hash_words(const std::string& prompt,
-                                             const HashedPromptConfig& config) {
-  std::vector<std::vector<int64_t>> words;
+std::vector<std::string> split_words(const std::string& prompt) {
+  std::vector<std::string> words;
   std::string word;
-  const size_t most = static_cast<size_t>(config.length - 1);
-  for (size_t i = 0; i <= prompt.size() && words.size() < most; ++i) {
+  for (size_t i = 0; i <= prompt.size(); ++i) {
     char c = i < prompt.size() ? prompt[i] : ' ';
     if (c >= 'A' && c <= 'Z') c = static_cast<char>(c - 'A' + 'a');
     if ((c >= 'a' && c <= 'z') || (c >= '0' && c <= '9')) {
       word.push_back(c);
     } else if (!word.empty()) {
-      words.push_back(hash_word(word, config));
+      words.push_back(std::move(word));
       word.clear();
     }
   }
   return words;
+}
+
+std::vector<std::vector<int64_t>> hash_words(const std::string& prompt,
+                                             const HashedPromptConfig& config) {
+  std::vector<std::string> words = replace_aliases(split_words(prompt), config.aliases);
+  words.resize(std::min(words.size(), static_cast<size_t>(config.length - 1)));
+  std::vector<std::vector<int64_t>> ids;
+  for (const std::string& word : words) ids.push_back(hash_word(word, config));
+  return ids;
 }
 
 HashedPromptEncoder::HashedPromptEncoder(const HashedPromptConfig& config, WeightSource& weights,

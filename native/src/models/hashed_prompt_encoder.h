@@ -4,6 +4,7 @@
 // vocabulary file, knows misspelt words by their parts, and costs microseconds.
 
 #include <cstdint>
+#include <map>
 #include <memory>
 #include <string>
 #include <vector>
@@ -21,10 +22,17 @@ struct HashedPromptConfig {
   int64_t ngrams = 0;   // at most so many per word
   int64_t length = 0;   // tokens: one for the sentence, the others for its first words
   int64_t dim = 0;
+  // Words that the training did not know, by those it did: the longest run of words that is a key
+  // is read as its value. Keys are lower-case words with single spaces, at most kLongestAlias.
+  std::map<std::string, std::string> aliases;
+  static constexpr size_t kLongestAlias = 3;
 };
 
-// Ids of the words of a prompt: up to length - 1 words with up to `ngrams` ids each.
-// Words are runs of [a-z0-9] after lower-casing ASCII; everything else separates.
+// The words of a prompt: runs of [a-z0-9] after lower-casing ASCII; everything else separates.
+std::vector<std::string> split_words(const std::string& prompt);
+
+// Ids of the words of a prompt, aliases replaced: up to length - 1 words with up to `ngrams` ids
+// each.
 std::vector<std::vector<int64_t>> hash_words(const std::string& prompt,
                                              const HashedPromptConfig& config);
 

@@ -184,6 +184,18 @@ PromptConfig parse_hashed_prompt(const Section& s, const DitConfig& dit) {
   config.dim = s.integer("dim", 1, 16384);
   DL_CHECK_EQ(s.path("length"), dit.text_len, config.length);
   DL_CHECK_EQ(s.path("dim"), dit.text_dim, config.dim);
+  if (!s.has("aliases")) return config;
+  config.aliases = s.get<std::map<std::string, std::string>>("aliases");
+  for (const auto& [words, meaning] : config.aliases) {
+    const std::vector<std::string> read = split_words(words);
+    std::string plain;
+    for (const std::string& word : read) plain += (plain.empty() ? "" : " ") + word;
+    DL_CHECK(plain == words && !read.empty() && read.size() <= HashedPromptConfig::kLongestAlias,
+             s.path("aliases"), "keys of 1 to 3 lower-case words, a space between them",
+             "\"" + words + "\"");
+    DL_CHECK(!split_words(meaning).empty(), s.path("aliases") + "." + words, "words",
+             "\"" + meaning + "\"");
+  }
   return config;
 }
 
@@ -219,7 +231,7 @@ PromptConfig parse_prompt(const Json& json, const std::string& where, const DitC
   if (type != "hashed-ngrams") {
     throw Error(where + ".type", "\"hashed-ngrams\" or \"umt5\"", "\"" + type + "\"");
   }
-  const Section s(json, where, {"type", "buckets", "ngrams", "length", "dim"});
+  const Section s(json, where, {"type", "buckets", "ngrams", "length", "dim"}, {"aliases"});
   return parse_hashed_prompt(s, dit);
 }
 
@@ -269,6 +281,7 @@ ScheduleConfig parse_schedule(const Section& s) {
   if (s.has("contextPass") && s.choice("contextPass", {"none", "clean"}) == "clean") {
     config.context_pass = ContextPass::clean;
   }
+  if (s.has("holdStill")) config.hold_still = s.number("holdStill", 0, 0.95);
   config.drift_guard = !s.has("driftGuard") || s.choice("driftGuard", {"soft", "off"}) == "soft";
   return config;
 }
@@ -307,11 +320,11 @@ ModelConfig parse_model_config(const Json& json, const std::string& where) {
   config.prompt = parse_prompt(s.json("prompt"), s.path("prompt"), config.dit);
   if (s.has("files")) config.files = parse_files(s.json("files"), s.path("files"));
 
-  config.schedule = parse_schedule(
-      Section(s.json("schedule"), s.path("schedule"),
-              {"shift", "latentScale", "noise", "timestepOffset", "steps", "noiseScale",
-               "motionRange", "kvFrames", "sinkFrames", "adaptSinkThreshold"},
-              {"rawLatents", "blendChunks", "promptRing", "contextPass", "driftGuard"}));
+  config.schedule = parse_schedule(Section(
+      s.json("schedule"), s.path("schedule"),
+      {"shift", "latentScale", "noise", "timestepOffset", "steps", "noiseScale", "motionRange",
+       "kvFrames", "sinkFrames", "adaptSinkThreshold"},
+      {"holdStill", "rawLatents", "blendChunks", "promptRing", "contextPass", "driftGuard"}));
 
   // A word for people; what a model is, its sections say.
   if (s.has("architecture")) config.architecture = s.get<std::string>("architecture");

@@ -40,6 +40,9 @@ struct ScheduleConfig {
   int blend_chunks = 4;  // over which a new prompt comes in; 0: at once
   PromptRing prompt_ring = PromptRing::keep;
   ContextPass context_pass = ContextPass::none;
+  // How much of the picture before stays where the camera stands still, 0 to 0.95 (see
+  // stream/steadier.h); 0: nothing is held.
+  double hold_still = 0;
   bool drift_guard = true;  // live sessions are kept from wandering (stream/drift_guard.h)
 };
 

@@ -128,11 +128,13 @@ Json prompt_json(const PromptConfig& config) {
             {"eps", decimal(network.eps)}};
   }
   const auto& hashed = std::get<HashedPromptConfig>(config);
-  return {{"type", "hashed-ngrams"},
-          {"buckets", hashed.buckets},
-          {"ngrams", hashed.ngrams},
-          {"length", hashed.length},
-          {"dim", hashed.dim}};
+  Json json = {{"type", "hashed-ngrams"},
+               {"buckets", hashed.buckets},
+               {"ngrams", hashed.ngrams},
+               {"length", hashed.length},
+               {"dim", hashed.dim}};
+  if (!hashed.aliases.empty()) json["aliases"] = hashed.aliases;
+  return json;
 }
 
 Json schedule_json(const ScheduleConfig& config) {
@@ -152,6 +154,8 @@ Json schedule_json(const ScheduleConfig& config) {
   if (config.blend_chunks != defaults.blend_chunks) json["blendChunks"] = config.blend_chunks;
   if (config.prompt_ring == PromptRing::recache) json["promptRing"] = "recache";
   if (config.context_pass == ContextPass::clean) json["contextPass"] = "clean";
+  if (config.hold_still > 0) json["holdStill"] = config.hold_still;
+  if (!config.drift_guard) json["driftGuard"] = "off";
   return json;
 }
 

@@ -277,6 +277,7 @@ void ModelPipeline::run(Job* jobs, size_t count) {
     if (row.step + 1 == row.session->rows()) {
       row.session->picture().decode(model_->codec(), row.output, row.job->rgb_out);
       row.session->guard_pictures(row.job->rgb_in, row.job->rgb_out);
+      row.session->steady(*row.chunk, row.job->rgb_out);
     }
   });
   for (const Row& row : rows_) {

@@ -20,6 +20,12 @@ size_t frame_bytes(const ModelConfig& config) {
   return 3 * static_cast<size_t>(config.width) * static_cast<size_t>(config.height);
 }
 
+// Of one chunk's map.
+size_t motion_bytes(const ModelConfig& config) {
+  return MotionMap(config.width, config.height).blocks() *
+         static_cast<size_t>(config.frames_per_chunk);
+}
+
 }  // namespace
 
 SessionBytes Session::bytes(const ModelConfig& config, int max_steps) {
@@ -30,6 +36,10 @@ SessionBytes Session::bytes(const ModelConfig& config, int max_steps) {
     bytes.prompt += static_cast<size_t>(max_steps) * PromptKv::bytes(config.dit);
   }
   bytes.picture = Arena::rounded(frame_bytes(config));
+  if (config.schedule.hold_still > 0) {
+    bytes.picture += Steadier::bytes(config.width, config.height) +
+                     static_cast<size_t>(max_steps) * Arena::rounded(motion_bytes(config));
+  }
   return bytes;
 }
 
@@ -47,6 +57,13 @@ Session::Session(const ModelConfig& config, const LatentCodec& codec,
       chunks_(static_cast<size_t>(max_steps)) {
   if (config.schedule.blend_chunks > 1) {
     for (ChunkInFlight& chunk : chunks_) chunk.blend = PromptKv::in(memory_, config.dit);
+  }
+  if (config.schedule.hold_still > 0) {
+    motion_.emplace(config.width, config.height);
+    steadier_.emplace(memory_, config.width, config.height, config.schedule.hold_still);
+    for (ChunkInFlight& chunk : chunks_) {
+      chunk.motion = static_cast<uint8_t*>(memory_.allocate(motion_bytes(config)));
+    }
   }
   blend_.stand(settings_->prompt->text);
   take_picture(codec);
@@ -118,13 +135,16 @@ ChunkInFlight& Session::begin(const uint8_t* rgb) {
   const size_t frame = frame_bytes(config_);
   const size_t frames = static_cast<size_t>(config_.frames_per_chunk);
   controller_.next(next_index_ == 0 ? nullptr : last_frame_, rgb, frames, frame);
-  std::copy_n(rgb + (frames - 1) * frame, frame, last_frame_);
 
   // The finished chunk's buffers come round to the top.
   std::rotate(chunks_.begin(), chunks_.begin() + static_cast<long>(rows_) - 1,
               chunks_.begin() + static_cast<long>(rows_));
   ChunkInFlight& chunk = chunks_.front();
   chunk.present = true;
+  if (motion_) {
+    motion_->measure(next_index_ == 0 ? nullptr : last_frame_, rgb, frames, chunk.motion);
+  }
+  std::copy_n(rgb + (frames - 1) * frame, frame, last_frame_);
   chunk.index = next_index_++;
   begin_at_row_0(chunk);
   const bool arriving = blend_.moving();
@@ -156,6 +176,15 @@ void Session::guard_pictures(const uint8_t* camera, uint8_t* pictures) {
   if (!picture_guard) return;
   picture_guard->apply(camera, pictures,
                        static_cast<size_t>(config_.frames_per_chunk) * frame_bytes(config_) / 3);
+}
+
+void Session::steady(const ChunkInFlight& chunk, uint8_t* pictures) {
+  if (!steadier_) return;
+  // What another look changes, or is about to change, is no flicker.
+  const bool another_look =
+      chunk.blended || std::exchange(steadied_, chunk.settings) != chunk.settings;
+  steadier_->apply(pictures, static_cast<size_t>(config_.frames_per_chunk), chunk.motion,
+                   another_look);
 }
 
 // One sink of every row, when the guard's corrections have gone on for long.

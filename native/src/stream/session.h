@@ -18,6 +18,7 @@
 #include "stream/pipeline.h"
 #include "stream/prompt_bank.h"
 #include "stream/prompt_blend.h"
+#include "stream/steadier.h"
 
 namespace driftless {
 
@@ -38,7 +39,8 @@ struct ChunkInFlight {
   std::shared_ptr<const ActiveSettings> settings;
   size_t values = 0;  // of each of its latents
   PictureMemory::Latents latents;
-  bool blended = false;  // the prompt is on its way from another one, and lies in `blend`
+  uint8_t* motion = nullptr;  // MotionMap's of its frames; absent where nothing is held still
+  bool blended = false;       // the prompt is on its way from another one, and lies in `blend`
   PromptKv blend;
 
   const PromptKv& prompt() const { return blended ? blend : settings->prompt->kv; }
@@ -85,6 +87,8 @@ class Session : public StreamSession {
   // nothing.
   void guard(const ChunkInFlight& chunk, float* x0);
   void guard_pictures(const uint8_t* camera, uint8_t* pictures);
+  // Holds still what the camera of this chunk held still. Does nothing where the model wants that.
+  void steady(const ChunkInFlight& chunk, uint8_t* pictures);
   std::optional<DriftGuard> drift_guard;
   std::optional<PictureGuard> picture_guard;
 
@@ -118,7 +122,11 @@ class Session : public StreamSession {
   size_t rows_ = 0;                    // in use
   ChunkInFlight recache_;
   uint64_t next_index_ = 0;
-  std::shared_ptr<const ActiveSettings> guarded_;  // of the last finished latent
+  // Where the model holds still what the camera does.
+  std::optional<MotionMap> motion_;
+  std::optional<Steadier> steadier_;
+  std::shared_ptr<const ActiveSettings> steadied_;  // of the last picture
+  std::shared_ptr<const ActiveSettings> guarded_;   // of the last finished latent
 };
 
 }  // namespace driftless
