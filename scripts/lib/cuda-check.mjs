@@ -20,6 +20,9 @@ const HOT = [
   "map_kernel",
 ];
 
+/** Form of what is kept of a compilation. */
+const RECORD = "2: with shared memory";
+
 /** nvcc takes about a gigabyte of memory per file. */
 const MOST_JOBS = 2;
 
@@ -32,6 +35,7 @@ const buildDir = join(root, "build", "cuda");
  * @property {string} arch
  * @property {string} kernel
  * @property {number} registers per thread
+ * @property {number} sharedBytes of a block, by declaration; what a launch adds is not in it
  * @property {number} spillBytes stored to and loaded from memory for want of registers
  */
 
@@ -61,13 +65,16 @@ export function parseResources(text) {
     const entry = line.match(/Compiling entry function '(\w+)' for 'sm_(\w+)'/);
     if (entry) {
       const [, mangled = "", arch = ""] = entry;
-      current = { arch, kernel: kernelName(mangled), registers: 0, spillBytes: 0 };
+      current = { arch, kernel: kernelName(mangled), registers: 0, sharedBytes: 0, spillBytes: 0 };
       all.push(current);
     }
     const spill = line.match(/(\d+) bytes spill stores, (\d+) bytes spill loads/);
     if (spill && current) current.spillBytes += Number(spill[1]) + Number(spill[2]);
     const used = line.match(/Used (\d+) registers/);
-    if (used && current) current.registers = Number(used[1]);
+    if (used && current) {
+      current.registers = Number(used[1]);
+      current.sharedBytes = Number(line.match(/(\d+) bytes smem/)?.[1] ?? 0);
+    }
   }
   return all;
 }
@@ -116,7 +123,7 @@ async function compile(toolkit, source, inputs) {
     ...["-I", join(nativeDir, "src"), "-I", join(nativeDir, "test")],
     ...ARCHS.flatMap((arch) => ["-gencode", `arch=compute_${arch},code=sm_${arch}`]),
   ];
-  const key = fingerprint([source], [inputs, toolkit.version, ...flags]);
+  const key = fingerprint([source], [inputs, toolkit.version, ...flags, RECORD]);
   if (existsSync(object) && existsSync(record)) {
     const known = JSON.parse(readFileSync(record, "utf8"));
     if (known.key === key) return { object, resources: known.resources, failure: null };
@@ -211,17 +218,18 @@ async function checkCublasLt(toolkit) {
  */
 function reportResources(resources) {
   const kernels = [...new Set(resources.map(({ kernel }) => kernel))].sort();
-  console.log("\n  kernel                        compiled  registers  spilled bytes");
+  console.log("\n  kernel                        compiled  registers  shared bytes  spilled bytes");
   const failures = [];
   for (const kernel of kernels) {
     const own = resources.filter((entry) => entry.kernel === kernel);
     const registers = own.map((entry) => entry.registers);
+    const shared = Math.max(...own.map((entry) => entry.sharedBytes));
     const spilled = Math.max(...own.map((entry) => entry.spillBytes));
     const hot = HOT.includes(kernel);
     console.log(
       `  ${kernel.padEnd(30)}${String(own.length).padStart(8)}` +
         `${`${Math.min(...registers)}-${Math.max(...registers)}`.padStart(11)}` +
-        `${String(spilled).padStart(15)}${hot ? "  hot" : ""}`,
+        `${String(shared).padStart(14)}${String(spilled).padStart(15)}${hot ? "  hot" : ""}`,
     );
     if (hot && spilled > 0) failures.push(`${kernel} spills ${spilled} bytes`);
   }

@@ -5,6 +5,7 @@ import { basename, join } from "node:path";
 import { parseArgs } from "node:util";
 import { capture } from "./command.mjs";
 import { nativeProgramsDir, root } from "./paths.mjs";
+import { lookOf } from "./thumbnails.mjs";
 
 /** The looks of drift-nano's training, each with words for it; the names are those of styles.py. */
 const LOOKS = {
@@ -233,9 +234,7 @@ async function drawScenes(env, model, clip, out) {
     for (const preset of presets) {
       if (preset.mode !== "background") continue;
       const picture = join(folder, `${preset.id}.ppm`);
-      const look = ["look", "--clip", clip, "--model", model, "--mode", "background"];
-      look.push("--prompt", preset.prompt, "--strength", String(preset.strength ?? 0.7));
-      look.push("--picture", picture);
+      const look = [...lookOf(preset), "--clip", clip, "--model", model, "--picture", picture];
       execFileSync(join(nativeProgramsDir, "driftless-bench"), look, { cwd: root, env });
       pictures.push(picture);
     }

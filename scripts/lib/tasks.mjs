@@ -101,7 +101,7 @@ export const TASKS = {
   thumbnails: {
     profile: "bench",
     summary: "Make the pictures on the preset buttons with the model itself.",
-    usage: "--clip FILE: a short video of a person whose picture you may publish",
+    usage: "--clip FILE (a short video of a person whose picture you may publish) [--only ID]...",
     run: makeThumbnails,
   },
   models: {

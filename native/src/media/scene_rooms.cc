@@ -14,48 +14,51 @@ float bokeh(float distance, float radius) {
 
 }  // namespace
 
+// Houses and windows are large: the autoencoder of a small model keeps nothing finer than a few
+// pixels.
 Colour city(const View& view, float x, float y) {
-  static constexpr int kSky[4] = {0x070b20, 0x141a44, 0x3a2a5e, 0x7a4568};
-  Colour colour =
-      ramp(kSky, y / 0.75f) + Colour{0.8f, 0.85f, 1} * (0.5f * stars(view, x, y, 0.12f));
+  static constexpr int kSky[5] = {0x0a1238, 0x1f2b6b, 0x4c3f8c, 0x9a5590, 0xe58a76};
+  const float moon = std::hypot(x - view.aspect * view.choose(6, 0.12f, 0.88f), y - 0.14f);
+  Colour colour = ramp(kSky, y / 0.72f) + rgb(0x8fa8ff) * (0.25f * std::exp(-9 * moon));
+  colour = mix(colour, rgb(0xfff4d8), smooth(0.052f, 0.044f, moon));
   for (int layer = 0; layer < 3; ++layer) {
     const auto n = static_cast<float>(layer);
-    const float width = 0.10f + 0.05f * n;
+    const float width = 0.13f + 0.06f * n;
     const float u = x / width + 13 * n;
     const int house = static_cast<int>(std::floor(u));
     const uint32_t seed = view.seed ^ (80u + static_cast<uint32_t>(layer));
-    const float top = 0.62f + 0.08f * n - mix(0.05f, 0.42f - 0.06f * n, random(house, 0, seed));
-    if (y < top) continue;
-    static constexpr int kWall[3] = {0x2a2350, 0x1a1838, 0x0e0f22};
-    colour = mix(rgb(kWall[layer]), rgb(0x4a2f58), (0.45f - 0.15f * n) * smooth(0.35f, 0.9f, y));
-    const float cells = 6 + n, inside = (u - static_cast<float>(house)) * cells;
-    const float storeys = y * (38 - 6 * n);
+    const float across = u - static_cast<float>(house);
+    const float top = 0.60f + 0.10f * n - mix(0.04f, 0.42f - 0.05f * n, random(house, 0, seed));
+    if (y < top || (layer > 0 && across > 0.94f)) continue;
+    static constexpr int kWall[3] = {0x473b7c, 0x2a2760, 0x151640};
+    colour = mix(rgb(kWall[layer]), rgb(0x7a4a80), (0.45f - 0.15f * n) * smooth(0.4f, 0.9f, y));
+    if (layer == 0) continue;
+    const float cells = 3 + n, inside = across / 0.94f * cells;
+    const float storeys = (y - top) * (19 - 4 * n) + 0.75f;
     const int column = static_cast<int>(std::floor(inside)),
               storey = static_cast<int>(std::floor(storeys));
     const float wx = inside - static_cast<float>(column), wy = storeys - static_cast<float>(storey);
-    const bool pane = wx > 0.22f && wx < 0.8f && wy > 0.25f && wy < 0.78f && column > 0;
-    const float lamp = random(house * 31 + column, storey, seed ^ 1);
+    if (wx < 0.2f || wx > 0.8f || wy < 0.25f || wy > 0.78f || storey < 1) continue;
     // A window goes on or off every minute or so.
     const float turn = random(house * 31 + column, storey, seed ^ 2) * 60 + view.t * 0.6f;
-    const bool on = random(static_cast<int>(turn / 30), storey * 97 + column, seed ^ 3) < 0.45f;
-    if (pane && on) {
-      static constexpr int kLamp[4] = {0xffd27a, 0xffb35a, 0xffe6b8, 0x9fc8ff};
-      colour = mix(colour, rgb(kLamp[static_cast<int>(3.99f * lamp)]), 0.45f + 0.2f * n);
-    }
+    if (random(static_cast<int>(turn / 30), storey * 97 + column, seed ^ 3) > 0.55f) continue;
+    static constexpr int kLamp[4] = {0xffd27a, 0xffb85c, 0xfff0c4, 0xa8d4ff};
+    const float lamp = random(house * 31 + column, storey, seed ^ 1);
+    colour = mix(colour, rgb(kLamp[static_cast<int>(3.99f * lamp)]), 0.65f + 0.15f * n);
   }
-  const float street = smooth(0.78f, 1.0f, y);
-  const float shine = noise(3 * x, 30 * y - 0.4f * view.t, view.seed ^ 4);
-  colour = mix(colour, rgb(0x1c1530) + rgb(0xff9a5c) * (0.35f * shine), street);
-  for (int light = 0; light < 34 && y > 0.53f; ++light) {
+  const float street = smooth(0.80f, 1.0f, y);
+  const float shine = noise(3 * x, 14 * y - 0.4f * view.t, view.seed ^ 4);
+  colour = mix(colour, rgb(0x241c44) + rgb(0xff9a5c) * (0.45f * shine), street);
+  for (int light = 0; light < 16 && y > 0.7f; ++light) {
     const float speed = 0.03f * (random(light, 1, view.seed ^ 5) - 0.5f);
     float at = random(light, 2, view.seed ^ 5) + speed * view.t;
     at = (at - std::floor(at)) * (view.aspect + 0.3f) - 0.15f;
-    const float height = mix(0.60f, 0.98f, random(light, 3, view.seed ^ 5));
-    const float radius = mix(0.018f, 0.065f, random(light, 4, view.seed ^ 5));
+    const float height = mix(0.80f, 0.98f, random(light, 3, view.seed ^ 5));
+    const float radius = mix(0.035f, 0.075f, random(light, 4, view.seed ^ 5));
     static constexpr int kLight[6] = {0xffc27a, 0xff6a4a, 0x7ab8ff, 0xffe8c0, 0xff72c0, 0x7affc8};
     const float pulse = 0.85f + 0.15f * std::sin(0.7f * view.t + static_cast<float>(light));
     colour = colour + rgb(kLight[light % 6]) *
-                          (0.42f * pulse * bokeh(std::hypot(x - at, y - height), radius));
+                          (0.5f * pulse * bokeh(std::hypot(x - at, y - height), radius));
   }
   return colour;
 }

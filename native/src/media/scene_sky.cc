@@ -81,50 +81,74 @@ Colour aurora(const View& view, float x, float y) {
   return colour;
 }
 
+namespace {
+
+/// The peak of a range that covers a place, and how high the range is there.
+struct Peak {
+  float x = 0, top = 0, height = -1;
+};
+
+/// Peaks about `spacing` apart, as tents of unlike steepness; heights above the range's foot.
+Peak peak_at(float x, float spacing, float tall, uint32_t seed) {
+  Peak best;
+  const int nearest = static_cast<int>(std::floor(x / spacing));
+  for (int i = nearest - 2; i <= nearest + 2; ++i) {
+    const float at = (static_cast<float>(i) + mix(0.2f, 0.8f, random(i, 1, seed))) * spacing;
+    const float top = tall * mix(0.55f, 1.0f, random(i, 2, seed));
+    const float slope = mix(0.75f, 1.15f, random(i, x < at ? 3 : 4, seed));
+    const float height = top - slope * std::abs(x - at);
+    if (height > best.height) best = {at, top, height};
+  }
+  return best;
+}
+
+}  // namespace
+
+// Everything is large: the autoencoder of a small model keeps nothing finer than a few pixels.
 Colour mountains(const View& view, float x, float y) {
-  static constexpr int kSky[4] = {0x3f6fae, 0x7fa9d6, 0xbcd3e8, 0xf3e3d6};
-  Colour colour = ramp(kSky, y / 0.6f);
-  const float cloud = clouds(1.8f * x + 0.02f * view.t, 5 * y, 5, view.seed ^ 40);
-  colour = mix(colour, rgb(0xffffff), 0.75f * smooth(0.5f, 0.8f, cloud) * smooth(0.5f, 0.1f, y));
-  for (int i = 0; i < 3; ++i) {
-    const auto n = static_cast<float>(i);
-    const float base = 0.5f + 0.15f * n, tall = 0.36f - 0.07f * n, wide = 1.5f + 0.9f * n;
-    const uint32_t seed = view.seed ^ (50u + static_cast<uint32_t>(i));
-    // Folded noise has the sharp crests that mountains have.
-    const auto height = [&](float at, int octaves) {
-      return 1 - std::abs(2 * clouds(wide * at + 3 * n, 2.5f * n, octaves, seed) - 1);
-    };
-    if (y < base + 0.1f - tall) continue;
-    const float line = base + 0.1f - tall * height(x, 5);
+  static constexpr int kSky[4] = {0x2f66b0, 0x6ea6dc, 0xb9d8ee, 0xf7dfc8};
+  Colour colour = ramp(kSky, y / 0.62f);
+  const float cloud = clouds(1.1f * x + 0.02f * view.t, 3.2f * y, 4, view.seed ^ 40);
+  colour = mix(colour, rgb(0xffffff), 0.8f * smooth(0.52f, 0.72f, cloud) * smooth(0.45f, 0.1f, y));
+  for (int range = 0; range < 2; ++range) {
+    const auto n = static_cast<float>(range);
+    const uint32_t seed = view.seed ^ (50u + static_cast<uint32_t>(range));
+    const float foot = 0.62f + 0.22f * n, tall = 0.46f + 0.16f * n;
+    const Peak peak = peak_at(x + 3 * n, 0.55f + 0.4f * n, tall, seed);
+    const float line = foot - peak.height - 0.035f * (clouds(7 * x + 3 * n, n, 3, seed ^ 8) - 0.5f);
     if (y < line) continue;
-    const float depth = y - line;
-    // Faces towards the light: crests that run down and across, not straight down.
-    const float across = x + 0.45f * depth;
-    const float rough = clouds(11 * across, 7 * y, 4, seed ^ 9);
-    const float face = noise(7 * across + 2 * rough, 5 * y, seed ^ 10) -
-                       noise(7 * across + 2 * rough + 0.25f, 5 * y, seed ^ 10);
-    const float lit = clamp01(0.55f + 1.6f * face + 0.9f * (rough - 0.5f));
-    Colour rock = mix(rgb(0x1c2740), rgb(0x5a6a88), lit);
-    const float snow =
-        smooth(0.20f - 0.03f * n, 0.05f, depth + 0.45f * (rough - 0.5f)) * (i == 2 ? 0.55f : 0.95f);
-    rock = mix(rock, mix(rgb(0x8ea9d0), rgb(0xfdfdff), lit), snow);
-    if (i == 2) rock = mix(rock, rgb(0x1f3a3a), 0.55f * smooth(0.1f, 0.3f, depth));
-    const float haze = 0.5f - 0.2f * n;
-    colour = mix(rock, rgb(0xc3d4e6), haze * smooth(0.1f, 0.4f, depth) + 0.10f * (2 - n));
+    // Gullies fall away from the peak, and a ridge that wanders a little parts light from shade.
+    const float off = x + 3 * n - peak.x, below = y - (foot - peak.top);
+    const float gully = clouds(2.6f * off / (below + 0.12f), 3.5f * y, 3, seed ^ 9);
+    const float ridge = 0.10f * below * (4 * noise(7 * y, n, seed ^ 10) - 2);
+    const float lit =
+        clamp01(smooth(0.015f, -0.015f, off - ridge) * 0.75f + 0.1f + 0.7f * (gully - 0.4f));
+    const Colour snow = mix(rgb(0x7fa3d8), rgb(0xffffff), lit);
+    const Colour rock = mix(rgb(0x2c3857), rgb(0x8a7f86), lit);
+    const float high = (foot - y) / tall + 0.7f * (gully - 0.5f);
+    colour = mix(mix(rock, snow, smooth(0.22f, 0.36f, high)), rgb(0xc6d8ea), 0.42f * (1 - n));
   }
-  // Falling snow in two depths.
-  for (int layer = 0; layer < 2; ++layer) {
-    const float scale = layer == 0 ? 15.0f : 8.0f;
-    const float u = x * scale + 0.5f * std::sin(0.4f * view.t + 3 * y);
-    const float v = y * scale - view.t * (layer == 0 ? 1.1f : 0.9f);
-    const int ix = static_cast<int>(std::floor(u)), iy = static_cast<int>(std::floor(v));
-    const uint32_t seed = view.seed ^ (70u + static_cast<uint32_t>(layer));
-    const float dx = u - static_cast<float>(ix) - mix(0.25f, 0.75f, random(ix, iy, seed));
-    const float dy = v - static_cast<float>(iy) - mix(0.25f, 0.75f, random(ix, iy, seed ^ 1));
-    const float flake = smooth(0.13f, 0.05f, std::sqrt(dx * dx + dy * dy));
-    if (random(ix, iy, seed ^ 2) < 0.45f) colour = mix(colour, rgb(0xffffff), 0.75f * flake);
+  // A wood of firs, dusted with snow, and the snow before it.
+  for (int row = 0; row < 2; ++row) {
+    const auto n = static_cast<float>(row);
+    const float u = x * (13 - 4 * n) + 5 * n;
+    const int tree = static_cast<int>(std::floor(u));
+    const float side = std::abs(2 * (u - static_cast<float>(tree)) - 1);
+    const float tall = mix(0.07f, 0.15f, random(tree, row, view.seed ^ 60)) * (1 + 0.4f * n);
+    const float top = 0.90f + 0.05f * n - tall * (1 - side);
+    const Colour fir = mix(rgb(0x1d3b3d), rgb(0x10262b), n) * (0.8f + 0.5f * (1 - side));
+    colour = mix(colour, fir, smooth(top - 0.006f, top + 0.012f, y));
   }
-  return colour;
+  const float ground = 0.93f + 0.02f * std::sin(2.5f * x + view.choose(5, 0, 6));
+  const float drift = clouds(3 * x, 9 * y, 3, view.seed ^ 61);
+  colour = mix(colour, mix(rgb(0xa9c4e6), rgb(0xfbfdff), drift),
+               smooth(ground - 0.01f, ground + 0.02f, y));
+  const float u = 7 * x + 0.5f * std::sin(0.4f * view.t + 3 * y), v = 7 * y - 0.8f * view.t;
+  const int ix = static_cast<int>(std::floor(u)), iy = static_cast<int>(std::floor(v));
+  const float dx = u - static_cast<float>(ix) - mix(0.25f, 0.75f, random(ix, iy, view.seed ^ 70));
+  const float dy = v - static_cast<float>(iy) - mix(0.25f, 0.75f, random(ix, iy, view.seed ^ 71));
+  if (random(ix, iy, view.seed ^ 72) > 0.5f) return colour;
+  return mix(colour, rgb(0xffffff), 0.7f * smooth(0.14f, 0.06f, std::hypot(dx, dy)));
 }
 
 }  // namespace driftless::scenes

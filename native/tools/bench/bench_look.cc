@@ -41,6 +41,12 @@ int bench_look(const Arguments& arguments) {
   options.transform.settings.strength =
       static_cast<float>(arguments.number("--strength", 0.8, 0, 1));
   options.transform.settings.steps = static_cast<int>(arguments.integer("--steps", 1, 1, 4));
+  options.transform.settings.seed =
+      static_cast<uint64_t>(arguments.integer("--seed", 0, 0, 0xFFFFFFFF));
+  const std::string scene = arguments.text("--scene", "");
+  options.transform.background.scene = parse_scene(scene);
+  DL_CHECK(scene.empty() || options.transform.background.scene, "--scene",
+           "a scene's name, such as beach", scene);
   options.transform.settings.smaller_picture = arguments.flag("--smaller");
   const auto session = engine.create_session(options, [] {});
 

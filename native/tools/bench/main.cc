@@ -22,7 +22,7 @@ const char kHelp[] =
     "driftless-bench look   [--clip FILE] [--segmenters DIR] [--model NAME|DIR] [--mode "
     "restyle|background]\n"
     "                       [--prompt TEXT] [--strength 0..1] [--steps 1..4] [--seconds S]\n"
-    "                       [--picture FILE] [--smaller]\n"
+    "                       [--picture FILE] [--smaller] [--seed N] [--scene NAME]\n"
     "driftless-bench restyle [--clip FILE] [--model NAME|DIR] [--prompt TEXT | --prompts FILE]\n"
     "                       [--strength 0..1] [--steps 1..4] [--seconds S] [--smaller]\n"
     "                       [--sheet FILE.ppm] [--frames DIR]\n"
@@ -138,10 +138,11 @@ int main(int argc, char** argv) {
           {"--json"}));
     }
     if (command == "look") {
-      return bench_look(Arguments(argc, argv, 2,
-                                  {"--clip", "--segmenters", "--model", "--mode", "--prompt",
-                                   "--strength", "--steps", "--seconds", "--picture"},
-                                  {"--smaller"}));
+      return bench_look(
+          Arguments(argc, argv, 2,
+                    {"--clip", "--segmenters", "--model", "--mode", "--prompt", "--strength",
+                     "--steps", "--seconds", "--picture", "--seed", "--scene"},
+                    {"--smaller"}));
     }
     if (command == "restyle") {
       return bench_restyle(
