@@ -91,7 +91,7 @@ export interface Draft {
   /** A background that was chosen by name; null: by the prompt's words. */
   scene: SceneName | null;
   prompt: string;
-  /** 0 keeps the picture, 1 repaints it fully. */
+  /** 0 keeps the picture, 1 repaints it fully, up to 2 exaggerates the look. */
   strength: number;
   /** Denoising steps for each chunk of four frames. */
   steps: number;
@@ -103,7 +103,7 @@ const EMPTY_DRAFT: Draft = {
   kind: "restyle",
   scene: null,
   prompt: "",
-  strength: 0.8,
+  strength: 1,
   steps: 1,
   seed: 0,
 };

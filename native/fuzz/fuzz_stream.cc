@@ -88,7 +88,7 @@ TransformSettings settings_of(Bytes& bytes, bool& good) {
   settings.steps = 1 + size % 4;
   settings.smaller_picture = size % 8 >= 4;
   settings.seed = bytes.next() % 3;
-  settings.strength = static_cast<float>(bytes.next()) / 255.0f;
+  settings.strength = static_cast<float>(bytes.next()) / 127.5f;
   good = what < 224;
   if (good) return settings;
   switch (what % 4) {
@@ -96,7 +96,7 @@ TransformSettings settings_of(Bytes& bytes, bool& good) {
       settings.strength = std::nanf("");
       break;
     case 1:
-      settings.strength = 1.5f;
+      settings.strength = 2.5f;
       break;
     case 2:
       settings.steps = what % 8 < 4 ? 0 : 5;

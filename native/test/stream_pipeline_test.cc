@@ -99,6 +99,21 @@ TEST_P(PipelineTest, StrengthZeroKeepsTheOriginal) {
   EXPECT_GT(mean_difference(kept, run_one(*pipeline_, *full, in).pixels), 0.0);
 }
 
+TEST_P(PipelineTest, StrengthAboveOneExaggerates) {
+  const Pixels in = tiny_chunk(0, 0);
+  const auto painted = [&](float strength) {
+    const auto session = pipeline_->open(settings("rain", 1, 1, strength));
+    return run_one(*pipeline_, *session, in).pixels;
+  };
+  const Pixels none = painted(0);
+  double before = 0;
+  for (const float strength : {0.25f, 1.0f, 1.5f, 2.0f}) {
+    const double away = mean_difference(none, painted(strength));
+    EXPECT_GT(away, before) << strength;
+    before = away;
+  }
+}
+
 TEST_P(PipelineTest, NewPromptTakesEffectAtTheNextChunkWithoutAGap) {
   const auto steady = pipeline_->open(settings("rain"));
   const auto changed = pipeline_->open(settings("rain"));
@@ -150,7 +165,7 @@ TEST_P(PipelineTest, BadSettingsChangeNothing) {
     const char* what;
     TransformSettings settings;
   } bad[] = {
-      {"strength", settings("x", 1, 0, 1.01f)},
+      {"strength", settings("x", 1, 0, 2.01f)},
       {"strength", settings("x", 1, 0, -0.1f)},
       {"strength", settings("x", 1, 0, nan)},
       {"steps", settings("x", 0)},

@@ -2,7 +2,7 @@
 import { readFileSync } from "node:fs";
 import { parse as parseYaml } from "yaml";
 import { z } from "zod";
-import { SCENES } from "../transform/settings.ts";
+import { SCENES, strengthSchema } from "../transform/settings.ts";
 import { ConfigError } from "./load.ts";
 
 const presetSchema = z.strictObject({
@@ -13,7 +13,7 @@ const presetSchema = z.strictObject({
   prompt: z.string().trim().min(1).max(500),
   /** Of a background; without it the prompt's words choose. */
   scene: z.enum(SCENES).optional(),
-  strength: z.number().min(0).max(1).optional(),
+  strength: strengthSchema.optional(),
   steps: z.int().min(1).max(4).optional(),
   seed: z.int().min(0).max(0xffffffff).optional(),
   /** Picture on the button: a path below the page, such as "presets/beach.webp". */

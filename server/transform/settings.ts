@@ -21,7 +21,9 @@ export const promptSchema = z
     error: "expected a prompt without control characters",
   });
 
-export const strengthSchema = z.number().min(0).max(1);
+/** 1 is the look as the model learnt it; beyond that it is exaggerated. */
+export const STRENGTH_MAX = 2;
+export const strengthSchema = z.number().min(0).max(STRENGTH_MAX);
 export const stepsSchema = z.int().min(1).max(STEPS_MAX);
 export const seedSchema = z.int().min(0).max(0xffffffff);
 
@@ -30,7 +32,7 @@ export const restyleSettingsSchema = z.strictObject({
   mode: z.literal("restyle"),
   /** What the picture shall look like. */
   prompt: promptSchema,
-  /** 0 keeps the original picture, 1 repaints it fully. */
+  /** 0 keeps the original picture, 1 repaints it fully, up to 2 exaggerates the look. */
   strength: strengthSchema.default(0.8),
   /** Denoising steps for each chunk; more is better and slower. */
   steps: stepsSchema.default(1),

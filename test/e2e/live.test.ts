@@ -88,9 +88,10 @@ describe("a live room", function () {
       `      difference ${look.difference.toFixed(1)}, outlines agree ${look.agreement.toFixed(3)}` +
         ` (mirrored ${look.mirroredAgreement.toFixed(3)}), delay ${Math.round(delayMs)} ms`,
     );
-    // Measured over four looks: difference 34 to 80, agreement 0.75 to 0.93, mirrored 0.55 to 0.71.
+    // Measured over four looks: difference 34 to 80, agreement 0.75 to 0.93, mirrored 0.55 to 0.71;
+    // a watercolour with pen lines (strength 1.2): 43, 0.55, 0.33.
     expect(look.difference, "mean difference to the input").to.be.greaterThan(12);
-    expect(look.agreement, "outlines of input and output").to.be.greaterThan(0.5);
+    expect(look.agreement, "outlines of input and output").to.be.greaterThan(0.4);
     expect(look.agreement - look.mirroredAgreement, "against the mirrored input").to.be.greaterThan(
       0.08,
     );

@@ -16,6 +16,8 @@ interface LookPanelProps {
   onApply(draft: Draft): void;
 }
 
+/** Twice what the model learnt. */
+const MAX_STRENGTH = 2;
 const MAX_STEPS = 4;
 const MAX_SEED = 0xffffffff;
 
@@ -232,16 +234,17 @@ function Slider({ label, low, value, onInput, onRelease }: SliderProps): JSX.Ele
         id="strength"
         type="range"
         min={0}
-        max={1}
+        max={MAX_STRENGTH}
         step={0.05}
         value={value}
-        style={{ "--fill": `${value * 100}%` }}
+        style={{ "--fill": `${(value / MAX_STRENGTH) * 100}%` }}
         onInput={(event) => onInput(Number(event.currentTarget.value))}
         onChange={(event) => onRelease(Number(event.currentTarget.value))}
       />
       <div class="slider-ends faint">
         <span>{low}</span>
         <span>repainted</span>
+        <span>exaggerated</span>
       </div>
     </div>
   );

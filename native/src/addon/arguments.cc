@@ -185,8 +185,8 @@ Transform read_transform(const Napi::Value& value, const std::string& name) {
   }
   TransformSettings& settings = transform.settings;
   settings.prompt = read_string(object.Get("prompt"), name + ".prompt", kMaxPromptBytes);
-  settings.strength =
-      static_cast<float>(read_number(object.Get("strength"), name + ".strength", 0, 1));
+  settings.strength = static_cast<float>(
+      read_number(object.Get("strength"), name + ".strength", 0, TransformSettings::kMostStrength));
   settings.steps = static_cast<int>(read_integer(object.Get("steps"), name + ".steps", 1, 4));
   settings.seed = static_cast<uint64_t>(
       read_integer(object.Get("seed"), name + ".seed", 0, int64_t{0xffffffff}));

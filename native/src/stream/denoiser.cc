@@ -9,9 +9,10 @@ namespace driftless {
 
 namespace {
 
-// How far the picture moves from the original to the repainted one. The root makes the upper third
-// of the scale look fully repainted, as people expect, while 0 is still exactly the original.
-float blend_of(float strength) { return std::sqrt(strength); }
+// How far the picture moves from the original to the repainted one, and beyond it. The root makes
+// the upper third of the scale up to 1 look fully repainted, as people expect, while 0 is still
+// exactly the original.
+float blend_of(float strength) { return strength < 1 ? std::sqrt(strength) : strength; }
 
 }  // namespace
 

@@ -138,8 +138,8 @@ Session& ModelPipeline::own_session(StreamSession* session) const {
 }
 
 void ModelPipeline::check(const TransformSettings& settings) const {
-  if (!(settings.strength >= 0.0f && settings.strength <= 1.0f)) {
-    throw Error("strength", "0 to 1", settings.strength);
+  if (!(settings.strength >= 0 && settings.strength <= TransformSettings::kMostStrength)) {
+    throw Error("strength", "0 to 2", settings.strength);
   }
   if (settings.steps < 1 || settings.steps > info_.memory.max_steps) {
     throw Error("steps", "1 to " + std::to_string(info_.memory.max_steps), settings.steps);

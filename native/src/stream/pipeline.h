@@ -29,9 +29,11 @@ struct ModelOptions {
 
 // What a participant asks for. Ranges are checked by open() and update().
 struct TransformSettings {
-  std::string prompt;     // may be empty
-  float strength = 0.7f;  // 0 keeps the original, 1 is the full effect
-  int steps = 1;          // denoising steps, 1 to the length of the model's step list
+  std::string prompt;  // may be empty
+  // 0 keeps the original, 1 is the full effect, up to kMostStrength exaggerates it.
+  float strength = 0.7f;
+  static constexpr float kMostStrength = 2;
+  int steps = 1;  // denoising steps, 1 to the length of the model's step list
   uint64_t seed = 0;
   // Paint at ModelInfo's smaller size and enlarge the result. A running stream that changes size
   // is shown its last picture once more, so that its new memory does not begin from nothing.

@@ -39,7 +39,7 @@ int bench_look(const Arguments& arguments) {
       mode == "background" ? TransformMode::kBackground : TransformMode::kRestyle;
   options.transform.settings.prompt = arguments.text("--prompt", "watercolour painting on paper");
   options.transform.settings.strength =
-      static_cast<float>(arguments.number("--strength", 0.8, 0, 1));
+      static_cast<float>(arguments.number("--strength", 0.8, 0, 2));
   options.transform.settings.steps = static_cast<int>(arguments.integer("--steps", 1, 1, 4));
   options.transform.settings.seed =
       static_cast<uint64_t>(arguments.integer("--seed", 0, 0, 0xFFFFFFFF));

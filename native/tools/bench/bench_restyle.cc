@@ -81,7 +81,7 @@ int bench_restyle(const Arguments& arguments) {
   const std::string frames = arguments.text("--frames", ""), sheet = arguments.text("--sheet", "");
   const std::string prompts = arguments.text("--prompts", "");
   TransformSettings settings;
-  settings.strength = static_cast<float>(arguments.number("--strength", 1, 0, 1));
+  settings.strength = static_cast<float>(arguments.number("--strength", 1, 0, 2));
   settings.steps = static_cast<int>(arguments.integer("--steps", 1, 1, 4));
   settings.smaller_picture = arguments.flag("--smaller");
 

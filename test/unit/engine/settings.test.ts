@@ -37,7 +37,7 @@ describe("transform settings", () => {
     expect(problemOf({ ...base, prompt: "a\nb" })).to.contain("without control characters");
     for (const wrong of [
       { strength: -0.1 },
-      { strength: 1.1 },
+      { strength: 2.1 },
       { strength: Number.NaN },
       { steps: 0 },
       { steps: 5 },

@@ -120,7 +120,7 @@ describe("configuration", () => {
       );
     }
     expect(loadOffers(file("presets: []")).suggestions.restyle).to.deep.equal([]);
-    const wrong = file("presets: [{ id: a, name: A, prompt: '', strength: 2 }]");
+    const wrong = file("presets: [{ id: a, name: A, prompt: '', strength: 3 }]");
     expect(() => loadOffers(wrong)).to.throw(
       ConfigError,
       /presets\.0\.prompt.*\n.*presets\.0\.strength/,

@@ -307,7 +307,7 @@ describe("switching between original and generated video", () => {
       { prompt: "   " },
       { prompt: "x".repeat(501) },
       { prompt: "bell\u0007" },
-      { prompt: "ink", strength: 1.01 },
+      { prompt: "ink", strength: 2.01 },
       { prompt: "ink", strength: Number.NaN },
       { prompt: "ink", steps: 0 },
       { prompt: "ink", steps: 5 },
