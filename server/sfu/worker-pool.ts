@@ -32,12 +32,18 @@ export interface WorkerSlot {
 function logWarnings(logger: Logger): void {
   setLogEventListeners({
     onwarn: (namespace, log) => logger.debug({ namespace }, log),
-    onerror: (namespace, log, err) => {
-      // A worker's death is told by #replace(), unless it came with the end of the server.
-      const level = log.includes("died unexpectedly") ? "debug" : "error";
-      logger[level]({ namespace, err }, log);
-    },
+    onerror: (namespace, log, err) => logger[errorLevel(log)]({ namespace, err }, log),
   });
+}
+
+/** How loud an error of mediasoup's is. */
+export function errorLevel(log: string): "debug" | "error" {
+  // A worker's death is told by #replace(), unless it came with the end of the server.
+  if (log.includes("died unexpectedly")) return "debug";
+  // A track that just ended takes its consumers along before our word to them arrives. Whoever sent
+  // it hears of the refusal as well.
+  const gone = /MediaSoupNotFoundError: .*\[method:(consumer\.\w+|transport\.closeConsumer)\]/u;
+  return gone.test(log) ? "debug" : "error";
 }
 
 interface WorkerPoolEvents {
