@@ -68,8 +68,8 @@ const engine = z.strictObject({
   /** cpu is fast; reference is slow plain loops to compare with. */
   backend: z.enum(["cpu", "reference"]).default("cpu"),
   /**
-   * What the cpu backend multiplies in. auto: bf16 where the processor does it natively, about
-   * twice as fast, else f32. bf16 on a processor without it is refused.
+   * What the cpu backend multiplies in. auto: bf16 where it is the faster one (AMX, or
+   * AVX512_BF16 of AMD's), about twice as fast, else f32. bf16 on a processor without it is refused.
    */
   dtype: z.enum(["auto", "f32", "bf16"]).default("auto"),
   /**

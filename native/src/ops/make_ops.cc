@@ -10,12 +10,24 @@ namespace driftless {
 
 namespace {
 
+// Intel's processors take twice as long for a vector product of bf16 as for one of f32 (measured:
+// docs/benchmarks.md, AMX); AMD's half as long. What AMX is for, tiles do.
+bool vector_bf16_is_fast() {
+#if defined(__x86_64__)
+  return !__builtin_cpu_is("intel");
+#else
+  return true;
+#endif
+}
+
 const PanelKernels& kernels_for(const std::string& dtype) {
   if (dtype == "f32") return vector_kernels(WordType::f32);
   DL_CHECK(dtype == "auto" || dtype == "bf16", "compute dtype", "\"auto\", \"f32\" or \"bf16\"",
            "\"" + dtype + "\"");
   if (const PanelKernels* tiles = tile_kernels()) return *tiles;
-  if (kHasBf16) return vector_kernels(WordType::bf16);
+  if (kHasBf16 && (dtype == "bf16" || vector_bf16_is_fast())) {
+    return vector_kernels(WordType::bf16);
+  }
   DL_CHECK(dtype == "auto", "compute dtype",
            "\"f32\": this build's processor does not multiply bf16 (AVX512_BF16 or AMX)",
            "\"bf16\"");

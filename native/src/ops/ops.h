@@ -206,9 +206,9 @@ class Ops {
 /// loops) or, in a CUDA build, "cuda" (the first GPU, see ops/cuda/cuda_ops.h). threads: compute
 /// threads of this object, >= 1; only "cpu" uses it. dtype: what "cpu" and "cuda" multiply in
 /// linear layers, convolutions and attention. "f32"; "bf16", whose factors have 8 significant bits
-/// and whose sums stay f32; "auto", bf16 where the processor multiplies it natively (AVX512_BF16)
-/// and on GPUs, else f32. Tensors stay f32 in all cases. Throws Error for an unknown backend or
-/// dtype, and for "bf16" on a processor without it.
+/// and whose sums stay f32; "auto", bf16 where it is the faster one (AMX, or AVX512_BF16 of
+/// AMD's) and on GPUs, else f32. Tensors stay f32 in all cases. Throws Error for an unknown backend
+/// or dtype, and for "bf16" on a processor without it.
 std::unique_ptr<Ops> make_ops(const std::string& backend, int threads = 1,
                               const std::string& dtype = "f32");
 
