@@ -45,7 +45,7 @@ const METRICS_SCRIPT = join(root, "native", "bench", "picture_metrics.py");
 
 /**
  * @typedef {{ prompt: string, structure: number, flickerRatio: number, frozenFlicker: number,
- *   effect: number, msPerChunk: number, warpError?: number, inputWarpError?: number,
+ *   effect: number, msPerChunk: number, enlargedFlickerRatio: number, enlargeMs: number, warpError?: number, inputWarpError?: number,
  *   followed?: number | null }} LookNumbers
  */
 
@@ -200,7 +200,7 @@ export function findings({ looks, matte, drift }) {
 /** @param {string} clip @param {LookNumbers[]} looks */
 function printLooks(clip, looks) {
   console.log(
-    `\n${clip}\nstructure  flicker  frozen  warp/input  followed  effect  ms/chunk  prompt`,
+    `\n${clip}\nstructure  flicker  enlarged  frozen  warp/input  followed  effect  ms/chunk  prompt`,
   );
   for (const each of looks) {
     const { warpError, inputWarpError, followed } = each;
@@ -209,6 +209,7 @@ function printLooks(clip, looks) {
       [
         each.structure.toFixed(3).padStart(9),
         each.flickerRatio.toFixed(2).padStart(8),
+        each.enlargedFlickerRatio.toFixed(2).padStart(9),
         each.frozenFlicker.toFixed(2).padStart(7),
         warp.padStart(11),
         (followed === undefined || followed === null ? "-" : followed.toFixed(2)).padStart(9),

@@ -7,6 +7,7 @@
 #include "bench/arguments.h"
 #include "bench/benches.h"
 #include "bench/restyle_quality.h"
+#include "bench/upscale_quality.h"
 #include "core/error.h"
 #include "core/json.h"
 
@@ -87,14 +88,16 @@ int bench_restyle(const Arguments& arguments) {
 
   const auto pipeline = Pipeline::load(options);
   const ModelInfo& info = pipeline->info();
-  const auto clip =
-      read_clip(path, info, static_cast<int>(seconds * info.fps / info.frames_per_chunk));
+  const int chunks = static_cast<int>(seconds * info.fps / info.frames_per_chunk);
+  const auto clip = read_clip(path, info, chunks);
+  const auto camera = read_camera(path, info, chunks);
   ContactSheet pictures(info);
   pictures.add(clip);
   if (!frames.empty()) write_frames(frames + "/input.rgb", clip);
-  std::printf("%s, %s, strength %g, %d step(s)\n%9s %14s %7s %7s %9s  %s\n", info.name.c_str(),
-              path.c_str(), static_cast<double>(settings.strength), settings.steps, "structure",
-              "flicker/input", "frozen", "effect", "ms/chunk", "prompt");
+  std::printf("%s, %s, strength %g, %d step(s)\n%9s %14s %8s %7s %7s %9s %10s  %s\n",
+              info.name.c_str(), path.c_str(), static_cast<double>(settings.strength),
+              settings.steps, "structure", "flicker/input", "enlarged", "frozen", "effect",
+              "ms/chunk", "enlarge ms", "prompt");
   Json looks = Json::array();
   for (const std::string& prompt :
        prompts.empty() ? std::vector<std::string>{arguments.text("--prompt", "natural photo")}
@@ -105,15 +108,19 @@ int bench_restyle(const Arguments& arguments) {
     if (!frames.empty()) {
       write_frames(frames + "/" + std::to_string(looks.size()) + ".rgb", q.chunks);
     }
+    const UpscaleQuality upscale = measure_upscale(info, q.chunks, camera);
     const double ratio = q.input_flicker > 0 ? q.flicker / q.input_flicker : 0;
-    std::printf("%9.3f %14.2f %7.3f %7.1f %9.1f  %s\n", q.structure, ratio, q.frozen_flicker,
-                q.effect, q.ms_per_chunk, prompt.c_str());
+    std::printf("%9.3f %14.2f %8.2f %7.3f %7.1f %9.1f %10.2f  %s\n", q.structure, ratio,
+                upscale.flicker_ratio, q.frozen_flicker, q.effect, q.ms_per_chunk,
+                upscale.ms_per_frame, prompt.c_str());
     std::fflush(stdout);
     looks.push_back({{"prompt", prompt},
                      {"structure", q.structure},
                      {"flicker", q.flicker},
                      {"inputFlicker", q.input_flicker},
                      {"flickerRatio", ratio},
+                     {"enlargedFlickerRatio", upscale.flicker_ratio},
+                     {"enlargeMs", upscale.ms_per_frame},
                      {"frozenFlicker", q.frozen_flicker},
                      {"effect", q.effect},
                      {"msPerChunk", q.ms_per_chunk}});

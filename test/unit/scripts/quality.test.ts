@@ -8,6 +8,8 @@ const look = (prompt: string, flickerRatio: number) => ({
   frozenFlicker: 0,
   effect: 0,
   msPerChunk: 1,
+  enlargedFlickerRatio: 1,
+  enlargeMs: 1,
 });
 const good = {
   looks: [{ clip: "a.mp4", looks: [look("ink", 1.9)] }],
