@@ -93,6 +93,9 @@ describe("signalling", () => {
     await ada.request("leave", {});
     await ada.join("stage", "ada");
     expect(await ben.event("participant:joined")).to.include({ identity: "ada" });
+    await eventually("the end of the private room", () =>
+      server.rooms.rooms.every(({ id }) => !id.startsWith("preview:")),
+    );
   });
 
   it("refuses whom the room cannot hold", async () => {
