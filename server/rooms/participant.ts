@@ -2,7 +2,8 @@
 import type { types as ms } from "mediasoup";
 import { DriftlessError } from "../errors.ts";
 import type { Grants } from "../security/tokens.ts";
-import type { MediaRoom, Source, TrackData } from "../sfu/media-room.ts";
+import type { MediaRoom } from "../sfu/media-room.ts";
+import type { Source, TrackData } from "../sfu/track-data.ts";
 import type { ActiveSettings } from "../transform/settings.ts";
 import type { TransformStatus } from "../transform/types.ts";
 import type { Subscriber } from "./subscriber.ts";

@@ -1,7 +1,8 @@
 /** One room: its participants, who sees what, and their transforms. */
 import type { types as ms } from "mediasoup";
 import { DriftlessError } from "../errors.ts";
-import type { MediaRoom, Source } from "../sfu/media-room.ts";
+import type { MediaRoom } from "../sfu/media-room.ts";
+import type { Source } from "../sfu/track-data.ts";
 import { SafeEmitter } from "../telemetry/events.ts";
 import type { Logger } from "../telemetry/logger.ts";
 import type { Metrics } from "../telemetry/metrics.ts";

@@ -1,6 +1,6 @@
 /** What the outside sees of a room: shared by signalling and REST. */
 import type { types as ms } from "mediasoup";
-import type { TrackRole } from "../sfu/media-room.ts";
+import type { TrackRole } from "../sfu/track-data.ts";
 import type { ActiveSettings } from "../transform/settings.ts";
 import type { ServiceLevel, ShownVideo, TransformState } from "../transform/types.ts";
 

@@ -8,19 +8,9 @@ import { DriftlessError, toError } from "../errors.ts";
 import type { Metrics } from "../telemetry/metrics.ts";
 import { clientCapabilities, ROUTER_CODECS, videoCodecOf } from "./codecs.ts";
 import { PlainTransformTap } from "./plain-transform-tap.ts";
+import type { Source, TrackData, TrackRole } from "./track-data.ts";
 import type { TransformTap, TransformTapOptions } from "./transform-tap.ts";
 import type { WorkerPool, WorkerSlot } from "./worker-pool.ts";
-
-export type TrackRole = "original" | "generated";
-export type Source = "camera" | "microphone";
-
-/** What the server knows about each producer. */
-export interface TrackData extends ms.AppData {
-  participantId: string;
-  track: TrackRole;
-  /** True: no viewer may ever consume it; only the engine receives it. */
-  hidden: boolean;
-}
 
 export interface ProduceOptions {
   participantId: string;

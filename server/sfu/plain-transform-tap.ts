@@ -2,7 +2,7 @@
 import type { types as ms } from "mediasoup";
 import { toError } from "../errors.ts";
 import { ABS_CAPTURE_TIME, type VideoCodec, videoCodecOf } from "./codecs.ts";
-import type { TrackData } from "./media-room.ts";
+import type { TrackData } from "./track-data.ts";
 import type { TransformTap } from "./transform-tap.ts";
 
 export interface PlainTapOptions {

@@ -20,8 +20,8 @@ import {
 } from "../../../server/engine/rtp/rtcp.ts";
 import { sequenceDistance } from "../../../server/engine/rtp/sequence.ts";
 import { ROUTER_CODECS } from "../../../server/sfu/codecs.ts";
-import type { TrackData } from "../../../server/sfu/media-room.ts";
 import { PlainTransformTap } from "../../../server/sfu/plain-transform-tap.ts";
+import type { TrackData } from "../../../server/sfu/track-data.ts";
 import type { TransformTarget } from "../../../server/transform/types.ts";
 import { CLIP_FPS, type ClipFrame } from "./barcode.ts";
 

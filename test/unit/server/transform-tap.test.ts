@@ -5,8 +5,8 @@ import { expect } from "chai";
 import { createWorker, type types as ms } from "mediasoup";
 import { RtpHeader, RtpPacket } from "werift-rtp";
 import { ROUTER_CODECS } from "../../../server/sfu/codecs.ts";
-import type { TrackData } from "../../../server/sfu/media-room.ts";
 import { PlainTransformTap } from "../../../server/sfu/plain-transform-tap.ts";
+import type { TrackData } from "../../../server/sfu/track-data.ts";
 import { eventually, freeRtcPort, trackParameters } from "./support.ts";
 
 const CAMERA_PAYLOAD_TYPE = 100;
