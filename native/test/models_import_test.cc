@@ -353,7 +353,7 @@ TEST_F(Import, StreamsByThePublishedFormulas) {
   // x0 = x_t - sigma v; each row has a memory of its own. sigma(700), sigma(500): looked up in the
   // table with shift 8.
   const auto denoise = [&](double timestep, float sigma) {
-    RollingCache cache(ring);
+    RollingCache cache(ring, model->ops());
     const DitRow row{1, &timestep, &cache, prompt.get()};
     model->dit().forward(&row, 1, x, v);
     for (size_t i = 0; i < count; ++i) z.f32()[i] = x.f32()[i] - sigma * v.f32()[i];

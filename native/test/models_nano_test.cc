@@ -124,7 +124,7 @@ TEST_P(DriftNano, TransformerStreamsThroughTheRing) {
   ring.layers = static_cast<int>(config.dit.layers);
   ring.heads = static_cast<int>(config.dit.heads);
   ring.head_dim = static_cast<int>(config.dit.head_dim());
-  RollingCache cache(ring);
+  RollingCache cache(ring, model_->ops());
   ASSERT_GT(frames, ring.kv_frames + 1) << "the vectors must run past the ring's first turn";
   const auto prompt = model_->encode_prompt("watercolour");
   const Tensor x = arena_.tensor({1, h, w, config.dit.in_channels});

@@ -205,6 +205,74 @@ TEST_P(TokensTest, ActivationsAtTheEnds) {
   }
 }
 
+TEST_P(TokensTest, RopeOfTimeAloneIsThatOfAGridOfOneToken) {
+  const double positions[] = {0, 3.5};
+  const Tensor x = random({2, 3, 2, 16}), y = arena.tensor(x.shape()), z = arena.tensor(x.shape());
+  ops->rope_time(x, positions, y);
+  for (int64_t token = 0; token < 3; ++token) {
+    for (int64_t f = 0; f < 2; ++f) {
+      const Tensor one = x.at(f).slice(token, token + 1).reshape({1, 1, 2, 16});
+      ops->rope3d(one, positions + f, 1, 1, z.at(f).slice(token, token + 1).reshape({1, 1, 2, 16}));
+    }
+  }
+  expect_close(z, y);
+  ops->rope_time(x, positions, x);
+  expect_close(y, x, 0);
+  expect_error([&] { ops->rope_time(x, positions, z.slice(0, 1)); },
+               {"rope_time", "[1, 3, 2, 16]"});
+}
+
+TEST_P(TokensTest, MovesAndMeasuresChannels) {
+  const Tensor x = from({2, 3}, {1, 2, 3, 5, 6, 7}), y = arena.zeros({2, 2});
+  ops->copy_channels(x, 1, 1, y, 1);
+  expect_close(from({2, 2}, {0, 2, 0, 6}), y, 0);
+  expect_error([&] { ops->copy_channels(x, 2, 2, y, 0); }, {"within 3", "2 to 4"});
+  expect_error([&] { ops->copy_channels(x, 0, 2, y, 1); }, {"within 2", "1 to 3"});
+  const Tensor moments = arena.tensor({2, 3});
+  ops->channel_moments(x, moments);
+  const float spread = static_cast<float>(std::log(2 + kTinySpread));
+  expect_close(from({2, 3}, {3, 4, 5, spread, spread, spread}), moments);
+  const Tensor clamped = arena.tensor({2, 3});
+  ops->clamp(x, 2, 6, clamped);
+  expect_close(from({2, 3}, {2, 2, 3, 5, 6, 6}), clamped, 0);
+}
+
+TEST_P(TokensTest, NoiseIsThatOfTheSeedWhereverItIsMade) {
+  const Tensor y = arena.tensor({2, 37}), expected = arena.tensor({2, 37});
+  fill_normal(9, 4, 5, expected.f32(), 74);
+  ops->normal_noise(9, 4, 5, y);
+  expect_close(expected, y, 1e-6);
+}
+
+TEST_P(TokensTest, TheAnchorThatIsLeastAlikeIsReplaced) {
+  const Tensor k = random({4, 3, 2, 8}), chunk = random({3, 16});
+  // The second anchor resembles the chunk, the first does not.
+  ops->copy(chunk, k.at(1));
+  const Tensor v = arena.copy(k), kept = arena.copy(k);
+  ops->refresh_sink({k, v, 2}, chunk, chunk, 3, 0.9f);
+  expect_close(kept.at(3), k.at(0), 0);
+  expect_close(kept.at(3), v.at(0), 0);
+  expect_close(kept.slice(1, 4), k.slice(1, 4), 0);
+  ops->refresh_sink({k, v, 2}, chunk, chunk, 3, -1.0f);
+  expect_close(kept.slice(1, 4), v.slice(1, 4), 0);
+  expect_error([&] { ops->refresh_sink({k, v, 2}, chunk, chunk, 1, 0); }, {"2..3", "1"});
+}
+
+TEST_P(TokensTest, CopiesBetweenMemories) {
+  Arena host, own(4096, 0, ops->memory());
+  const Tensor x = host.tensor({5}), there = own.tensor({5}), back = host.tensor({5});
+  for (int i = 0; i < 5; ++i) x.f32()[i] = static_cast<float>(i);
+  ops->copy(x, there);
+  x.f32()[0] = 7;  // The source may be changed at once.
+  ops->copy(there.slice(0, 2), there.slice(3, 5));
+  ops->copy(there, back);
+  expect_close(from({5}, {0, 1, 2, 0, 1}), back, 0);
+  ops->clear(there);
+  ops->copy(there, back);
+  expect_close(host.zeros({5}), back, 0);
+  expect_error([&] { ops->copy(x, there.slice(0, 4)); }, {"copy output", "5", "4"});
+}
+
 DRIFTLESS_ON_ALL_BACKENDS(TokensTest);
 
 }  // namespace

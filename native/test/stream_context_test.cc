@@ -36,16 +36,14 @@ TEST_P(ContextPassTest, TheRingHoldsTheFinishedLatent) {
     Session& session = session_of(opened);
     const size_t last = static_cast<size_t>(steps) - 1;
     for (int i = 0; i < 7; ++i) {
-      RollingCache before(session.cache(last).config());
+      RollingCache before(session.cache(last).config(), model->ops());
       before.copy_from(session.cache(last));
       if (!run_one(*clean_, *opened, tiny_chunk(0, i)).result.has_frames) continue;
       const ChunkInFlight& chunk = session.row(last);
       // What was finished, at unit scale beside its clean latents, at time 0 over the same past.
       const Tensor x = arena.tensor({1, latent[1], latent[2], 2 * c});
-      for (int64_t p = 0; p < latent.count() / c; ++p) {
-        std::copy_n(chunk.latents.noisy + p * c, c, x.f32() + p * 2 * c);
-        std::copy_n(chunk.latents.clean + p * c, c, x.f32() + p * 2 * c + c);
-      }
+      model->ops().copy_channels(chunk.latents.noisy, 0, c, x, 0);
+      model->ops().copy_channels(chunk.latents.clean, 0, c, x, c);
       const double time = 0;
       const DitRow row{1, &time, &before, &chunk.prompt()};
       model->dit().forward(&row, 1, x, arena.tensor(latent));

@@ -60,7 +60,7 @@ class Memory {
       config.layers = 1;
       config.heads = kHeads;
       config.head_dim = kDim;
-      rolling_ = std::make_unique<RollingCache>(config);
+      rolling_ = std::make_unique<RollingCache>(config, *ops_);
     } else {
       RingConfig config;
       config.tokens_per_frame = kTokens;
@@ -116,6 +116,7 @@ class Memory {
 
   Mode mode_;
   int next_ = 0;
+  std::unique_ptr<Ops> ops_ = make_ops("reference");
   std::unique_ptr<RollingCache> rolling_;
   std::unique_ptr<ReferenceCache> reference_;
 };

@@ -1,10 +1,12 @@
 #include <gtest/gtest.h>
 
 #include <cmath>
+#include <cstring>
+#include <memory>
 #include <vector>
 
 #include "core/philox.h"
-#include "stream/drift_guard.h"
+#include "stream/latent_guard.h"
 
 namespace driftless {
 namespace {
@@ -42,6 +44,15 @@ class DriftGuardTest : public testing::Test {
     return config;
   }
 
+  // Puts `shown_` through the guard; returns whether that changed it.
+  bool guarded(std::vector<float>& input) {
+    const Shape shape{kPixels, kChannels};
+    const std::vector<float> before = shown_;
+    latents_.apply(Tensor(shape, input.data()), Tensor(shape, shown_.data()));
+    latents_.follow();
+    return std::memcmp(before.data(), shown_.data(), sizeof(float) * before.size()) != 0;
+  }
+
   // One chunk whose channel 1 wandered; returns whether the guard changed it. `shown_` is what came
   // out of it.
   bool chunk(double gain = 1, double shift = 0) {
@@ -56,7 +67,7 @@ class DriftGuardTest : public testing::Test {
       shown_[i] = static_cast<float>(value);
     }
     made_ = shown_;
-    return guard_.apply(input.data(), shown_.data(), kPixels);
+    return guarded(input);
   }
 
   // Runs chunks and expects the guard to leave every one of them alone, to the last bit.
@@ -72,7 +83,9 @@ class DriftGuardTest : public testing::Test {
   double look_gain_ = 1.5, look_shift_ = 0;  // what the look makes of it
   uint64_t index_ = 0;
   std::vector<float> made_, shown_;
-  DriftGuard guard_{config()};
+  std::unique_ptr<Ops> ops_ = make_ops("reference");
+  LatentGuard latents_{config(), *ops_};
+  DriftGuard& guard_ = latents_.guard();
 };
 
 TEST_F(DriftGuardTest, LeavesASteadyStreamAlone) {
@@ -181,8 +194,9 @@ TEST_F(DriftGuardTest, CorrectionsFadeOnAnotherPrompt) {
 
 TEST_F(DriftGuardTest, SkipsWhatIsNotANumber) {
   for (int i = 0; i < kMinute; ++i) chunk();
-  std::vector<float> input(kPixels * kChannels, 0.5f), bad(kPixels * kChannels, std::nanf(""));
-  EXPECT_FALSE(guard_.apply(input.data(), bad.data(), kPixels));
+  std::vector<float> input(kPixels * kChannels, 0.5f);
+  shown_.assign(kPixels * kChannels, std::nanf(""));
+  EXPECT_FALSE(guarded(input));
   expect_untouched(kMinute, "afterwards");
 }
 

@@ -31,13 +31,14 @@ class Blend : public testing::Test {
     }
   }
 
+  std::unique_ptr<Ops> ops_ = make_ops("reference");
   DitConfig config_;
   Arena arena_;
   std::vector<float> a_ = std::vector<float>(15), b_ = a_, c_ = a_;
 };
 
 TEST_F(Blend, GoesStraightAndArrivesExactly) {
-  PromptBlend blend(arena_, config_);
+  PromptBlend blend(arena_, *ops_, config_);
   blend.stand(text(a_));
   EXPECT_FALSE(blend.moving());
   blend.aim(text(b_), 4);
@@ -52,7 +53,7 @@ TEST_F(Blend, GoesStraightAndArrivesExactly) {
 }
 
 TEST_F(Blend, TurnsWhereItStands) {
-  PromptBlend blend(arena_, config_);
+  PromptBlend blend(arena_, *ops_, config_);
   blend.stand(text(a_));
   blend.aim(text(b_), 4);
   blend.step();
@@ -66,7 +67,7 @@ TEST_F(Blend, TurnsWhereItStands) {
 }
 
 TEST_F(Blend, NoChunksIsAtOnce) {
-  PromptBlend blend(arena_, config_);
+  PromptBlend blend(arena_, *ops_, config_);
   blend.stand(text(a_));
   for (int chunks : {0, 1}) {
     blend.aim(text(chunks == 0 ? b_ : c_), chunks);
@@ -79,17 +80,18 @@ TEST_F(Blend, NoChunksIsAtOnce) {
 TEST(LatentHistory, KeepsTheFirstAndTheNewest) {
   for (size_t first : {0u, 2u}) {
     Arena arena;
-    LatentHistory history(arena, 1, first, 3);
+    const auto ops = make_ops("reference");
+    LatentHistory history(arena, *ops, 1, first, 3);
     std::vector<uint64_t> expected;
     for (uint64_t n = 0; n < 9; ++n) {
-      const float value = static_cast<float>(n);
-      history.push(n, value, value, &value);
+      float value = static_cast<float>(n);
+      history.push(n, value, value, Tensor({1}, &value));
       expected.push_back(n);
       if (expected.size() > first + 3) expected.erase(expected.begin() + static_cast<long>(first));
       ASSERT_EQ(history.size(), expected.size());
       for (size_t i = 0; i < expected.size(); ++i) {
         EXPECT_EQ(history[i].index, expected[i]) << "after " << n << ", entry " << i;
-        EXPECT_EQ(history[i].clean[0], static_cast<float>(expected[i]));
+        EXPECT_EQ(history[i].clean.f32()[0], static_cast<float>(expected[i]));
       }
     }
   }

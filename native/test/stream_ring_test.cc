@@ -5,9 +5,9 @@
 #include "core/error.h"
 #include "core/philox.h"
 #include "ops/ops.h"
+#include "ops/sink_similarity.h"
 #include "stream/reference_ring.h"
 #include "stream/rolling_cache.h"
-#include "stream/sink_similarity.h"
 
 namespace driftless {
 namespace {
@@ -102,7 +102,7 @@ class Rolling : public testing::Test {
 };
 
 TEST_F(Rolling, PositionsStayInsideTheRingForever) {
-  RollingCache cache(config(4, 1));
+  RollingCache cache(config(4, 1), *ops_);
   for (int n = 0; n < 300; ++n) {
     const KvView view = append(cache, n);
     EXPECT_EQ(cache.query_position(), std::min(n, 3));
@@ -120,7 +120,7 @@ TEST_F(Rolling, PositionsStayInsideTheRingForever) {
 }
 
 TEST_F(Rolling, EmptySlotsNeverCountAsBadSinks) {
-  RollingCache cache(config(4, 2, 0.999f));
+  RollingCache cache(config(4, 2, 0.999f), *ops_);
   for (int n = 0; n < 4; ++n) {
     append(cache, n);
     cache.finish();
@@ -139,7 +139,7 @@ TEST_F(Rolling, EmptySlotsNeverCountAsBadSinks) {
 }
 
 TEST_F(Rolling, ARenewedSinkTakesTheFrameThatWouldBeLost) {
-  RollingCache cache(config(4, 2));
+  RollingCache cache(config(4, 2), *ops_);
   for (int n = 0; n < 3; ++n) {
     append(cache, n);
     cache.finish();
@@ -157,10 +157,10 @@ TEST_F(Rolling, ARenewedSinkTakesTheFrameThatWouldBeLost) {
 }
 
 TEST_F(Rolling, ACopyLivesItsOwnLife) {
-  RollingCache first(config(3, 1));
+  RollingCache first(config(3, 1), *ops_);
   append(first, 0);
   first.finish();
-  RollingCache second(config(3, 1));
+  RollingCache second(config(3, 1), *ops_);
   second.copy_from(first);
   append(second, 5);
   const KvView view = append(first, 1);
@@ -169,8 +169,8 @@ TEST_F(Rolling, ACopyLivesItsOwnLife) {
 }
 
 TEST_F(Rolling, RefusesARingWithoutRollingSlots) {
-  EXPECT_THROW(RollingCache(config(3, 3)), Error);
-  EXPECT_THROW(RollingCache(config(0, 0)), Error);
+  EXPECT_THROW(RollingCache(config(3, 3), *ops_), Error);
+  EXPECT_THROW(RollingCache(config(0, 0), *ops_), Error);
 }
 
 }  // namespace

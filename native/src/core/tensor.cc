@@ -80,6 +80,11 @@ void Tensor::require(DType dtype) const {
   if (dtype != dtype_) throw Error("tensor dtype", dtype_name(dtype), dtype_name(dtype_));
 }
 
+float* Tensor::f32_address() const {
+  if (dtype_ != DType::f32) throw Error("tensor dtype", dtype_name(DType::f32), dtype_name(dtype_));
+  return static_cast<float*>(data_);
+}
+
 float* Tensor::f32() const {
   require(DType::f32);
   return static_cast<float*>(data_);

@@ -69,6 +69,8 @@ class Tensor {
   int32_t* i32() const;
   uint8_t* u8() const;
   uint16_t* bf16() const;
+  /// The address of f32 values in any memory, to be handed on and not read here.
+  float* f32_address() const;
 
   /// The same elements under another shape; throws Error when the counts differ.
   Tensor reshape(Shape shape) const;

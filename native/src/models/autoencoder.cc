@@ -42,9 +42,16 @@ size_t bytes_of(const std::vector<size_t>& sizes) {
   return std::accumulate(sizes.begin(), sizes.end(), size_t{0}) * sizeof(float);
 }
 
-std::unique_ptr<CodecState> make_state(const std::vector<size_t>& sizes) {
-  auto state = std::make_unique<AutoencoderState>();
-  for (size_t size : sizes) state->past.emplace_back(size, 0.0f);
+std::unique_ptr<CodecState> make_state(const std::vector<size_t>& sizes, Ops& ops) {
+  size_t room = 0;
+  for (size_t size : sizes) room += size == 0 ? 0 : Arena::rounded(size * sizeof(float));
+  auto state = std::make_unique<AutoencoderState>(ops.memory(), room);
+  for (size_t size : sizes) {
+    state->past.emplace_back();
+    if (size == 0) continue;
+    state->past.back() = state->memory.tensor({static_cast<int64_t>(size)});
+    ops.clear(state->past.back());
+  }
   return state;
 }
 
@@ -57,9 +64,9 @@ AutoencoderState& own_state(CodecState& state) {
 }  // namespace
 
 size_t AutoencoderState::bytes() const {
-  size_t values = 0;
-  for (const std::vector<float>& one : past) values += one.size();
-  return values * sizeof(float);
+  size_t bytes = 0;
+  for (const Tensor& one : past) bytes += one.present() ? one.bytes() : 0;
+  return bytes;
 }
 
 CodecStateBytes autoencoder_state_bytes(const AutoencoderConfig& config, int64_t height,
@@ -69,15 +76,15 @@ CodecStateBytes autoencoder_state_bytes(const AutoencoderConfig& config, int64_t
 }
 
 std::unique_ptr<CodecState> Autoencoder::make_encoder_state(int64_t height, int64_t width) const {
-  return make_state(encoder_sizes(config_, height, width));
+  return make_state(encoder_sizes(config_, height, width), ops_);
 }
 
 std::unique_ptr<CodecState> Autoencoder::make_decoder_state(int64_t height, int64_t width) const {
-  return make_state(decoder_sizes(config_, height, width));
+  return make_state(decoder_sizes(config_, height, width), ops_);
 }
 
 Autoencoder::Autoencoder(const AutoencoderConfig& config, WeightSource& weights, Ops& ops)
-    : config_(config), ops_(ops) {
+    : config_(config), ops_(ops), parameters_(4096, 0, ops.memory()) {
   const int64_t pixel_channels = 3 * config.patch * config.patch;
   int64_t space = config.patch, time = 1;
   for (const AutoencoderLayer& layer : config.encoder) {
@@ -101,49 +108,57 @@ Autoencoder::Autoencoder(const AutoencoderConfig& config, WeightSource& weights,
   DL_CHECK_EQ("autoencoder.encoder: output channels", config.latent_channels,
               encoder_->out_channels());
   DL_CHECK_EQ("autoencoder.decoder: output channels", pixel_channels, decoder_->out_channels());
-  for (size_t c = 0; c < static_cast<size_t>(config.latent_channels); ++c) {
-    normalise_scale_.push_back(1.0f / config.latent_std[c]);
-    normalise_shift_.push_back(-config.latent_mean[c] / config.latent_std[c]);
+  take_parameters();
+}
+
+void Autoencoder::take_parameters() {
+  const int64_t channels = config_.latent_channels;
+  std::vector<float> scale, shift;
+  for (size_t c = 0; c < static_cast<size_t>(channels); ++c) {
+    scale.push_back(1.0f / config_.latent_std[c]);
+    shift.push_back(-config_.latent_mean[c] / config_.latent_std[c]);
   }
+  const auto take = [this](const std::vector<float>& values, const Shape& shape) {
+    return parameter(values, shape, ops_, parameters_);
+  };
+  normalise_scale_ = take(scale, {channels});
+  normalise_shift_ = take(shift, {channels});
+  latent_std_ = take(config_.latent_std, {channels});
+  latent_mean_ = take(config_.latent_mean, {channels});
+  if (!config_.has_anchor) return;
+  const ChromaAnchor& anchor = config_.anchor;
+  const float span = config_.input_high - config_.input_low;
+  const float gain = (config_.output_high - config_.output_low) / anchor.scale;
+  unit_scale_ = take(std::vector<float>(3, 1.0f / span), {3});
+  unit_shift_ = take(std::vector<float>(3, -config_.input_low / span), {3});
+  to_chroma_ = take({anchor.to_chroma.begin(), anchor.to_chroma.end()}, {2, 3});
+  from_chroma_ = take({anchor.from_chroma.begin(), anchor.from_chroma.end()}, {3, 2});
+  anchor_scale_ = take({anchor.scale, anchor.scale}, {2});
+  anchor_gain_ = take({gain, gain}, {2});
 }
 
 // Replaces the anchor channels of z by the averaged chroma of the pixels.
 void Autoencoder::write_anchor(const Tensor& pixels, const Tensor& z) {
-  ChromaAnchor& anchor = config_.anchor;
-  const float span = config_.input_high - config_.input_low;
   const Tensor mean = ops_.arena().tensor({z.dim(0), z.dim(1), z.dim(2), 3});
   const Tensor chroma = ops_.arena().tensor({z.dim(0), z.dim(1), z.dim(2), 2});
   ops_.average_pool(pixels, mean);
-  float scale[3], shift[3];
-  for (int c = 0; c < 3; ++c) {
-    scale[c] = 1.0f / span;
-    shift[c] = -config_.input_low / span;
-  }
-  ops_.affine_channels(mean, Tensor({3}, scale), Tensor({3}, shift), mean);
-  ops_.mix_channels(mean, Tensor({2, 3}, anchor.to_chroma.data()), chroma);
-  const int64_t channels = config_.latent_channels, count = chroma.count() / 2;
-  for (int64_t i = 0; i < count; ++i) {
-    for (int64_t a = 0; a < 2; ++a) {
-      z.f32()[i * channels + anchor.channels[static_cast<size_t>(a)]] =
-          chroma.f32()[2 * i + a] * anchor.scale;
-    }
+  ops_.affine_channels(mean, unit_scale_, unit_shift_, mean);
+  ops_.mix_channels(mean, to_chroma_, chroma);
+  ops_.affine_channels(chroma, anchor_scale_, {}, chroma);
+  for (size_t a = 0; a < 2; ++a) {
+    ops_.copy_channels(chroma, static_cast<int64_t>(a), 1, z, config_.anchor.channels[a]);
   }
 }
 
 // Adds the colours of z's anchor channels to the pixels.
 void Autoencoder::add_anchor(const Tensor& z, const Tensor& pixels) {
-  ChromaAnchor& anchor = config_.anchor;
-  const float gain = (config_.output_high - config_.output_low) / anchor.scale;
   const Tensor chroma = ops_.arena().tensor({z.dim(0), z.dim(1), z.dim(2), 2});
   const Tensor rgb = ops_.arena().tensor({z.dim(0), z.dim(1), z.dim(2), 3});
-  const int64_t channels = config_.latent_channels, count = chroma.count() / 2;
-  for (int64_t i = 0; i < count; ++i) {
-    for (int64_t a = 0; a < 2; ++a) {
-      chroma.f32()[2 * i + a] =
-          z.f32()[i * channels + anchor.channels[static_cast<size_t>(a)]] * gain;
-    }
+  for (size_t a = 0; a < 2; ++a) {
+    ops_.copy_channels(z, config_.anchor.channels[a], 1, chroma, static_cast<int64_t>(a));
   }
-  ops_.mix_channels(chroma, Tensor({3, 2}, anchor.from_chroma.data()), rgb);
+  ops_.affine_channels(chroma, anchor_gain_, {}, chroma);
+  ops_.mix_channels(chroma, from_chroma_, rgb);
   ops_.upsample_bilinear(rgb, pixels, true);
 }
 
@@ -161,7 +176,7 @@ void Autoencoder::encode_raw(const Tensor& pixels, AutoencoderState& state, cons
   }
   const Tensor out = encoder_->run(x, state, ops_.arena());
   DL_CHECK_EQ("encoder output", z.shape(), out.shape());
-  std::copy_n(out.f32(), out.count(), z.f32());
+  ops_.copy(out, z);
   if (config_.has_anchor) write_anchor(pixels, z);
 }
 
@@ -173,7 +188,7 @@ void Autoencoder::decode_raw(const Tensor& z, AutoencoderState& state, const Ten
     ops_.pixel_shuffle(out, pixels);
   } else {
     DL_CHECK_EQ("decoder output", pixels.shape(), out.shape());
-    std::copy_n(out.f32(), out.count(), pixels.f32());
+    ops_.copy(out, pixels);
   }
   if (config_.has_anchor) add_anchor(z, pixels);
 }
@@ -183,17 +198,13 @@ void Autoencoder::encode(const Tensor& rgb, CodecState& state, const Tensor& z) 
   const Tensor pixels = ops_.arena().tensor(rgb.shape());
   ops_.u8_to_f32(rgb, config_.input_high - config_.input_low, config_.input_low, pixels);
   encode_raw(pixels, own_state(state), z);
-  const int64_t c = config_.latent_channels;
-  ops_.affine_channels(z, Tensor({c}, normalise_scale_.data()),
-                       Tensor({c}, normalise_shift_.data()), z);
+  ops_.affine_channels(z, normalise_scale_, normalise_shift_, z);
 }
 
 void Autoencoder::decode(const Tensor& z, CodecState& state, const Tensor& rgb) {
   const ArenaScope scope(ops_.arena());
-  const int64_t c = config_.latent_channels;
   const Tensor latent = ops_.arena().tensor(z.shape());
-  ops_.affine_channels(z, Tensor({c}, config_.latent_std.data()),
-                       Tensor({c}, config_.latent_mean.data()), latent);
+  ops_.affine_channels(z, latent_std_, latent_mean_, latent);
   const Tensor pixels = ops_.arena().tensor(rgb.shape());
   decode_raw(latent, own_state(state), pixels);
   const float span = config_.output_high - config_.output_low;

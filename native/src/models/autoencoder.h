@@ -52,10 +52,14 @@ struct AutoencoderConfig {
   std::vector<float> latent_mean, latent_std;  // [latent_channels]
 };
 
-// The last input of every mem layer. Starts as zeros; without sizes it takes those of its first
-// run.
+// The last input of every mem layer. What is absent takes its size from the first run, and starts
+// as zeros.
 struct AutoencoderState : CodecState {
-  std::vector<std::vector<float>> past;
+  explicit AutoencoderState(const MemorySource& source = host_memory(), size_t bytes = 4096)
+      : memory(bytes, 0, source) {}
+
+  Arena memory;
+  std::vector<Tensor> past;
 
   size_t bytes() const override;
 };
@@ -112,14 +116,19 @@ class Autoencoder : public LatentCodec {
   void decode_raw(const Tensor& z, AutoencoderState& state, const Tensor& pixels);
 
  private:
+  void take_parameters();
   void write_anchor(const Tensor& pixels, const Tensor& z);
   void add_anchor(const Tensor& z, const Tensor& pixels);
 
   AutoencoderConfig config_;
   Ops& ops_;
   std::unique_ptr<LayerStack> encoder_, decoder_;
+  Arena parameters_;
   // Latent statistics as one multiply-add, each way.
-  std::vector<float> normalise_scale_, normalise_shift_;
+  Tensor normalise_scale_, normalise_shift_, latent_std_, latent_mean_;
+  // Pixels to 0..1 and to chroma, and back.
+  Tensor unit_scale_, unit_shift_, to_chroma_, from_chroma_;
+  Tensor anchor_scale_, anchor_gain_;  // [2], both values the same
 };
 
 }  // namespace driftless

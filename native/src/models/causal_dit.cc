@@ -30,8 +30,8 @@ Attention take_attention(WeightSource& weights, Ops& ops, Arena& parameters, con
   a.k = take_linear(weights, ops, key + ".k", d, d);
   a.v = take_linear(weights, ops, key + ".v", d, d);
   a.o = take_linear(weights, ops, key + ".o", d, d);
-  a.norm_q = weights.take(key + ".norm_q.weight", {d}, parameters);
-  a.norm_k = weights.take(key + ".norm_k.weight", {d}, parameters);
+  a.norm_q = take_parameter(weights, key + ".norm_q.weight", {d}, ops, parameters);
+  a.norm_k = take_parameter(weights, key + ".norm_k.weight", {d}, ops, parameters);
   return a;
 }
 
@@ -63,14 +63,14 @@ struct CausalDit::Batch {
   Tensor modulation;                  // [frames, 6 * d], e0 plus the block's own
 
   GroupVectors vector(int64_t index, int64_t d) const {
-    return GroupVectors{modulation.f32() + index * d, frames, 6 * d};
+    return GroupVectors{modulation.f32_address() + index * d, frames, 6 * d};
   }
 };
 
 CausalDit::~CausalDit() = default;
 
 CausalDit::CausalDit(const DitConfig& config, WeightSource& weights, Ops& ops)
-    : config_(config), ops_(ops) {
+    : config_(config), ops_(ops), parameters_(size_t{1} << 20, 0, ops.memory()) {
   const int64_t d = config.dim;
   DL_CHECK(config.heads > 0 && d % config.heads == 0 && config.head_dim() % 2 == 0, "dit.heads",
            "a divisor of dim " + std::to_string(d) + " with an even quotient", config.heads);
@@ -88,16 +88,18 @@ CausalDit::CausalDit(const DitConfig& config, WeightSource& weights, Ops& ops)
   for (int64_t i = 0; i < config.layers; ++i) {
     const std::string key = "blocks." + std::to_string(i);
     Block block;
-    block.modulation = weights.take(key + ".modulation", {1, 6, d}, parameters_).reshape({6 * d});
+    block.modulation =
+        take_parameter(weights, key + ".modulation", {1, 6, d}, ops, parameters_).reshape({6 * d});
     block.self = take_attention(weights, ops, parameters_, key + ".self_attn", d);
     block.cross = take_attention(weights, ops, parameters_, key + ".cross_attn", d);
-    block.norm3_weight = weights.take(key + ".norm3.weight", {d}, parameters_);
-    block.norm3_bias = weights.take(key + ".norm3.bias", {d}, parameters_);
+    block.norm3_weight = take_parameter(weights, key + ".norm3.weight", {d}, ops, parameters_);
+    block.norm3_bias = take_parameter(weights, key + ".norm3.bias", {d}, ops, parameters_);
     block.ffn0 = take_linear(weights, ops, key + ".ffn.0", config.ffn, d);
     block.ffn2 = take_linear(weights, ops, key + ".ffn.2", d, config.ffn);
     blocks_.push_back(std::move(block));
   }
-  head_modulation_ = weights.take("head.modulation", {1, 2, d}, parameters_).reshape({2, d});
+  head_modulation_ =
+      take_parameter(weights, "head.modulation", {1, 2, d}, ops, parameters_).reshape({2, d});
   head_ = take_linear(weights, ops, "head.head", config.out_channels * p * p, d);
 }
 
@@ -120,7 +122,8 @@ std::shared_ptr<const PromptKv> CausalDit::encode_prompt(const Tensor& text, con
     Arena memory;
     PromptKv prompt;
   };
-  auto owner = std::make_shared<Owner>(Owner{Arena(PromptKv::bytes(config_)), {}});
+  auto owner =
+      std::make_shared<Owner>(Owner{Arena(PromptKv::bytes(config_), 0, ops_.memory()), {}});
   owner->prompt = PromptKv::in(owner->memory, config_);
   encode_prompt(text, owner->prompt, trace);
   return std::shared_ptr<const PromptKv>(owner, &owner->prompt);
@@ -187,9 +190,9 @@ void CausalDit::self_attention(int64_t layer, Batch& batch, const Trace& trace) 
   for (int64_t r = 0; r < batch.count; ++r) {
     const int64_t tokens = batch.rows[r].frames * per_frame;
     const KvView view =
-        batch.rows[r].cache->append(static_cast<int>(layer), batch.k.f32() + token * d,
-                                    batch.v.f32() + token * d, static_cast<int>(tokens));
-    float* at = batch.q.f32() + token * d;
+        batch.rows[r].cache->append(static_cast<int>(layer), batch.k.f32_address() + token * d,
+                                    batch.v.f32_address() + token * d, static_cast<int>(tokens));
+    float* at = batch.q.f32_address() + token * d;
     batch.attention[r] = AttentionRow{at, view.k, view.v, at, tokens, view.tokens};
     token += tokens;
   }
@@ -215,9 +218,9 @@ void CausalDit::cross_attention(int64_t layer, Batch& batch, const Trace& trace)
   for (int64_t r = 0; r < batch.count; ++r) {
     const int64_t tokens = batch.rows[r].frames * batch.height * batch.width;
     const PromptKv::Layer& prompt = batch.rows[r].prompt->layers[static_cast<size_t>(layer)];
-    float* at = batch.q.f32() + token * d;
-    batch.attention[r] =
-        AttentionRow{at, prompt.k.f32(), prompt.v.f32(), at, tokens, config_.text_len};
+    float* at = batch.q.f32_address() + token * d;
+    batch.attention[r] = AttentionRow{at,     prompt.k.f32_address(), prompt.v.f32_address(), at,
+                                      tokens, config_.text_len};
     token += tokens;
   }
   const float scale = 1.0f / std::sqrt(static_cast<float>(head_dim));
@@ -255,8 +258,8 @@ void CausalDit::head(Batch& batch, const Tensor& y, const Trace& trace) {
   const Tensor scale = ops_.arena().tensor({batch.frames, d});
   ops_.affine_channels(batch.e, {}, head_modulation_.at(0), shift);
   ops_.affine_channels(batch.e, {}, head_modulation_.at(1), scale);
-  ops_.layer_norm(batch.x, {}, {}, GroupVectors{scale.f32(), batch.frames, d},
-                  GroupVectors{shift.f32(), batch.frames, d}, config_.eps, batch.normed);
+  ops_.layer_norm(batch.x, {}, {}, GroupVectors{scale.f32_address(), batch.frames, d},
+                  GroupVectors{shift.f32_address(), batch.frames, d}, config_.eps, batch.normed);
   const int64_t out = config_.out_channels * config_.patch * config_.patch;
   const Tensor tokens = ops_.arena().tensor({batch.tokens, out});
   ops_.linear(*head_, batch.normed, tokens);
@@ -290,7 +293,8 @@ void CausalDit::forward(const DitRow* rows, int64_t count, const Tensor& x, cons
 
 void CausalDit::forward_part(const DitRow* rows, int64_t count, const Tensor& x, const Tensor& y,
                              const Trace& trace) {
-  const ArenaScope scope(ops_.arena());
+  const ArenaScope scope(ops_.arena()), list_scope(ops_.host_arena());
+  Arena& lists = ops_.host_arena();
   const int64_t d = config_.dim, p = config_.patch;
   Batch batch;
   batch.rows = rows;
@@ -300,11 +304,11 @@ void CausalDit::forward_part(const DitRow* rows, int64_t count, const Tensor& x,
   batch.width = x.dim(2) / p;
   batch.tokens = batch.frames * batch.height * batch.width;
   const size_t doubles = static_cast<size_t>(batch.frames) * sizeof(double);
-  batch.timesteps = static_cast<double*>(ops_.arena().allocate(doubles));
-  batch.query_positions = static_cast<double*>(ops_.arena().allocate(doubles));
-  batch.key_positions = static_cast<double*>(ops_.arena().allocate(doubles));
-  batch.attention = static_cast<AttentionRow*>(
-      ops_.arena().allocate(static_cast<size_t>(count) * sizeof(AttentionRow)));
+  batch.timesteps = static_cast<double*>(lists.allocate(doubles));
+  batch.query_positions = static_cast<double*>(lists.allocate(doubles));
+  batch.key_positions = static_cast<double*>(lists.allocate(doubles));
+  batch.attention =
+      static_cast<AttentionRow*>(lists.allocate(static_cast<size_t>(count) * sizeof(AttentionRow)));
   int64_t frame = 0;
   for (int64_t r = 0; r < count; ++r) {
     for (int64_t f = 0; f < rows[r].frames; ++f, ++frame) {

@@ -12,7 +12,8 @@
 
 namespace driftless {
 
-// One direction's memory of one session. Only the codec that made it can use it.
+// One direction's memory of one session, in the memory of the codec's operations. Only the codec
+// that made it can use it.
 class CodecState {
  public:
   virtual ~CodecState() = default;

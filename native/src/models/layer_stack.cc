@@ -88,14 +88,16 @@ LayerStack::LayerStack(const std::string& prefix, const std::vector<AutoencoderL
 // Returns the layer's input one step earlier, and keeps the last step for the next run.
 Tensor LayerStack::remember(size_t index, const Tensor& x, AutoencoderState& state,
                             Arena& arena) const {
-  std::vector<float>& past = state.past[index];
-  const size_t step = static_cast<size_t>(x.count() / x.dim(0));
-  const size_t steps = static_cast<size_t>(x.dim(0));
-  if (past.size() != step) past.assign(step, 0.0f);
+  const int64_t steps = x.dim(0), step = x.count() / steps;
+  Tensor& past = state.past[index];
+  if (!past.present() || past.count() != step) {
+    past = state.memory.tensor({step});
+    ops_.clear(past);
+  }
   const Tensor before = arena.tensor(x.shape());
-  std::copy(past.begin(), past.end(), before.f32());
-  std::copy_n(x.f32(), (steps - 1) * step, before.f32() + step);
-  std::copy_n(x.f32() + (steps - 1) * step, step, past.begin());
+  ops_.copy(past, before.at(0));
+  if (steps > 1) ops_.copy(x.slice(0, steps - 1), before.slice(1, steps));
+  ops_.copy(x.at(steps - 1), past);
   return before;
 }
 

@@ -44,16 +44,27 @@ std::unique_ptr<Model> Model::load(const std::string& dir, const std::string& ba
 
   FileWeights dit(dir + "/" + model->config_.dit_file);
   model->dit_ = std::make_unique<CausalDit>(model->config_.dit, dit, ops);
+  // Prompts are encoded in the host's memory, whatever the video runs on.
+  const bool here = ops.memory().kind() == Memory::host;
+  const std::string prompt_backend = here ? backend : "cpu", prompt_dtype = here ? dtype : "auto";
   model->prompts_ = make_prompts(
-      model->config_.prompt, dir, dit, [=] { return make_ops(backend, threads, dtype); },
-      residency);
+      model->config_.prompt, dir, dit,
+      [=] { return make_ops(prompt_backend, threads, prompt_dtype); }, residency);
   dit.finish();
   return model;
 }
 
+void Model::embed_prompt(const std::string& prompt, const Tensor& text) {
+  if (text.memory() != Memory::device) return prompts_->embed(prompt, text);
+  Arena host;
+  const Tensor words = host.tensor(text.shape());
+  prompts_->embed(prompt, words);
+  ops_->copy(words, text);
+}
+
 std::shared_ptr<const PromptKv> Model::encode_prompt(const std::string& prompt) {
-  Arena scratch;
-  const Tensor text = scratch.tensor({config_.dit.text_len, config_.dit.text_dim});
+  const ArenaScope scope(ops_->arena());
+  const Tensor text = ops_->arena().tensor({config_.dit.text_len, config_.dit.text_dim});
   embed_prompt(prompt, text);
   return dit_->encode_prompt(text);
 }

@@ -32,10 +32,8 @@ class Model {
   // prompts().prepare() on one that may wait, and encode_prompt() afterwards takes no loading.
   PromptCache& prompts() { return *prompts_; }
 
-  // What the transformer reads of a prompt: text [dit.text_len, dit.text_dim].
-  void embed_prompt(const std::string& prompt, const Tensor& text) {
-    prompts_->embed(prompt, text);
-  }
+  // What the transformer reads of a prompt: text [dit.text_len, dit.text_dim], in any memory.
+  void embed_prompt(const std::string& prompt, const Tensor& text);
 
   // Cross-attention keys and values of a prompt.
   std::shared_ptr<const PromptKv> encode_prompt(const std::string& prompt);

@@ -1,6 +1,5 @@
 #include "models/wan_codec.h"
 
-#include <algorithm>
 #include <vector>
 
 #include "core/error.h"
@@ -10,12 +9,15 @@ namespace driftless {
 namespace {
 
 struct WanCodecState : CodecState {
+  WanCodecState(const MemorySource& source, size_t bytes) : vae(source, bytes) {}
+
   WanVaeState vae;
 
   size_t bytes() const override {
-    size_t values = 0;
-    for (const WanVaeSlot& slot : vae.slots) values += slot.frames.size();
-    return values * sizeof(float);
+    size_t bytes = 0;
+    for (const WanVaeSlot& slot : vae.slots)
+      bytes += slot.frames.present() ? slot.frames.bytes() : 0;
+    return bytes;
   }
 };
 
@@ -32,11 +34,16 @@ size_t bytes_of(const std::vector<WanVaeMemory>& memory, int64_t height, int64_t
 }
 
 std::unique_ptr<CodecState> make_state(const std::vector<WanVaeMemory>& memory, int64_t height,
-                                       int64_t width) {
-  auto state = std::make_unique<WanCodecState>();
+                                       int64_t width, Ops& ops) {
+  size_t room = 0;
+  for (const WanVaeMemory& slot : memory) {
+    room += Arena::rounded(slot.values(height, width) * sizeof(float));
+  }
+  auto state = std::make_unique<WanCodecState>(ops.memory(), room);
   for (const WanVaeMemory& slot : memory) {
     state->vae.slots.emplace_back();
-    state->vae.slots.back().frames.assign(slot.values(height, width), 0.0f);
+    const auto values = static_cast<int64_t>(slot.values(height, width));
+    ops.clear(state->vae.slots.back().frames = state->vae.memory.tensor({values}));
   }
   return state;
 }
@@ -52,11 +59,11 @@ WanCodec::WanCodec(const WanVaeConfig& config, WeightSource& weights, Ops& ops)
     : vae_(config, weights, ops), ops_(ops) {}
 
 std::unique_ptr<CodecState> WanCodec::make_encoder_state(int64_t height, int64_t width) const {
-  return make_state(wan_encoder_memory(vae_.config()), height, width);
+  return make_state(wan_encoder_memory(vae_.config()), height, width, ops_);
 }
 
 std::unique_ptr<CodecState> WanCodec::make_decoder_state(int64_t height, int64_t width) const {
-  return make_state(wan_decoder_memory(vae_.config()), height, width);
+  return make_state(wan_decoder_memory(vae_.config()), height, width, ops_);
 }
 
 void WanCodec::encode(const Tensor& rgb, CodecState& state, const Tensor& z) {
@@ -66,10 +73,10 @@ void WanCodec::encode(const Tensor& rgb, CodecState& state, const Tensor& z) {
   DL_CHECK_EQ("wan vae: frames", latents * WanVae::kFramesPerLatent, frames);
   const Tensor pixels = ops_.arena().tensor({primers + frames, rgb.dim(1), rgb.dim(2), rgb.dim(3)});
   ops_.u8_to_f32(rgb, 2.0f, -1.0f, pixels.slice(primers, primers + frames));
-  if (primers == 1) std::copy_n(pixels.at(1).f32(), pixels.at(0).count(), pixels.f32());
+  if (primers == 1) ops_.copy(pixels.at(1), pixels.at(0));
   const Tensor all = ops_.arena().tensor({primers + latents, z.dim(1), z.dim(2), z.dim(3)});
   vae_.encode(pixels, own, true, all);
-  std::copy_n(all.at(primers).f32(), z.count(), z.f32());
+  ops_.copy(all.slice(primers, primers + latents), z);
 }
 
 void WanCodec::decode(const Tensor& z, CodecState& state, const Tensor& rgb) {
@@ -78,8 +85,8 @@ void WanCodec::decode(const Tensor& z, CodecState& state, const Tensor& rgb) {
   const int64_t primers = own.started ? 0 : 1, frames = rgb.dim(0), latents = z.dim(0);
   DL_CHECK_EQ("wan vae: frames", latents * WanVae::kFramesPerLatent, frames);
   const Tensor all = ops_.arena().tensor({primers + latents, z.dim(1), z.dim(2), z.dim(3)});
-  std::copy_n(z.f32(), z.count(), all.at(primers).f32());
-  if (primers == 1) std::copy_n(z.f32(), z.at(0).count(), all.f32());
+  ops_.copy(z, all.slice(primers, primers + latents));
+  if (primers == 1) ops_.copy(z.at(0), all.at(0));
   const Tensor pixels = ops_.arena().tensor({primers + frames, rgb.dim(1), rgb.dim(2), rgb.dim(3)});
   vae_.decode(all, own, pixels);
   ops_.f32_to_u8(pixels.slice(primers, primers + frames), 0.5f, 0.5f, rgb);

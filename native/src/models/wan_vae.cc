@@ -46,11 +46,24 @@ class LayersOf : public WanVaeBlocks {
 }  // namespace
 
 WanVae::WanVae(const WanVaeConfig& config, WeightSource& weights, Ops& ops)
-    : config_(config), ops_(ops) {
+    : config_(config),
+      ops_(ops),
+      parameters_(size_t{1} << 20, 0, ops.memory()),
+      ping_(size_t{1} << 20, 0, ops.memory()),
+      pong_(size_t{1} << 20, 0, ops.memory()) {
   const auto channels = static_cast<size_t>(config.latent_channels);
   DL_CHECK_EQ("wan vae: latentMean", channels, config.latent_mean.size());
   DL_CHECK_EQ("wan vae: latentStd", channels, config.latent_std.size());
   DL_CHECK_EQ("wan vae: temporalDown", config.multipliers.size() - 1, config.temporal_down.size());
+  std::vector<float> scale, shift;
+  for (size_t c = 0; c < channels; ++c) {
+    scale.push_back(1.0f / config.latent_std[c]);
+    shift.push_back(-config.latent_mean[c] / config.latent_std[c]);
+  }
+  normalise_scale_ = parameter(scale, {config.latent_channels}, ops, parameters_);
+  normalise_shift_ = parameter(shift, {config.latent_channels}, ops, parameters_);
+  latent_std_ = parameter(config.latent_std, {config.latent_channels}, ops, parameters_);
+  latent_mean_ = parameter(config.latent_mean, {config.latent_channels}, ops, parameters_);
   WanLayerContext encoder{weights, ops, parameters_};
   LayersOf encoder_blocks(encoder, encoder_);
   walk_wan_encoder(config, encoder_blocks);
@@ -106,19 +119,15 @@ void WanVae::encode(const Tensor& pixels, WanVaeState& state, bool normalise, co
       z.shape());
   // The reference's order: the first frame alone, then the rest of the first call in one go;
   // later calls by fours.
-  int64_t at = 0;
-  float* to = z.f32();
+  int64_t at = 0, latent = 0;
   while (at < frames) {
     const int64_t count = state.started ? kFramesPerLatent : (at == 0 ? 1 : frames - at);
     const Tensor moments = run(encoder_, pixels.slice(at, at + count), state);
-    for (int64_t p = 0; p < moments.count() / (2 * channels); ++p) {
-      const float* from = moments.f32() + p * 2 * channels;
-      for (int64_t c = 0; c < channels; ++c) {
-        const auto i = static_cast<size_t>(c);
-        *to++ = normalise ? (from[c] - config_.latent_mean[i]) / config_.latent_std[i] : from[c];
-      }
-    }
+    const Tensor means = z.slice(latent, latent + moments.dim(0));
+    ops_.copy_channels(moments, 0, channels, means, 0);
+    if (normalise) ops_.affine_channels(means, normalise_scale_, normalise_shift_, means);
     at += count;
+    latent += moments.dim(0);
   }
   state.started = true;
 }
@@ -130,18 +139,15 @@ void WanVae::decode(const Tensor& z, WanVaeState& state, const Tensor& pixels) {
   DL_CHECK_EQ("wan vae: pixels",
               (Shape{frames, z.dim(1) * kSpatialScale, z.dim(2) * kSpatialScale, 3}),
               pixels.shape());
-  Arena input;
-  const Tensor scaled = input.tensor(z.shape());
-  for (int64_t i = 0; i < z.count(); ++i) {
-    const auto c = static_cast<size_t>(i % config_.latent_channels);
-    scaled.f32()[i] = z.f32()[i] * config_.latent_std[c] + config_.latent_mean[c];
-  }
-  float* to = pixels.f32();
-  for (int64_t at = 0; at < latents;) {
+  const ArenaScope scope(ops_.arena());
+  const Tensor scaled = ops_.arena().tensor(z.shape());
+  ops_.affine_channels(z, latent_std_, latent_mean_, scaled);
+  for (int64_t at = 0, frame = 0; at < latents;) {
     const int64_t count = state.started ? 1 : (at == 0 ? 1 : latents - at);
     const Tensor rgb = run(decoder_, scaled.slice(at, at + count), state);
-    for (int64_t i = 0; i < rgb.count(); ++i) *to++ = std::clamp(rgb.f32()[i], -1.0f, 1.0f);
+    ops_.clamp(rgb, -1.0f, 1.0f, pixels.slice(frame, frame + rgb.dim(0)));
     at += count;
+    frame += rgb.dim(0);
   }
   state.started = true;
 }

@@ -56,6 +56,7 @@ class WanVae {
   WanVaeConfig config_;
   Ops& ops_;
   Arena parameters_;
+  Tensor normalise_scale_, normalise_shift_, latent_std_, latent_mean_;
   Arena ping_, pong_;  // results of every other layer
   Layers encoder_, decoder_;
   size_t encoder_slots_ = 0, encoder_convolutions_ = 0;

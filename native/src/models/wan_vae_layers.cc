@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <cmath>
-#include <cstring>
 
 namespace driftless {
 
@@ -14,7 +13,8 @@ constexpr int64_t kTaps = 3;
 
 Tensor take_vector(WanLayerContext& context, const std::string& key, int64_t size,
                    const Shape& shape) {
-  return context.weights.take(key, shape, context.parameters).reshape({size});
+  return take_parameter(context.weights, key, shape, context.ops, context.parameters)
+      .reshape({size});
 }
 
 std::unique_ptr<PackedConv> take_conv2d(WanLayerContext& context, const std::string& key,
@@ -34,6 +34,15 @@ std::unique_ptr<PackedLinear> take_pointwise(WanLayerContext& context, const std
   const Tensor b = context.weights.take(key + ".bias", {out}, arena);
   ++context.convolutions;
   return context.ops.pack_linear(w.reshape({out, in}), b);
+}
+
+// A slot's frames, of this shape; zeros before the first run.
+Tensor remembered(WanVaeSlot& slot, WanVaeState& state, const Shape& shape, Ops& ops) {
+  if (!slot.frames.present() || slot.frames.count() != shape.count()) {
+    slot.frames = state.memory.tensor(shape);
+    ops.clear(slot.frames);
+  }
+  return slot.frames.reshape(shape);
 }
 
 Tensor as_rows(const Tensor& x) { return x.reshape({x.count() / x.dim(-1), x.dim(-1)}); }
@@ -116,9 +125,9 @@ class FrameAttention : public WanLayer {
     }
     const int64_t pixels = x.dim(1) * x.dim(2), channels = x.dim(3);
     for (int64_t frame = 0; frame < x.dim(0); ++frame) {
-      float* q = parts[0].at(frame).f32();
-      const AttentionRow row{q,     parts[1].at(frame).f32(), parts[2].at(frame).f32(), q, pixels,
-                             pixels};
+      float* q = parts[0].at(frame).f32_address();
+      const AttentionRow row{
+          q, parts[1].at(frame).f32_address(), parts[2].at(frame).f32_address(), q, pixels, pixels};
       ops_.attention(&row, 1, 1, channels, 1.0f / std::sqrt(static_cast<float>(channels)));
     }
     const Tensor y = out.tensor(x.shape());
@@ -182,37 +191,33 @@ class Downsample : public WanLayer {
     ops_.pixel_unshuffle(x, blocks);
     const Tensor small = (time_ ? scratch : out).tensor({n, h, w, c});
     ops_.conv2d(*conv_, blocks, {}, {}, Activation::none, small);
-    return time_ ? halve_frames(small, state.slots[slot_], out, scratch) : small;
+    return time_ ? halve_frames(small, state, out, scratch) : small;
   }
 
  private:
   // The first frame of a stream passes; afterwards each pair joins the frame before it.
-  Tensor halve_frames(const Tensor& x, WanVaeSlot& slot, Arena& out, Arena& scratch) const {
-    const int64_t n = x.dim(0), h = x.dim(1), w = x.dim(2), c = channels_, frame = h * w * c;
-    const auto keep_last = [&] {
-      const float* last = x.f32() + (n - 1) * frame;
-      slot.frames.assign(last, last + frame);
-    };
+  Tensor halve_frames(const Tensor& x, WanVaeState& state, Arena& out, Arena& scratch) const {
+    WanVaeSlot& slot = state.slots[slot_];
+    const int64_t n = x.dim(0), h = x.dim(1), w = x.dim(2), c = channels_;
+    const Tensor past = remembered(slot, state, {1, h, w, c}, ops_);
     if (!slot.started) {
       slot.started = true;
-      keep_last();
-      return out.copy(x);
+      ops_.copy(x.at(n - 1), past);
+      const Tensor y = out.tensor(x.shape());
+      ops_.copy(x, y);
+      return y;
     }
     const int64_t pairs = n / 2;
-    const Tensor joined = scratch.tensor({pairs * h * w, kTaps * c});
+    const Tensor joined = scratch.tensor({pairs, h, w, kTaps * c});
     for (int64_t pair = 0; pair < pairs; ++pair) {
       for (int64_t tap = 0; tap < kTaps; ++tap) {
         const int64_t source = 2 * pair + tap - 1;
-        const float* from = source < 0 ? slot.frames.data() : x.f32() + source * frame;
-        float* to = joined.f32() + pair * h * w * kTaps * c + tap * c;
-        for (int64_t p = 0; p < h * w; ++p) {
-          std::memcpy(to + p * kTaps * c, from + p * c, static_cast<size_t>(c) * sizeof(float));
-        }
+        ops_.copy_channels(source < 0 ? past.at(0) : x.at(source), 0, c, joined.at(pair), tap * c);
       }
     }
-    keep_last();
+    ops_.copy(x.at(n - 1), past);
     const Tensor y = out.tensor({pairs, h, w, c});
-    ops_.linear(*time_, joined, as_rows(y));
+    ops_.linear(*time_, as_rows(joined), as_rows(y));
     return y;
   }
 
@@ -328,26 +333,22 @@ WanCausalConv::WanCausalConv(WanLayerContext& context, const std::string& key, i
 
 Tensor WanCausalConv::run(const Tensor& x, const Tensor& residual, WanVaeState& state, Arena& out,
                           Arena& scratch) const {
-  const int64_t n = x.dim(0), h = x.dim(1), w = x.dim(2), frame = h * w * in_;
-  std::vector<float>& past = state.slots[slot_].frames;  // the two frames before x
-  past.resize(static_cast<size_t>((kTaps - 1) * frame), 0.0f);
+  const int64_t n = x.dim(0), h = x.dim(1), w = x.dim(2);
+  // The two frames before x.
+  const Tensor past = remembered(state.slots[slot_], state, {kTaps - 1, h, w, in_}, ops_);
   const Tensor joined = scratch.tensor({n, h, w, kTaps * in_});
   for (int64_t f = 0; f < n; ++f) {
     for (int64_t tap = 0; tap < kTaps; ++tap) {
       const int64_t source = f + tap - (kTaps - 1);
-      const float* from =
-          source < 0 ? past.data() + (source + kTaps - 1) * frame : x.f32() + source * frame;
-      float* to = joined.f32() + f * frame * kTaps + tap * in_;
-      for (int64_t p = 0; p < h * w; ++p) {
-        std::memcpy(to + p * kTaps * in_, from + p * in_, static_cast<size_t>(in_) * sizeof(float));
-      }
+      const Tensor from = source < 0 ? past.at(source + kTaps - 1) : x.at(source);
+      ops_.copy_channels(from, 0, in_, joined.at(f), tap * in_);
     }
   }
   if (n == 1) {
-    std::copy_n(past.begin() + frame, frame, past.begin());
-    std::copy_n(x.f32(), frame, past.begin() + frame);
+    ops_.copy(past.at(1), past.at(0));
+    ops_.copy(x.at(0), past.at(1));
   } else {
-    std::copy_n(x.f32() + (n - 2) * frame, 2 * frame, past.begin());
+    ops_.copy(x.slice(n - 2, n), past);
   }
   const Tensor y = out.tensor({n, h, w, out_});
   ops_.conv2d(*conv_, joined, {}, residual, Activation::none, y);

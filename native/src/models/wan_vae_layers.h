@@ -18,12 +18,16 @@ namespace driftless {
 
 // What one temporal convolution remembers: its last input frames. Empty means zeros.
 struct WanVaeSlot {
-  std::vector<float> frames;
+  Tensor frames;
   bool started = false;  // the layer has seen the first frame of the stream
 };
 
 // One direction's memory of one session, a slot for each temporal convolution.
 struct WanVaeState {
+  explicit WanVaeState(const MemorySource& source = host_memory(), size_t bytes = 4096)
+      : memory(bytes, 0, source) {}
+
+  Arena memory;
   std::vector<WanVaeSlot> slots;
   bool started = false;
 };

@@ -6,6 +6,22 @@
 
 namespace driftless {
 
+Tensor take_parameter(WeightSource& weights, const std::string& key, const Shape& shape, Ops& ops,
+                      Arena& parameters) {
+  if (ops.memory().kind() != Memory::device) return weights.take(key, shape, parameters);
+  Arena host;
+  const Tensor there = parameters.tensor(shape);
+  ops.copy(weights.take(key, shape, host), there);
+  return there;
+}
+
+Tensor parameter(const std::vector<float>& values, const Shape& shape, Ops& ops,
+                 Arena& parameters) {
+  const Tensor there = parameters.tensor(shape);
+  ops.copy(Tensor(shape, const_cast<float*>(values.data())), there);
+  return there;
+}
+
 FileWeights::FileWeights(const std::string& path) : file_(TensorFile::open(path)) {}
 
 // The key's name in the file, noted as taken.

@@ -11,6 +11,7 @@
 #include "core/arena.h"
 #include "core/tensor.h"
 #include "core/tensor_file.h"
+#include "ops/ops.h"
 
 namespace driftless {
 
@@ -22,6 +23,13 @@ class WeightSource {
   // and the found shape or type.
   virtual Tensor take(const std::string& key, const Shape& shape, Arena& arena) = 0;
 };
+
+// A weight that operations use as it is, where they want it: in `parameters`, an arena of
+// ops.memory().
+Tensor take_parameter(WeightSource& weights, const std::string& key, const Shape& shape, Ops& ops,
+                      Arena& parameters);
+// The same for numbers that come from a configuration.
+Tensor parameter(const std::vector<float>& values, const Shape& shape, Ops& ops, Arena& parameters);
 
 // A file of tensors in any format that TensorFile::open() knows. A key may carry the prefix
 // "model.", as some of Wan's checkpoints have it; it is not part of the keys asked for.

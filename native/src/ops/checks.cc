@@ -195,6 +195,55 @@ RopeSizes rope3d(const Tensor& x, int64_t height, int64_t width, const Tensor& y
   return {x.dim(0), height, width, x.dim(2), x.dim(3), pairs - 2 * third, third, third};
 }
 
+RopeSizes rope_time(const Tensor& x, const Tensor& y) {
+  rank("rope_time input", x, 4);
+  shape("rope_time output", x.shape(), y);
+  DL_CHECK(x.dim(3) % 2 == 0, "rope_time head_dim", "an even number", x.dim(3));
+  const int64_t pairs = x.dim(3) / 2, third = pairs / 3;
+  return {x.dim(0), 0, 0, x.dim(2), x.dim(3), pairs - 2 * third, third, third};
+}
+
+RowSizes channel_moments(const Tensor& x, const Tensor& y) {
+  f32("channel_moments input", x);
+  const int64_t width = x.dim(-1);
+  shape("channel_moments output", {2, width}, y);
+  DL_CHECK(x.count() > 0, "channel_moments input", "at least one value", x.shape());
+  return {x.count() / width, width};
+}
+
+RowSizes refresh_sink(const RingLayer& ring, const Tensor& k, const Tensor& v, int64_t leaving) {
+  rank("refresh_sink ring", ring.k, 4);
+  shape("refresh_sink ring of values", ring.k.shape(), ring.v);
+  const int64_t slots = ring.k.dim(0), width = ring.k.dim(2) * ring.k.dim(3);
+  shape("refresh_sink keys", {ring.k.dim(1), width}, k);
+  shape("refresh_sink values", {ring.k.dim(1), width}, v);
+  DL_CHECK(ring.sinks >= 0 && ring.sinks < slots, "refresh_sink sinks",
+           "0.." + std::to_string(slots - 1), ring.sinks);
+  DL_CHECK(leaving >= ring.sinks && leaving < slots, "refresh_sink slot that leaves",
+           std::to_string(ring.sinks) + ".." + std::to_string(slots - 1), leaving);
+  return {ring.k.dim(1), width};
+}
+
+MixSizes copy_channels(const Tensor& x, int64_t from, int64_t count, const Tensor& y, int64_t to) {
+  f32("copy_channels input", x);
+  f32("copy_channels output", y);
+  const int64_t in = x.dim(-1), out = y.dim(-1);
+  DL_CHECK(count > 0 && from >= 0 && from + count <= in, "copy_channels channels of the input",
+           "within " + std::to_string(in),
+           std::to_string(from) + " to " + std::to_string(from + count));
+  DL_CHECK(to >= 0 && to + count <= out, "copy_channels channels of the output",
+           "within " + std::to_string(out),
+           std::to_string(to) + " to " + std::to_string(to + count));
+  DL_CHECK_EQ("copy_channels rows", x.count() / in, y.count() / out);
+  return {x.count() / in, in, out};
+}
+
+void copy(const Tensor& from, const Tensor& to) {
+  DL_CHECK(from.dtype() == to.dtype(), "copy output type", dtype_name(from.dtype()),
+           dtype_name(to.dtype()));
+  DL_CHECK_EQ("copy output elements", from.count(), to.count());
+}
+
 int64_t same_shape(const char* what, const Tensor& x, const Tensor& y) {
   f32(what, x, " input");
   shape(what, x.shape(), y, " output");

@@ -33,6 +33,9 @@ struct RowSizes {
 RowSizes layer_norm(const Tensor& x, const Tensor& weight, const Tensor& bias,
                     const GroupVectors& scale, const GroupVectors& shift, const Tensor& y);
 RowSizes rms_norm(const Tensor& x, const Tensor& weight, const Tensor& y);
+RowSizes channel_moments(const Tensor& x, const Tensor& y);
+/// Tokens and width of a chunk.
+RowSizes refresh_sink(const RingLayer& ring, const Tensor& k, const Tensor& v, int64_t leaving);
 RowSizes timestep_embedding(const Tensor& y);
 RowSizes mean_rows(const Tensor& x, const Tensor& y);
 RowSizes affine_channels(const Tensor& x, const Tensor& scale, const Tensor& shift,
@@ -43,11 +46,17 @@ struct MixSizes {
 MixSizes mix_channels(const Tensor& x, const Tensor& matrix, const Tensor& y);
 
 /// Pairs of each axis and the sizes of x [frames, height * width, heads, head_dim].
-struct RopeSizes {
+struct RopeSizes {  // height and width are 0 for rope_time
   int64_t frames, height, width, heads, head_dim;
   int64_t pairs_t, pairs_h, pairs_w;
 };
 RopeSizes rope3d(const Tensor& x, int64_t height, int64_t width, const Tensor& y);
+RopeSizes rope_time(const Tensor& x, const Tensor& y);
+
+/// Rows, and channels of x and y.
+MixSizes copy_channels(const Tensor& x, int64_t from, int64_t count, const Tensor& y, int64_t to);
+/// Throws Error unless both have the same type and count.
+void copy(const Tensor& from, const Tensor& to);
 
 /// All tensors f32 (or absent where `optional`) and of the shape of the first; returns the count.
 int64_t same_shape(const char* what, const Tensor& x, const Tensor& y);

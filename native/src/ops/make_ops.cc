@@ -34,21 +34,21 @@ const PanelKernels& kernels_for(const std::string& dtype) {
   return vector_kernels(WordType::f32);
 }
 
-std::unique_ptr<Ops> cuda_ops(const std::string& dtype) {
-#ifdef DRIFTLESS_CUDA
-  return make_cuda_ops(dtype);
-#else
-  throw Error("compute backend", "\"reference\" or \"cpu\" in a build without DRIFTLESS_CUDA",
-              "\"cuda\" with dtype \"" + dtype + "\"");
-#endif
-}
-
 /// Multiplications and additions below which an operation stays on one thread: about a
 /// millisecond's work. Waking another core costs tens of microseconds, and on a machine where
 /// others run too, milliseconds.
 constexpr double kSplitOperations = 2e8;
 
 }  // namespace
+
+CudaBackend& cuda_backend() {
+#ifdef DRIFTLESS_CUDA
+  static CudaBackend backend = [](const std::string& dtype) { return make_cuda_ops(dtype); };
+#else
+  static CudaBackend backend = nullptr;
+#endif
+  return backend;
+}
 
 CpuOps::CpuOps(int threads, const PanelKernels& kernels)
     : kernels_(kernels), pool_(threads), workers_(static_cast<size_t>(threads)) {}
@@ -62,7 +62,11 @@ void CpuOps::each(int64_t count, TaskRef task) { pool_.run(count, task); }
 
 std::unique_ptr<Ops> make_ops(const std::string& backend, int threads, const std::string& dtype) {
   DL_CHECK(threads >= 1, "compute threads", "at least 1", threads);
-  if (backend == "cuda") return cuda_ops(dtype);
+  if (backend == "cuda") {
+    DL_CHECK(cuda_backend() != nullptr, "compute backend",
+             "\"reference\" or \"cpu\" in a build without DRIFTLESS_CUDA", "\"cuda\"");
+    return cuda_backend()(dtype);
+  }
   const PanelKernels& kernels = kernels_for(dtype);
   if (backend == "reference") return std::make_unique<ReferenceOps>();
   if (backend == "cpu") return std::make_unique<CpuOps>(threads, kernels);

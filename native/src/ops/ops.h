@@ -11,7 +11,8 @@
 namespace driftless {
 
 /// Everything the models compute with, one implementation per device. Conventions:
-///  - Activations are f32, contiguous and channels-last: images [n, h, w, c] (n counts frames of
+///  - Tensors lie in the memory() of the operations. Activations are f32, contiguous and
+///    channels-last: images [n, h, w, c] (n counts frames of
 ///    all sessions in the batch), tokens [rows, d].
 ///  - Outputs are written into tensors the caller provides. Unless a function says otherwise an
 ///    output may be the very same tensor as an input of the same shape, and may not overlap an
@@ -86,6 +87,16 @@ struct AttentionRow {
   int64_t keys;  ///< >= 1.
 };
 
+/// One layer's keys and values of a stream, [slots, tokens, heads, head_dim] each. The first
+/// `sinks` slots hold anchors, the others roll.
+struct RingLayer {
+  Tensor k, v;
+  int64_t sinks = 0;
+};
+
+/// Keeps the logarithm of a constant channel's spread finite.
+constexpr double kTinySpread = 1e-3;
+
 class Ops {
  public:
   virtual ~Ops() = default;
@@ -104,9 +115,21 @@ class Ops {
   virtual void each(int64_t count, TaskRef task) {
     for (int64_t index = 0; index < count; ++index) task(index);
   }
+
+  // ---- Memory ---------------------------------------------------------------------------------
+
+  /// Where tensors have to lie, and where arena() takes its blocks.
+  virtual const MemorySource& memory() const { return host_memory(); }
   /// Working memory for whoever computes with this object (use ArenaScope); inside a task of each()
   /// that task's own.
   virtual Arena& arena() { return arena_; }
+  /// The same in the host's memory, for what operations take from there: positions, lists of rows.
+  virtual Arena& host_arena() { return arena(); }
+  /// As many elements of the same type, each side in any memory. `from` may be changed as soon as
+  /// the call returns, and what goes to the host is there by then.
+  virtual void copy(const Tensor& from, const Tensor& to);
+  /// All bytes zero.
+  virtual void clear(const Tensor& x);
 
   // ---- Linear algebra -------------------------------------------------------------------------
 
@@ -145,6 +168,13 @@ class Ops {
   /// position of frame f (any real number); angles are computed in double.
   virtual void rope3d(const Tensor& x, const double* positions, int64_t height, int64_t width,
                       const Tensor& y) = 0;
+  /// The temporal part of rope3d alone. x [frames, tokens, heads, head_dim].
+  virtual void rope_time(const Tensor& x, const double* positions, const Tensor& y);
+  /// Where the stream has moved on from an anchor. k, v [tokens, heads * head_dim] are a chunk's;
+  /// an anchor resembles it by 0.5 (cos(mean k of both) + cos(mean v of both)), and the least
+  /// alike, when that is less than `threshold`, becomes a copy of the slot `leaving`.
+  virtual void refresh_sink(const RingLayer& ring, const Tensor& k, const Tensor& v,
+                            int64_t leaving, float threshold);
   /// t[n] -> y [n, dim]: cos half, then sin half, angle t * 10000^(-i / (dim / 2)), in double.
   virtual void timestep_embedding(const double* t, const Tensor& y) = 0;
   /// x [rows, d] -> y [d], the mean over rows.
@@ -156,6 +186,7 @@ class Ops {
   virtual void activate(Activation activation, const Tensor& x, const Tensor& y) = 0;
   /// tanh(x / limit) * limit.
   virtual void tanh_clamp(const Tensor& x, float limit, const Tensor& y) = 0;
+  virtual void clamp(const Tensor& x, float low, float high, const Tensor& y);
   /// out = a * x + b * y: adding noise, blending, flow to x0.
   virtual void axpby(float a, const Tensor& x, float b, const Tensor& y, const Tensor& out) = 0;
   /// x [.., c] * scale [c] + shift [c]; either may be absent.
@@ -163,6 +194,11 @@ class Ops {
                                const Tensor& y) = 0;
   /// x [.., ci] -> y [.., co] = matrix [co, ci] applied to the channels; for a handful of channels.
   virtual void mix_channels(const Tensor& x, const Tensor& matrix, const Tensor& y) = 0;
+  /// Normal noise, a function of (seed, stream, first + index) alone: core/philox.h.
+  virtual void normal_noise(uint64_t seed, uint64_t stream, uint64_t first, const Tensor& y);
+  /// x [.., c] -> y [2, c]: each channel's mean, and the logarithm of its standard deviation plus
+  /// kTinySpread, in double and then rounded.
+  virtual void channel_moments(const Tensor& x, const Tensor& y);
   /// Mean over all elements of (a - b)^2, accumulated in double.
   virtual double mean_square_difference(const Tensor& a, const Tensor& b) = 0;
 
@@ -190,6 +226,10 @@ class Ops {
   virtual void frames_to_channels(const Tensor& x, const Tensor& y) = 0;
   /// The inverse of frames_to_channels.
   virtual void channels_to_frames(const Tensor& x, const Tensor& y) = 0;
+  /// Channels [from, from + count) of x [.., cx] become channels [to, to + count) of y [.., cy];
+  /// the others stay.
+  virtual void copy_channels(const Tensor& x, int64_t from, int64_t count, const Tensor& y,
+                             int64_t to);
   /// x [n, c, h, w] -> y [n, h, w, c], and back.
   virtual void nchw_to_nhwc(const Tensor& x, const Tensor& y) = 0;
   virtual void nhwc_to_nchw(const Tensor& x, const Tensor& y) = 0;
@@ -211,5 +251,10 @@ class Ops {
 /// or dtype, and for "bf16" on a processor without it.
 std::unique_ptr<Ops> make_ops(const std::string& backend, int threads = 1,
                               const std::string& dtype = "f32");
+
+/// What make_ops() calls for "cuda"; null where the build has no such backend. Tests put another
+/// one here, and before they end the one that was there.
+using CudaBackend = std::unique_ptr<Ops> (*)(const std::string& dtype);
+CudaBackend& cuda_backend();
 
 }  // namespace driftless

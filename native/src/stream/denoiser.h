@@ -4,6 +4,7 @@
 // network says, and what they become for the next step. One call after another.
 
 #include <cstddef>
+#include <memory>
 #include <vector>
 
 #include "models/causal_dit.h"
@@ -21,11 +22,11 @@ class Denoiser {
     Session* session = nullptr;
     ChunkInFlight* chunk = nullptr;
     size_t step = 0;
-    float* output = nullptr;  // by forward(): what the network says, until the next call
+    Tensor output;  // by forward(): what the network says, until the next call
   };
 
-  // Both must outlive it.
-  Denoiser(const ModelConfig& config, CausalDit& dit);
+  // All must outlive it.
+  Denoiser(const ModelConfig& config, CausalDit& dit, Ops& ops);
 
   // Takes memory for so many sessions with so many rows each.
   void make_room(size_t sessions, size_t rows_each);
@@ -39,38 +40,44 @@ class Denoiser {
 
   // The clean estimate of a row's chunk, at unit scale: it is x0() until the next call.
   void predict(const Row& row);
-  float* x0() { return x0_.data(); }
+  const Tensor& x0() const { return x0_; }
 
   // Noises x0() again, for a chunk's step number `step`; or leaves it without noise.
   void step_down(ChunkInFlight& chunk, size_t step);
   void show_clean(ChunkInFlight& chunk);
 
   // The original and x0(), by the strength that the chunk was begun with, into `latents`.
-  void mix(const ChunkInFlight& chunk, float* latents) const;
+  void mix(const ChunkInFlight& chunk, const Tensor& latents) const;
 
   // Puts a chunk that has entered through the first `rows` rows of its session, one after the
   // other, for what they remember of it. x0() is the last one's. Returns the room of its output.
-  float* replay(Session& session, ChunkInFlight& chunk, size_t rows);
+  Tensor replay(Session& session, ChunkInFlight& chunk, size_t rows);
 
   // Makes a session's rings anew from the latents of their window, under the newest chunk's
   // settings.
   void recache(Session& session);
 
  private:
-  const float* noise_for(const ChunkInFlight& chunk, size_t step);
+  Tensor noise_for(const ChunkInFlight& chunk, size_t step);
   void forward_group(Row* rows, size_t count, size_t at);
 
   const ModelConfig& config_;
   CausalDit& dit_;
+  Ops& ops_;
   const FlowSchedule schedule_;
-  const float scale_;         // of latents in the network
-  const size_t latent_size_;  // values of a chunk's latents at the full size
+  const float scale_;   // of latents in the network
+  const Shape latent_;  // a chunk's latents at the full size
+  Arena memory_;
   // From normalised latents to what is noised for row 0, by channel.
-  std::vector<float> input_scale_, input_shift_;
-  // Reused from call to call.
+  Tensor input_scale_, input_shift_;
+  // A chunk's worth each, and x0_ in the shape of the chunk it is of.
+  Tensor estimate_, drawn_, x0_;
+  // Reused from call to call: input and output of so many rows of the full size.
   std::vector<Row> replayed_;
   std::vector<DitRow> dit_rows_;
-  std::vector<float> input_, output_, x0_, noise_;
+  std::unique_ptr<Arena> room_;
+  int64_t room_rows_ = 0;
+  Tensor input_, output_;
 };
 
 }  // namespace driftless

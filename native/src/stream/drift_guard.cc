@@ -3,12 +3,11 @@
 #include <algorithm>
 #include <cmath>
 
+#include "ops/ops.h"
+
 namespace driftless {
 
 namespace {
-
-// Keeps the logarithm of an empty channel finite.
-constexpr double kTinySpread = 1e-3;
 
 double beyond(double value, double allowed) { return value - std::clamp(value, -allowed, allowed); }
 
@@ -39,7 +38,6 @@ void measure_channels(const Value* values, size_t pixels, size_t stride, double 
   }
 }
 
-template void measure_channels(const float*, size_t, size_t, double, double, ChannelFeatures&);
 template void measure_channels(const uint8_t*, size_t, size_t, double, double, ChannelFeatures&);
 
 DriftGuard::DriftGuard(const DriftGuardConfig& config)
@@ -47,9 +45,8 @@ DriftGuard::DriftGuard(const DriftGuardConfig& config)
       blend_(1 - std::exp(-config.chunk_s / config.average_s)),
       slew_(config.slew * config.chunk_s) {
   const size_t features = 2 * static_cast<size_t>(config.channels);
-  for (ChannelFeatures* list :
-       {&input_, &output_, &measured_input_, &measured_output_, &input_slow_, &output_slow_,
-        &input_anchor_, &output_anchor_, &correction_}) {
+  for (ChannelFeatures* list : {&input_, &output_, &input_slow_, &output_slow_, &input_anchor_,
+                                &output_anchor_, &correction_}) {
     list->assign(features, 0.0);
   }
 }
@@ -147,21 +144,6 @@ bool DriftGuard::follow(const ChannelFeatures& input, const ChannelFeatures& fin
     take_anchor();
   }
   return correct();
-}
-
-bool DriftGuard::apply(const float* input, float* finished, size_t pixels) {
-  measure_channels(input, pixels, 1, 1, 0, measured_input_);
-  measure_channels(finished, pixels, 1, 1, 0, measured_output_);
-  if (!follow(measured_input_, measured_output_)) return false;
-  const size_t channels = measured_output_.size() / 2;
-  for (size_t c = 0; c < channels; ++c) {
-    const Map corrected = map(c);
-    for (size_t p = 0; p < pixels; ++p) {
-      float& value = finished[p * channels + c];
-      value = static_cast<float>(static_cast<double>(value) * corrected.scale + corrected.shift);
-    }
-  }
-  return true;
 }
 
 }  // namespace driftless

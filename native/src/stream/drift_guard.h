@@ -56,11 +56,8 @@ class DriftGuard {
  public:
   explicit DriftGuard(const DriftGuardConfig& config);
 
-  // Looks at a finished latent beside the input's latent, [pixels, channels] each at unit scale,
-  // and corrects it in place. No allocation. Returns whether it changed anything.
-  bool apply(const float* input, float* finished, size_t pixels);
-
-  // The same for what was measured elsewhere. Returns whether map() has to be applied.
+  // Takes in what was measured of the input and of what was finished, before correction. No
+  // allocation. Returns whether map() has to be applied. Values that are not finite change nothing.
   bool follow(const ChannelFeatures& input, const ChannelFeatures& finished);
 
   // corrected = value * scale + shift
@@ -88,9 +85,8 @@ class DriftGuard {
   bool correct();
 
   DriftGuardConfig config_;
-  double blend_;                                      // weight of one chunk in the slow averages
-  double slew_;                                       // per chunk
-  ChannelFeatures measured_input_, measured_output_;  // by apply()
+  double blend_;  // weight of one chunk in the slow averages
+  double slew_;   // per chunk
   ChannelFeatures input_, output_;
   ChannelFeatures input_slow_, output_slow_;
   ChannelFeatures input_anchor_, output_anchor_;

@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "core/arena.h"
+#include "ops/ops.h"
 
 namespace driftless {
 
@@ -16,22 +17,24 @@ class LatentHistory {
     uint64_t index = 0;  // of the chunk
     float noise_scale = 0;
     double timestep = 0;
-    float* clean = nullptr;  // [values]
+    Tensor clean;  // [values]
   };
 
-  // first >= 0 frames and newest >= 1 frames of `values` floats each, in `arena`.
-  LatentHistory(Arena& arena, size_t values, size_t first, size_t newest);
+  // first >= 0 frames and newest >= 1 frames of `values` floats each, in `arena`, which is of
+  // `ops`' memory. `ops` must outlive it.
+  LatentHistory(Arena& arena, Ops& ops, size_t values, size_t first, size_t newest);
   static size_t bytes(size_t values, size_t first, size_t newest);
 
   // Frames must come with growing index.
-  void push(uint64_t index, float noise_scale, double timestep, const float* clean);
+  void push(uint64_t index, float noise_scale, double timestep, const Tensor& clean);
 
   size_t size() const;
   // Oldest first.
   const Entry& operator[](size_t i) const;
 
  private:
-  size_t values_, first_;
+  Ops& ops_;
+  size_t first_;
   uint64_t pushed_ = 0;
   std::vector<Entry> entries_;  // the first ones, then a ring
 };

@@ -1,7 +1,5 @@
 #include "stream/picture_memory.h"
 
-#include "core/philox.h"
-
 namespace driftless {
 
 namespace {
@@ -33,7 +31,7 @@ size_t newest_frames(const ModelConfig& config, size_t steps) {
 size_t arena_bytes_of(const ModelConfig& config, const PictureSize& size, int max_steps) {
   SessionBytes bytes;
   PictureMemory::count(config, size, max_steps, bytes);
-  return bytes.rings + bytes.latents + bytes.history + bytes.scaled;
+  return bytes.rings + bytes.latents + bytes.history;
 }
 
 }  // namespace
@@ -60,56 +58,68 @@ void PictureMemory::count(const ModelConfig& config, const PictureSize& size, in
   bytes.codec = codec_state_bytes(config.autoencoder, size.height, size.width).sum();
 }
 
-PictureMemory::PictureMemory(const ModelConfig& config, const LatentCodec& codec,
+PictureMemory::PictureMemory(const ModelConfig& config, const LatentCodec& codec, Ops& ops,
                              const PictureSize& size, int max_steps)
-    : size_(size),
+    : ops_(ops),
+      size_(size),
       frames_(config.frames_per_chunk),
       latent_shape_(latent_shape_of(config, size)),
       encoder_(codec.make_encoder_state(size.height, size.width)),
       decoder_(codec.make_decoder_state(size.height, size.width)),
-      arena_(arena_bytes_of(config, size, max_steps)) {
+      arena_(arena_bytes_of(config, size, max_steps), 0, ops.memory()),
+      pixels_(static_cast<size_t>(size.rgb(config.frames_per_chunk).count())) {
   const size_t steps = static_cast<size_t>(max_steps);
   const bool fixed = config.schedule.noise == NoiseSource::fixed;
   const bool recache = config.schedule.prompt_ring == PromptRing::recache;
-  if (fixed) noise_ = arena_.tensor(latent_shape_).f32();
+  if (fixed) noise_ = arena_.tensor(latent_shape_);
   caches_.reserve(steps);
-  for (size_t i = 0; i < steps; ++i) caches_.emplace_back(cache_config(config, size), arena_);
+  for (size_t i = 0; i < steps; ++i) caches_.emplace_back(cache_config(config, size), ops, arena_);
   for (size_t i = 0; i < steps + (recache ? 1 : 0); ++i) {
     Latents latents;
-    latents.clean = arena_.tensor(latent_shape_).f32();
-    latents.noisy = arena_.tensor(latent_shape_).f32();
-    if (fixed) latents.noise = arena_.tensor(latent_shape_).f32();
+    latents.clean = arena_.tensor(latent_shape_);
+    latents.noisy = arena_.tensor(latent_shape_);
+    if (fixed) latents.noise = arena_.tensor(latent_shape_);
     latents_.push_back(latents);
   }
   if (recache) {
-    history_.emplace(arena_, latent_values(), static_cast<size_t>(config.schedule.sink_frames),
+    history_.emplace(arena_, ops, latent_values(), static_cast<size_t>(config.schedule.sink_frames),
                      newest_frames(config, steps));
   }
   const PictureSize full = full_picture(config);
   if (size == full) return;
   shrink_.emplace(full, size);
   grow_.emplace(size, full);
-  scaled_ = arena_.tensor(size.rgb(frames_), DType::u8).u8();
+  scaled_ = pixels_.tensor(size.rgb(frames_), DType::u8).u8();
 }
 
-const float* PictureMemory::noise(uint64_t seed) {
-  if (noise_ != nullptr && noise_seed_ != seed) fill_normal(seed, 0, 0, noise_, latent_values());
+const Tensor& PictureMemory::noise(uint64_t seed) {
+  if (noise_.present() && noise_seed_ != seed) ops_.normal_noise(seed, 0, 0, noise_);
   noise_seed_ = seed;
   return noise_;
 }
 
-void PictureMemory::encode(LatentCodec& codec, const uint8_t* rgb, float* clean) {
+void PictureMemory::encode(LatentCodec& codec, const uint8_t* rgb, const Tensor& clean) {
   if (shrink_) {
     shrink_->scale(rgb, scaled_, frames_);
     rgb = scaled_;
   }
-  codec.encode(Tensor(DType::u8, size_.rgb(frames_), const_cast<uint8_t*>(rgb)), *encoder_,
-               Tensor(latent_shape_, clean));
+  const ArenaScope scope(ops_.arena());
+  Tensor pixels(DType::u8, size_.rgb(frames_), const_cast<uint8_t*>(rgb));
+  if (ops_.memory().kind() != Memory::host) {
+    const Tensor there = ops_.arena().tensor(pixels.shape(), DType::u8);
+    ops_.copy(pixels, there);
+    pixels = there;
+  }
+  codec.encode(pixels, *encoder_, clean);
 }
 
-void PictureMemory::decode(LatentCodec& codec, const float* latents, uint8_t* rgb) {
+void PictureMemory::decode(LatentCodec& codec, const Tensor& latents, uint8_t* rgb) {
+  const ArenaScope scope(ops_.arena());
   const Tensor out(DType::u8, size_.rgb(frames_), grow_ ? scaled_ : rgb);
-  codec.decode(Tensor(latent_shape_, const_cast<float*>(latents)), *decoder_, out);
+  const bool here = ops_.memory().kind() == Memory::host;
+  const Tensor pixels = here ? out : ops_.arena().tensor(out.shape(), DType::u8);
+  codec.decode(latents, *decoder_, pixels);
+  if (!here) ops_.copy(pixels, out);
   if (grow_) grow_->scale(scaled_, rgb, frames_);
 }
 

@@ -11,6 +11,7 @@
 #include "core/arena.h"
 #include "models/latent_codec.h"
 #include "models/model_config.h"
+#include "ops/ops.h"
 #include "stream/latent_history.h"
 #include "stream/memory_plan.h"
 #include "stream/picture_scaler.h"
@@ -21,9 +22,9 @@ namespace driftless {
 
 class PictureMemory {
  public:
-  // Takes all that it will ever need, for up to `max_steps` steps.
-  PictureMemory(const ModelConfig& config, const LatentCodec& codec, const PictureSize& size,
-                int max_steps);
+  // Takes all that it will ever need, for up to `max_steps` steps. `ops` must outlive it.
+  PictureMemory(const ModelConfig& config, const LatentCodec& codec, Ops& ops,
+                const PictureSize& size, int max_steps);
   // Fills in rings, latents, history, scaled and codec.
   static void count(const ModelConfig& config, const PictureSize& size, int max_steps,
                     SessionBytes& bytes);
@@ -33,33 +34,35 @@ class PictureMemory {
   const Shape& latent_shape() const { return latent_shape_; }
   size_t latent_values() const { return static_cast<size_t>(latent_shape_.count()); }
 
-  size_t arena_bytes() const { return arena_.capacity(); }
+  size_t arena_bytes() const { return arena_.capacity() + pixels_.capacity(); }
   size_t codec_bytes() const { return encoder_->bytes() + decoder_->bytes(); }
 
-  // Of one chunk in flight, [h, w, channels] each.
+  // Of one chunk in flight, of latent_shape() each; noise is absent where each step draws its own.
   struct Latents {
-    float *clean = nullptr, *noisy = nullptr, *noise = nullptr;
+    Tensor clean, noisy, noise;
   };
   const Latents& latents(size_t row) const { return latents_[row]; }
   const Latents& recache_latents() const { return latents_.back(); }
 
-  // The stream's fixed noise, drawn with this seed; null where each step draws its own.
-  const float* noise(uint64_t seed);
+  // The stream's fixed noise, drawn with this seed; absent where each step draws its own.
+  const Tensor& noise(uint64_t seed);
 
   RollingCache& cache(size_t row) { return caches_[row]; }
   std::optional<LatentHistory>& history() { return history_; }
 
   // rgb: one chunk of frames of the model's full size.
-  void encode(LatentCodec& codec, const uint8_t* rgb, float* clean);
-  void decode(LatentCodec& codec, const float* latents, uint8_t* rgb);
+  void encode(LatentCodec& codec, const uint8_t* rgb, const Tensor& clean);
+  void decode(LatentCodec& codec, const Tensor& latents, uint8_t* rgb);
 
  private:
+  Ops& ops_;
   const PictureSize size_;
   const int frames_;  // in a chunk
   const Shape latent_shape_;
   std::unique_ptr<CodecState> encoder_, decoder_;
   Arena arena_;
-  float* noise_ = nullptr;
+  Arena pixels_;  // the host's
+  Tensor noise_;
   std::optional<uint64_t> noise_seed_;
   std::vector<RollingCache> caches_;  // by row: memory belongs to a noise level
   std::vector<Latents> latents_;      // by row; then those that rings are made anew with

@@ -32,7 +32,7 @@ class ModelPipeline : public Pipeline {
             options.keep_prompt_encoder ? EncoderResidency::keep : EncoderResidency::release)),
         config_(model_->config()),
         drift_guard_(options.drift_guard && config_.schedule.drift_guard),
-        denoiser_(config_, model_->dit()),
+        denoiser_(config_, model_->dit(), model_->ops()),
         prompts_(*model_) {
     info_.name = config_.name;
     info_.width = config_.width;
@@ -65,13 +65,13 @@ class ModelPipeline : public Pipeline {
   std::unique_ptr<StreamSession> open(const TransformSettings& settings) override {
     check(settings);
     info_.memory.admit(open_sessions(), prompts_.held(), prompts_.holds(settings.prompt) ? 0 : 1);
-    auto session = std::make_unique<Session>(config_, model_->codec(), identity_,
+    auto session = std::make_unique<Session>(config_, model_->codec(), model_->ops(), identity_,
                                              info_.memory.max_steps, activate(settings, nullptr));
     if (drift_guard_) {
       DriftGuardConfig guard;
       guard.channels = static_cast<int>(config_.latent_channels());
       guard.chunk_s = config_.frames_per_chunk / config_.fps;
-      session->drift_guard.emplace(guard);
+      session->drift_guard.emplace(guard, model_->ops());
       session->picture_guard.emplace(guard.chunk_s);
     }
     make_room();
@@ -192,7 +192,7 @@ void ModelPipeline::begin(Job& job) {
   }
   denoiser_.enter(chunk);
   for (size_t k = 0; k < session.rows(); ++k) {
-    if (session.row(k).present) rows_.push_back(Row{&job, &session, &session.row(k), k});
+    if (session.row(k).present) rows_.push_back(Row{&job, &session, &session.row(k), k, {}});
   }
 }
 
@@ -211,7 +211,7 @@ void ModelPipeline::resize(Session& session) {
     history->push(chunk.index, chunk.noise_scale, chunk.timestep, chunk.latents.clean);
   }
   denoiser_.enter(chunk);
-  float* const latents = denoiser_.replay(session, chunk, session.rows());
+  const Tensor latents = denoiser_.replay(session, chunk, session.rows());
   denoiser_.mix(chunk, latents);
   session.picture().decode(model_->codec(), latents, still_.data());
 }
@@ -282,7 +282,8 @@ void ModelPipeline::run(Job* jobs, size_t count) {
   });
   for (const Row& row : rows_) {
     if (!row.session->drift_guard) continue;
-    row.job->result.guard = row.session->drift_guard->counters();
+    if (row.step + 1 == row.session->rows()) row.session->drift_guard->follow();
+    row.job->result.guard = row.session->drift_guard->guard().counters();
     row.job->result.picture_guard = row.session->picture_guard->counters();
   }
   if (context_rows_.empty()) return;
@@ -299,7 +300,7 @@ std::unique_ptr<Pipeline> Pipeline::load(const ModelOptions& options) {
   plan_for(parse_model_config(load_json(json_path), json_path), options).admit(0, 0, 1);
   auto pipeline = std::make_unique<ModelPipeline>(options);
   // The plain loops of the reference backend have nothing to prepare and are slow.
-  if (options.backend == "cpu") pipeline->warm_up();
+  if (options.backend != "reference") pipeline->warm_up();
   return pipeline;
 }
 

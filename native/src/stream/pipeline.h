@@ -17,7 +17,7 @@ namespace driftless {
 
 struct ModelOptions {
   std::string dir;              // folder with model.json and its safetensors files
-  std::string backend = "cpu";  // "cpu" or "reference"
+  std::string backend = "cpu";  // "cpu", "reference", or "cuda" in a build with it
   int threads = 1;              // compute threads of the backend
   std::string dtype = "auto";   // "f32", "bf16" or "auto": see make_ops()
   // Whether an imported model's prompt encoder stays in memory, or is read for each new prompt.

@@ -19,7 +19,8 @@ std::shared_ptr<const Prompt> PromptBank::get(const std::string& words) {
     it = it->second.expired() ? prompts_.erase(it) : std::next(it);
   }
   const DitConfig& config = model_.config().dit;
-  auto prompt = std::make_shared<Prompt>(Prompt{Arena(bytes(config)), {}, {}});
+  auto prompt =
+      std::make_shared<Prompt>(Prompt{Arena(bytes(config), 0, model_.ops().memory()), {}, {}});
   prompt->text = prompt->memory.tensor({config.text_len, config.text_dim});
   prompt->kv = PromptKv::in(prompt->memory, config);
   model_.embed_prompt(words, prompt->text);

@@ -6,9 +6,12 @@
 
 namespace driftless {
 
-PromptBlend::PromptBlend(Arena& arena, const DitConfig& config)
-    : from_(arena.zeros({config.text_len, config.text_dim})),
-      now_(arena.zeros({config.text_len, config.text_dim})) {}
+PromptBlend::PromptBlend(Arena& arena, Ops& ops, const DitConfig& config)
+    : ops_(ops),
+      from_(arena.tensor({config.text_len, config.text_dim})),
+      now_(arena.tensor({config.text_len, config.text_dim})) {
+  ops.clear(now_);
+}
 
 size_t PromptBlend::bytes(const DitConfig& config) {
   return 2 * Arena::rounded(static_cast<size_t>(config.text_len * config.text_dim) * sizeof(float));
@@ -16,13 +19,13 @@ size_t PromptBlend::bytes(const DitConfig& config) {
 
 void PromptBlend::stand(const Tensor& text) {
   DL_CHECK_EQ("text embeddings", now_.shape(), text.shape());
-  std::copy_n(text.f32(), text.count(), now_.f32());
+  ops_.copy(text, now_);
   at_ = chunks_ = 0;
 }
 
 void PromptBlend::aim(const Tensor& target, int chunks) {
   DL_CHECK_EQ("text embeddings", now_.shape(), target.shape());
-  std::copy_n(now_.f32(), now_.count(), from_.f32());
+  ops_.copy(now_, from_);
   target_ = target;
   at_ = 0;
   chunks_ = std::max(1, chunks);
@@ -32,9 +35,7 @@ void PromptBlend::step() {
   if (!moving()) return;
   if (++at_ == chunks_) return stand(target_);
   const float share = static_cast<float>(at_) / static_cast<float>(chunks_);
-  const float *from = from_.f32(), *to = target_.f32();
-  float* now = now_.f32();
-  for (int64_t i = 0; i < now_.count(); ++i) now[i] = from[i] + share * (to[i] - from[i]);
+  ops_.axpby(1 - share, from_, share, target_, now_);
 }
 
 }  // namespace driftless

@@ -5,13 +5,15 @@
 
 #include "core/arena.h"
 #include "models/causal_dit.h"
+#include "ops/ops.h"
 
 namespace driftless {
 
 class PromptBlend {
  public:
-  // Its two embeddings lie in `arena`, where they take bytes().
-  PromptBlend(Arena& arena, const DitConfig& config);
+  // Its two embeddings lie in `arena`, where they take bytes() of `ops`' memory. `ops` must outlive
+  // it.
+  PromptBlend(Arena& arena, Ops& ops, const DitConfig& config);
   static size_t bytes(const DitConfig& config);
 
   // Stands at `text` [text_len, text_dim] from now on.
@@ -29,6 +31,7 @@ class PromptBlend {
   const Tensor& text() const { return now_; }
 
  private:
+  Ops& ops_;
   Tensor from_, now_, target_;
   int at_ = 0, chunks_ = 0;
 };

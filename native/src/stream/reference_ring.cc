@@ -4,7 +4,7 @@
 #include <string>
 
 #include "core/error.h"
-#include "stream/sink_similarity.h"
+#include "ops/sink_similarity.h"
 
 namespace driftless {
 

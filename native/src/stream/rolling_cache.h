@@ -14,6 +14,7 @@
 
 #include "core/arena.h"
 #include "models/kv_cache.h"
+#include "ops/ops.h"
 
 namespace driftless {
 
@@ -30,10 +31,10 @@ struct RollingConfig {
 // One row of one session, all layers. Chunks of one latent frame.
 class RollingCache : public KvCache {
  public:
-  // In `arena`, where it takes bytes(); or with memory of its own. Throws Error when the
-  // configuration has no rolling slot.
-  RollingCache(const RollingConfig& config, Arena& arena);
-  explicit RollingCache(const RollingConfig& config);
+  // In `arena`, where it takes bytes() of `ops`' memory; or with memory of its own. `ops` must
+  // outlive it. Throws Error when the configuration has no rolling slot.
+  RollingCache(const RollingConfig& config, Ops& ops, Arena& arena);
+  RollingCache(const RollingConfig& config, Ops& ops);
   static size_t bytes(const RollingConfig& config);
 
   // Takes over what `other` remembers, which must have the same configuration: a row that joins
@@ -75,23 +76,17 @@ class RollingCache : public KvCache {
   KvView stored(int layer, int slot) const;
 
  private:
-  struct Layer {
-    float *k, *v;  // [kv_frames * tokens_per_frame, heads * head_dim]
-  };
-
-  RollingCache(const RollingConfig& config, std::unique_ptr<Arena> memory);
-  size_t frame_values() const;
-  void promote(Layer& layer, const float* k, const float* v);
-  void rotate(const Layer& layer);
+  RollingCache(const RollingConfig& config, Ops& ops, std::unique_ptr<Arena> memory);
+  Tensor chunk(const float* values) const;
 
   RollingConfig config_;
+  Ops& ops_;
   std::unique_ptr<Arena> own_memory_;
-  int temporal_pairs_ = 0;
   int64_t frames_ = 0;
   bool rewriting_ = false;
-  float *cos_ = nullptr, *sin_ = nullptr;  // [kv_frames, 2 * temporal_pairs], sine alternating
-  float* rotated_ = nullptr;               // keys of the layer read last
-  std::vector<Layer> layers_;
+  std::vector<double> positions_;  // of the slots, for the layer read last
+  Tensor rotated_;                 // its keys
+  std::vector<RingLayer> layers_;
 };
 
 }  // namespace driftless

@@ -43,20 +43,22 @@ SessionBytes Session::bytes(const ModelConfig& config, int max_steps) {
   return bytes;
 }
 
-Session::Session(const ModelConfig& config, const LatentCodec& codec,
+Session::Session(const ModelConfig& config, const LatentCodec& codec, Ops& ops,
                  std::shared_ptr<const void> owner, int max_steps,
                  std::shared_ptr<const ActiveSettings> settings)
     : config_(config),
       owner_(std::move(owner)),
       settings_(std::move(settings)),
       max_steps_(max_steps),
-      memory_(bytes(config, max_steps).prompt + bytes(config, max_steps).picture),
+      ops_(ops),
+      prompts_(bytes(config, max_steps).prompt, 0, ops.memory()),
+      memory_(bytes(config, max_steps).picture),
       controller_(controller_config(config)),
       last_frame_(static_cast<uint8_t*>(memory_.allocate(frame_bytes(config)))),
-      blend_(memory_, config.dit),
+      blend_(prompts_, ops, config.dit),
       chunks_(static_cast<size_t>(max_steps)) {
   if (config.schedule.blend_chunks > 1) {
-    for (ChunkInFlight& chunk : chunks_) chunk.blend = PromptKv::in(memory_, config.dit);
+    for (ChunkInFlight& chunk : chunks_) chunk.blend = PromptKv::in(prompts_, config.dit);
   }
   if (config.schedule.hold_still > 0) {
     motion_.emplace(config.width, config.height);
@@ -78,10 +80,9 @@ bool Session::picture_due() const { return !(picture_->size() == asked_size()); 
 
 void Session::take_picture(const LatentCodec& codec) {
   picture_.reset();  // before the other one is taken: there is room for one
-  picture_ = std::make_unique<PictureMemory>(config_, codec, asked_size(), max_steps_);
+  picture_ = std::make_unique<PictureMemory>(config_, codec, ops_, asked_size(), max_steps_);
   const auto give_latents = [this](ChunkInFlight& chunk, const PictureMemory::Latents& latents) {
     chunk.present = false;
-    chunk.values = picture_->latent_values();
     chunk.latents = latents;
   };
   for (size_t i = 0; i < chunks_.size(); ++i) give_latents(chunks_[i], picture_->latents(i));
@@ -102,8 +103,8 @@ void Session::begin_at_row_0(ChunkInFlight& chunk) {
   chunk.noise_scale = static_cast<float>(controller_.last().noise_scale);
   chunk.timestep = controller_.last().timestep;
   chunk.settings = settings_;
-  const float* noise = picture_->noise(settings_->asked.seed);
-  if (noise != nullptr) std::copy_n(noise, chunk.values, chunk.latents.noise);
+  const Tensor& noise = picture_->noise(settings_->asked.seed);
+  if (noise.present()) ops_.copy(noise, chunk.latents.noise);
 }
 
 void Session::set_settings(std::shared_ptr<const ActiveSettings> settings) {
@@ -155,7 +156,7 @@ ChunkInFlight& Session::begin(const uint8_t* rgb) {
   return chunk;
 }
 
-void Session::guard(const ChunkInFlight& chunk, float* x0) {
+void Session::guard(const ChunkInFlight& chunk, const Tensor& x0) {
   if (!drift_guard) return;
   if (guarded_ != chunk.settings) {
     const bool first = guarded_ == nullptr;
@@ -163,13 +164,12 @@ void Session::guard(const ChunkInFlight& chunk, float* x0) {
     const TransformSettings& before = first ? now : guarded_->asked;
     const bool other_look =
         now.prompt != before.prompt || now.seed != before.seed || now.steps != before.steps;
-    if (other_look) drift_guard->restart();
+    if (other_look) drift_guard->guard().restart();
     // Strength comes after the latents' guard.
     if (other_look || now.strength != before.strength) picture_guard->restart();
     guarded_ = chunk.settings;
   }
-  const size_t channels = static_cast<size_t>(config_.latent_channels());
-  drift_guard->apply(chunk.latents.clean, x0, chunk.values / channels);
+  drift_guard->apply(chunk.latents.clean, x0);
 }
 
 void Session::guard_pictures(const uint8_t* camera, uint8_t* pictures) {
@@ -190,8 +190,8 @@ void Session::steady(const ChunkInFlight& chunk, uint8_t* pictures) {
 // One sink of every row, when the guard's corrections have gone on for long.
 void Session::renew_sinks() {
   const int sinks = config_.schedule.sink_frames;
-  if (!drift_guard || !drift_guard->take_renewal() || sinks == 0) return;
-  const auto turn = drift_guard->counters().renewals % static_cast<uint64_t>(sinks);
+  if (!drift_guard || !drift_guard->guard().take_renewal() || sinks == 0) return;
+  const auto turn = drift_guard->guard().counters().renewals % static_cast<uint64_t>(sinks);
   for (size_t row = 0; row < rows_; ++row) cache(row).renew_sink(static_cast<int>(turn));
 }
 

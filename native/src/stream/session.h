@@ -10,7 +10,7 @@
 #include "core/arena.h"
 #include "models/latent_codec.h"
 #include "models/model_config.h"
-#include "stream/drift_guard.h"
+#include "stream/latent_guard.h"
 #include "stream/memory_plan.h"
 #include "stream/noise_controller.h"
 #include "stream/picture_guard.h"
@@ -30,14 +30,13 @@ struct ActiveSettings {
 };
 
 // One chunk on its way through the denoising steps. Its latents are at unit scale, the noisy ones
-// in the network's own scale; noise is absent where each step draws its own.
+// in the network's own scale.
 struct ChunkInFlight {
   bool present = false;
   uint64_t index = 0;
   float noise_scale = 0;
   double timestep = 0;
   std::shared_ptr<const ActiveSettings> settings;
-  size_t values = 0;  // of each of its latents
   PictureMemory::Latents latents;
   uint8_t* motion = nullptr;  // MotionMap's of its frames; absent where nothing is held still
   bool blended = false;       // the prompt is on its way from another one, and lies in `blend`
@@ -49,9 +48,10 @@ struct ChunkInFlight {
 class Session : public StreamSession {
  public:
   // Takes all memory that it will ever need, for up to `max_steps` steps; a smaller picture's comes
-  // in the place of the full one's.
-  Session(const ModelConfig& config, const LatentCodec& codec, std::shared_ptr<const void> owner,
-          int max_steps, std::shared_ptr<const ActiveSettings> settings);
+  // in the place of the full one's. `ops` must outlive it.
+  Session(const ModelConfig& config, const LatentCodec& codec, Ops& ops,
+          std::shared_ptr<const void> owner, int max_steps,
+          std::shared_ptr<const ActiveSettings> settings);
   static SessionBytes bytes(const ModelConfig& config, int max_steps);
 
   const void* owner() const { return owner_.get(); }
@@ -74,7 +74,9 @@ class Session : public StreamSession {
   const uint8_t* last_frame() const { return last_frame_; }
 
   // What it holds: arenas, and beside them the codec's states.
-  size_t arena_bytes() const { return memory_.capacity() + picture_->arena_bytes(); }
+  size_t arena_bytes() const {
+    return memory_.capacity() + prompts_.capacity() + picture_->arena_bytes();
+  }
   size_t codec_bytes() const { return picture_->codec_bytes(); }
 
   size_t rows() const { return rows_; }
@@ -82,14 +84,13 @@ class Session : public StreamSession {
   RollingCache& cache(size_t index) { return picture_->cache(index); }
   PictureMemory& picture() { return *picture_; }
 
-  // Keep a finished latent, [h, w, channels] at unit scale, and the pictures made from it, a chunk
-  // of the full size beside the camera's newest, from wandering off. Without guards they do
-  // nothing.
-  void guard(const ChunkInFlight& chunk, float* x0);
+  // Keep a finished latent at unit scale, and the pictures made from it, a chunk of the full size
+  // beside the camera's newest, from wandering off. Without guards they do nothing.
+  void guard(const ChunkInFlight& chunk, const Tensor& x0);
   void guard_pictures(const uint8_t* camera, uint8_t* pictures);
   // Holds still what the camera of this chunk held still. Does nothing where the model wants that.
   void steady(const ChunkInFlight& chunk, uint8_t* pictures);
-  std::optional<DriftGuard> drift_guard;
+  std::optional<LatentGuard> drift_guard;
   std::optional<PictureGuard> picture_guard;
 
   // Where the prompt stands; the newest chunk takes it in when it is `blended`.
@@ -112,7 +113,10 @@ class Session : public StreamSession {
   std::shared_ptr<const void> owner_;
   std::shared_ptr<const ActiveSettings> settings_;
   const int max_steps_;
-  Arena memory_;  // of what does not depend on the picture's size
+  Ops& ops_;
+  // What does not depend on the picture's size: prompts where the operations want them, pixels
+  // here.
+  Arena prompts_, memory_;
   std::unique_ptr<PictureMemory> picture_;
   NoiseController controller_;
   uint8_t* last_frame_;

@@ -90,6 +90,7 @@ using KernelTable = std::map<std::string, KernelCheck>;
 #define DL_KERNEL_CHECK(function, ...) \
   KernelCheck { __VA_ARGS__, function<float>, function<cuda::bf16>, function<cuda::f16> }
 
+KernelTable stream_kernel_checks();
 KernelTable token_kernel_checks();
 KernelTable pixel_kernel_checks();
 KernelTable product_kernel_checks();

@@ -12,6 +12,7 @@ const KernelTable& table() {
   static const KernelTable all = [] {
     KernelTable table = token_kernel_checks();
     table.merge(pixel_kernel_checks());
+    table.merge(stream_kernel_checks());
     table.merge(product_kernel_checks());
     return table;
   }();

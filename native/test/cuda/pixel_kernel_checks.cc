@@ -92,6 +92,18 @@ KernelResult frames(KernelRun& run) {
 }
 
 /// Planar to channels-last, and back.
+/// Channels that are not copied stay as they were.
+template <typename T>
+KernelResult copy_channels(KernelRun& run) {
+  const int64_t rows = run.size("rows"), in = run.size("in"), out = run.size("out");
+  const int64_t from = run.size("from"), to = run.size("to"), count = run.size("count");
+  const Tensor x = run.random<T>({rows, in}), y = run.random<T>({rows, out});
+  const KernelBuffer<T> source(x), target(y);
+  run.oracle->copy_channels(x, from, count, y, to);
+  cuda::copy_channels(source.data() + from, in, target.data() + to, out, rows, count, nullptr);
+  return run.compare(y, target);
+}
+
 template <typename T>
 KernelResult planes(KernelRun& run) {
   const Picture p(run);
@@ -207,6 +219,10 @@ KernelTable pixel_kernel_checks() {
       {"shuffles", DL_KERNEL_CHECK(shuffles, with({{"r", 2}}))},
       {"unpatchify", DL_KERNEL_CHECK(unpatchify, with({{"r", 2}}))},
       {"frames", DL_KERNEL_CHECK(frames, with({{"t", 4}}))},
+      {"copy_channels",
+       DL_KERNEL_CHECK(
+           copy_channels,
+           {{"rows", 30}, {"in", 2}, {"out", 16}, {"from", 1}, {"to", 9}, {"count", 1}})},
       {"planes", DL_KERNEL_CHECK(planes, picture)},
       {"upsample_bilinear",
        DL_KERNEL_CHECK(upsample_bilinear, with({{"repeat", 2}, {"scale", 3}, {"accumulate", 1}}))},

@@ -129,6 +129,7 @@ Status matmul(Handle, MatmulDesc body, const void* alpha, const void* a, Layout 
               void* d, Layout d_layout, const Algorithm* algorithm, void* workspace,
               size_t workspace_bytes, void*) {
   ++recorded_calls().products;
+  const emulation::DeviceAccess access;
   const Desc& op = desc(body);
   const Matrix &ma = matrix(a_layout), &mb = matrix(b_layout), &md = matrix(d_layout);
   Sizes s = {};

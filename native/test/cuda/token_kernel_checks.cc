@@ -110,7 +110,8 @@ KernelResult ring(KernelRun& run) {
   std::vector<RollingCache> caches;
   for (int row = 0; row < rows; ++row) {
     caches.emplace_back(RollingConfig{static_cast<int>(tokens), shape.kv_frames, shape.sink_frames,
-                                      -1.0f, 1, heads, head_dim});
+                                      -1.0f, 1, heads, head_dim},
+                        *run.oracle);
     k_pointers.data()[row] = k_rings.data() + row * ring_size;
     v_pointers.data()[row] = v_rings.data() + row * ring_size;
     key_pointers.data()[row] = keys.data() + row * ring_size;

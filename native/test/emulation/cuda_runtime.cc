@@ -1,15 +1,104 @@
 #include "emulation/cuda_runtime.h"
 
+#include <sys/mman.h>
+#include <unistd.h>
+
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
+#include <map>
 #include <unordered_map>
 
 namespace {
 
-std::unordered_map<void*, size_t>& allocations() {
-  static std::unordered_map<void*, size_t> sizes;
+struct Allocation {
+  size_t bytes;
+  bool managed;
+};
+std::unordered_map<void*, Allocation>& allocations() {
+  static std::unordered_map<void*, Allocation> sizes;
   return sizes;
+}
+
+/// Whole pages of a range of addresses that is opened and closed at once.
+class DeviceMemory {
+ public:
+  DeviceMemory() {
+    void* range =
+        mmap(nullptr, kRange, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    if (range == MAP_FAILED) std::abort();
+    base_ = static_cast<unsigned char*>(range);
+  }
+
+  void* allocate(size_t bytes) {
+    const size_t size = pages(bytes);
+    const auto fit = free_.find(size);
+    size_t at = used_;
+    if (fit != free_.end()) {
+      at = fit->second;
+      free_.erase(fit);
+    } else if (used_ + size > kRange) {
+      return nullptr;
+    } else {
+      used_ += size;
+    }
+    if (mprotect(base_ + at, size, PROT_READ | PROT_WRITE) != 0) return nullptr;
+    // NaN, so that nobody counts on zeros.
+    std::memset(base_ + at, 0xff, size);
+    protect();
+    return base_ + at;
+  }
+  void free(void* memory, size_t bytes) {
+    const size_t at = static_cast<size_t>(static_cast<unsigned char*>(memory) - base_);
+    madvise(memory, pages(bytes), MADV_DONTNEED);
+    free_.emplace(pages(bytes), at);
+  }
+  void open() {
+    ++open_;
+    protect();
+  }
+  void close() {
+    --open_;
+    protect();
+  }
+
+ private:
+  static constexpr size_t kRange = size_t{1} << 36;
+  static size_t pages(size_t bytes) {
+    const auto page = static_cast<size_t>(sysconf(_SC_PAGESIZE));
+    return (bytes + page - 1) / page * page + (bytes == 0 ? page : 0);
+  }
+  void protect() {
+    if (used_ == 0) return;
+    if (mprotect(base_, used_, open_ > 0 ? PROT_READ | PROT_WRITE : PROT_NONE) != 0) std::abort();
+  }
+
+  unsigned char* base_ = nullptr;
+  size_t used_ = 0;
+  int open_ = 0;
+  std::multimap<size_t, size_t> free_;  // Places by size.
+};
+
+DeviceMemory& device_memory() {
+  static DeviceMemory memory;
+  return memory;
+}
+
+cudaError_t allocate(void** memory, size_t bytes, bool managed) {
+  if (driftless::emulation::device_bytes() + bytes > driftless::emulation::machine().memory_bytes) {
+    return cudaErrorMemoryAllocation;
+  }
+  if (managed) {
+    // Aligned as on a device, and NaN too.
+    const size_t size = bytes == 0 ? 256 : (bytes + 255) / 256 * 256;
+    *memory = std::aligned_alloc(256, size);
+    if (*memory != nullptr) std::memset(*memory, 0xff, size);
+  } else {
+    *memory = device_memory().allocate(bytes);
+  }
+  if (*memory == nullptr) return cudaErrorMemoryAllocation;
+  allocations()[*memory] = {bytes, managed};
+  return cudaSuccess;
 }
 
 }  // namespace
@@ -24,9 +113,12 @@ Machine& machine() {
 
 size_t device_bytes() {
   size_t total = 0;
-  for (const auto& [memory, bytes] : allocations()) total += bytes;
+  for (const auto& [memory, allocation] : allocations()) total += allocation.bytes;
   return total;
 }
+
+DeviceAccess::DeviceAccess() { device_memory().open(); }
+DeviceAccess::~DeviceAccess() { device_memory().close(); }
 
 }  // namespace emulation
 }  // namespace driftless
@@ -86,26 +178,21 @@ cudaError_t cudaStreamCreateWithFlags(cudaStream_t* stream, unsigned) {
 cudaError_t cudaStreamDestroy(cudaStream_t) { return cudaSuccess; }
 cudaError_t cudaStreamSynchronize(cudaStream_t) { return cudaSuccess; }
 
-cudaError_t cudaMalloc(void** memory, size_t bytes) {
-  if (driftless::emulation::device_bytes() + bytes > machine().memory_bytes) {
-    return cudaErrorMemoryAllocation;
-  }
-  // Aligned as on a device, and filled with NaN so that nobody counts on zeros.
-  const size_t size = (bytes + 255) / 256 * 256;
-  *memory = std::aligned_alloc(256, size == 0 ? 256 : size);
-  if (*memory == nullptr) return cudaErrorMemoryAllocation;
-  std::memset(*memory, 0xff, size);
-  allocations()[*memory] = bytes;
-  return cudaSuccess;
+cudaError_t cudaMalloc(void** memory, size_t bytes) { return allocate(memory, bytes, false); }
+cudaError_t cudaMallocManaged(void** memory, size_t bytes, unsigned) {
+  return allocate(memory, bytes, true);
 }
 cudaError_t cudaFree(void* memory) {
   if (memory == nullptr) return cudaSuccess;
-  if (allocations().erase(memory) == 0) return cudaErrorInvalidValue;
-  std::free(memory);
+  const auto found = allocations().find(memory);
+  if (found == allocations().end()) return cudaErrorInvalidValue;
+  if (found->second.managed) {
+    std::free(memory);
+  } else {
+    device_memory().free(memory, found->second.bytes);
+  }
+  allocations().erase(found);
   return cudaSuccess;
-}
-cudaError_t cudaMallocManaged(void** memory, size_t bytes, unsigned) {
-  return cudaMalloc(memory, bytes);
 }
 cudaError_t cudaMallocAsync(void** memory, size_t bytes, cudaStream_t) {
   return cudaMalloc(memory, bytes);
@@ -113,10 +200,12 @@ cudaError_t cudaMallocAsync(void** memory, size_t bytes, cudaStream_t) {
 cudaError_t cudaFreeAsync(void* memory, cudaStream_t) { return cudaFree(memory); }
 cudaError_t cudaMemcpyAsync(void* to, const void* from, size_t bytes, cudaMemcpyKind,
                             cudaStream_t) {
+  const driftless::emulation::DeviceAccess access;
   if (bytes > 0) std::memcpy(to, from, bytes);
   return cudaSuccess;
 }
 cudaError_t cudaMemsetAsync(void* at, int value, size_t bytes, cudaStream_t) {
+  const driftless::emulation::DeviceAccess access;
   if (bytes > 0) std::memset(at, value, bytes);
   return cudaSuccess;
 }

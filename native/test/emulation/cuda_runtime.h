@@ -1,7 +1,9 @@
 #pragma once
 
-// The CUDA runtime calls of the engine's host code, for the emulation: one device whose memory is
-// the host's, and streams on which everything is done before the call returns.
+// The CUDA runtime calls of the engine's host code, for the emulation: one device, and streams on
+// which everything is done before the call returns. Device memory is not readable or writable while
+// the host's code runs: who touches it from there is stopped by the processor, as on a real
+// machine.
 
 #include <cstddef>
 
@@ -16,6 +18,7 @@ enum cudaError_t {
 enum cudaMemcpyKind {
   cudaMemcpyHostToDevice = 1,
   cudaMemcpyDeviceToHost = 2,
+  cudaMemcpyDeviceToDevice = 3,
   cudaMemcpyDefault = 4
 };
 enum cudaFuncAttribute { cudaFuncAttributeMaxDynamicSharedMemorySize = 8 };
@@ -39,6 +42,15 @@ struct Machine {
 Machine& machine();
 /// Bytes handed out and not yet given back.
 size_t device_bytes();
+
+/// While one lives, device memory can be touched: kernels run, or copies.
+class DeviceAccess {
+ public:
+  DeviceAccess();
+  ~DeviceAccess();
+  DeviceAccess(const DeviceAccess&) = delete;
+  DeviceAccess& operator=(const DeviceAccess&) = delete;
+};
 
 }  // namespace emulation
 }  // namespace driftless

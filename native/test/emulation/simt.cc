@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "core/error.h"
+#include "emulation/cuda_runtime.h"
 #include "emulation/fiber.h"
 
 namespace driftless {
@@ -211,6 +212,7 @@ Statistics& statistics() { return current_statistics; }
 
 void launch(Index3 grid, Index3 block, size_t shared_bytes, const std::function<void()>& body) {
   check_launch(grid, block, shared_bytes);
+  const DeviceAccess access;
   ++current_statistics.launches;
   std::mt19937_64 random(current_options.seed);
   std::vector<uint64_t> order(uint64_t{grid.x} * grid.y * grid.z);

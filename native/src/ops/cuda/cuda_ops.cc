@@ -15,10 +15,12 @@
 #include "ops/cuda/cublaslt_gemm.h"
 #include "ops/cuda/cuda_weights.h"
 #include "ops/cuda/device_memory.h"
+#include "ops/cuda/noise.cuh"
 #include "ops/cuda/norm.cuh"
 #include "ops/cuda/pixels.cuh"
 #include "ops/cuda/reduce.cuh"
 #include "ops/cuda/rope.cuh"
+#include "ops/cuda/sink.cuh"
 
 namespace driftless {
 
@@ -27,7 +29,7 @@ namespace {
 using cuda::DeviceBuffer;
 
 /// The numbered pieces of working memory.
-enum Scratch : size_t { kOperand, kPositions, kTables, kSums, kBlocks };
+enum Scratch : size_t { kOperand, kPositions, kTables, kSums, kBlocks, kMeans };
 
 /// A pointer that kernels may use. Throws Error for memory that only the host can reach.
 template <typename T = float>
@@ -50,6 +52,28 @@ class CudaOps : public Ops {
   const char* name() const override { return "cuda"; }
   DType dtype() const override {
     return precision_ == CudaPrecision::f32 ? DType::f32 : DType::bf16;
+  }
+
+  const MemorySource& memory() const override { return cuda_memory(); }
+  Arena& arena() override { return device_arena_; }
+  Arena& host_arena() override { return Ops::arena(); }
+
+  void copy(const Tensor& from, const Tensor& to) override {
+    checks::copy(from, to);
+    if (from.bytes() == 0) return;
+    const bool to_host = to.memory() == Memory::host;
+    const cudaMemcpyKind kind = from.memory() == Memory::host ? cudaMemcpyHostToDevice
+                                : to_host                     ? cudaMemcpyDeviceToHost
+                                                              : cudaMemcpyDeviceToDevice;
+    if (from.memory() == Memory::host && to_host) return Ops::copy(from, to);
+    // From pageable memory the call returns when the bytes have been staged.
+    cuda::check(cudaMemcpyAsync(to.data(), from.data(), from.bytes(), kind, stream_.get()), "copy");
+    if (to_host) cuda::check(cudaStreamSynchronize(stream_.get()), "copy");
+  }
+
+  void clear(const Tensor& x) override {
+    if (x.memory() == Memory::host) return Ops::clear(x);
+    cuda::check(cudaMemsetAsync(x.data(), 0, x.bytes(), stream_.get()), "clear");
   }
 
   std::unique_ptr<PackedLinear> pack_linear(const Tensor& weight, const Tensor& bias) override {
@@ -162,6 +186,42 @@ class CudaOps : public Ops {
                  stream_.get());
   }
 
+  // A grid of one token has no rotation but the temporal one.
+  void rope_time(const Tensor& x, const double* positions, const Tensor& y) override {
+    checks::rope_time(x, y);
+    const Shape heads = {x.dim(0), 1, x.dim(1) * x.dim(2), x.dim(3)};
+    rope3d(x.reshape(heads), positions, 1, 1, y.reshape(heads));
+  }
+
+  void refresh_sink(const RingLayer& ring, const Tensor& k, const Tensor& v, int64_t leaving,
+                    float threshold) override {
+    const auto s = checks::refresh_sink(ring, k, v, leaving);
+    if (ring.sinks == 0 || s.rows == 0) return;
+    auto* means = scratch_.take<float>(kMeans, 2 * (ring.sinks + 1) * s.width);
+    cuda::SinkRing<float> sinks = {on_device(ring.k), on_device(ring.v), s.rows * s.width,
+                                   static_cast<int>(ring.sinks)};
+    cuda::refresh_sink(sinks, on_device(k), on_device(v), s.rows, s.width,
+                       static_cast<int>(leaving), threshold, means, scratch_.take<int>(kSums, 1),
+                       stream_.get());
+  }
+
+  void normal_noise(uint64_t seed, uint64_t stream, uint64_t first, const Tensor& y) override {
+    cuda::normal_noise(seed, stream, first, y.count(), on_device(y), stream_.get());
+  }
+
+  void channel_moments(const Tensor& x, const Tensor& y) override {
+    const auto s = checks::channel_moments(x, y);
+    cuda::channel_moments(on_device(x), s.rows, static_cast<int>(s.width), on_device(y),
+                          stream_.get());
+  }
+
+  void copy_channels(const Tensor& x, int64_t from, int64_t count, const Tensor& y,
+                     int64_t to) override {
+    const auto s = checks::copy_channels(x, from, count, y, to);
+    cuda::copy_channels(on_device(x) + from, s.in, on_device(y) + to, s.out, s.rows, count,
+                        stream_.get());
+  }
+
   void timestep_embedding(const double* t, const Tensor& y) override {
     const auto s = checks::timestep_embedding(y);
     cuda::timestep_embedding(upload_doubles(t, s.rows), s.rows, static_cast<int>(s.width / 2),
@@ -182,6 +242,12 @@ class CudaOps : public Ops {
   void tanh_clamp(const Tensor& x, float limit, const Tensor& y) override {
     const int64_t count = checks::same_shape("tanh_clamp", x, y);
     cuda::map("tanh_clamp", on_device(x), on_device(y), count, count, cuda::TanhClamp{limit},
+              stream_.get());
+  }
+
+  void clamp(const Tensor& x, float low, float high, const Tensor& y) override {
+    const int64_t count = checks::same_shape("clamp", x, y);
+    cuda::map("clamp", on_device(x), on_device(y), count, count, cuda::Clamp{low, high},
               stream_.get());
   }
 
@@ -426,6 +492,7 @@ class CudaOps : public Ops {
   CudaPrecision precision_;
   cuda::Stream stream_;  // First, so that it outlives everything that is freed on it.
   cuda::StreamScratch scratch_{stream_.get()};
+  Arena device_arena_{size_t{16} << 20, 0, cuda_memory()};
   DeviceBuffer workspace_;
   std::optional<cuda::LtGemm> gemm_;
 };

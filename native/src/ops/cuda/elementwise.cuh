@@ -104,6 +104,16 @@ struct TanhClamp {
   }
 };
 
+/// Within [low, high]; NaN becomes low.
+struct Clamp {
+  float low, high;
+  template <int kVec>
+  __device__ __forceinline__ void operator()(float (&v)[kVec], int64_t) const {
+#pragma unroll
+    for (int j = 0; j < kVec; ++j) v[j] = v[j] > low ? (v[j] < high ? v[j] : high) : low;
+  }
+};
+
 /// a * x + b * y: noising, blending, and x0 from flow (a = 1, b = -sigma).
 template <typename T>
 struct Axpby {

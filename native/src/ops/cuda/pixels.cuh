@@ -55,6 +55,27 @@ void gather_runs(const char* name, const T* x, T* y, int64_t count, int64_t run,
   }
 }
 
+template <typename T>
+__global__ void __launch_bounds__(kPixelThreads)
+    copy_channels_kernel(const T* x, int64_t in, T* y, int64_t out, int64_t values, int64_t count) {
+  const int64_t step = int64_t{gridDim.x} * kPixelThreads;
+  for (int64_t i = int64_t{blockIdx.x} * kPixelThreads + threadIdx.x; i < values; i += step) {
+    const int64_t row = i / count, channel = i % count;
+    y[row * out + channel] = x[row * in + channel];
+  }
+}
+
+/// y[row, c] = x[row, c] for c < count, in rows of `in` and `out` elements.
+template <typename T>
+void copy_channels(const T* x, int64_t in, T* y, int64_t out, int64_t rows, int64_t count,
+                   cudaStream_t stream) {
+  constexpr int64_t kMostBlocks = 16384;
+  const int64_t blocks = ceil_div<int64_t>(rows * count, kPixelThreads);
+  launch("copy_channels", copy_channels_kernel<T>,
+         dim3(static_cast<unsigned>(blocks < kMostBlocks ? blocks : kMostBlocks)),
+         dim3(kPixelThreads), 0, stream, x, in, y, out, rows * count, count);
+}
+
 // ---- Maps: from an index of the output to one of the input -------------------------------------
 
 /// x [n, h, w, c] -> y [n, 2h, 2w, c].

@@ -3,26 +3,27 @@
 // Small products, sums and embeddings; none of them is where the time goes.
 
 #include "ops/cuda/platform.cuh"
+#include "ops/ops.h"
 
 namespace driftless {
 namespace cuda {
 
 constexpr int kReduceThreads = 256;
 
-template <typename T>
+template <typename T, typename Out>
 __global__ void __launch_bounds__(kReduceThreads)
-    mean_rows_kernel(const T* x, int64_t rows, int64_t width, T* y) {
+    mean_rows_kernel(const T* x, int64_t rows, int64_t width, Out* y) {
   const int64_t i = int64_t{blockIdx.x} * kReduceThreads + threadIdx.x;
   if (i >= width) return;
   double sum = 0.0;
   for (int64_t row = 0; row < rows; ++row) sum += to_float(x[row * width + i]);
-  y[i] = from_float<T>(static_cast<float>(sum / static_cast<double>(rows)));
+  y[i] = from_float<Out>(static_cast<float>(sum / static_cast<double>(rows)));
 }
 
 /// x [rows, width] -> y [width].
-template <typename T>
-void mean_rows(const T* x, int64_t rows, int64_t width, T* y, cudaStream_t stream) {
-  launch("mean_rows", mean_rows_kernel<T>,
+template <typename T, typename Out>
+void mean_rows(const T* x, int64_t rows, int64_t width, Out* y, cudaStream_t stream) {
+  launch("mean_rows", mean_rows_kernel<T, Out>,
          dim3(static_cast<unsigned>(ceil_div<int64_t>(width, kReduceThreads))),
          dim3(kReduceThreads), 0, stream, x, rows, width, y);
 }
@@ -71,6 +72,18 @@ struct DoubleSum {
   double partial[kReduceThreads];
 };
 
+/// Sum over the block, in every thread, in the same order whatever the threads' order is.
+__device__ __forceinline__ double block_total(double x, DoubleSum& shared) {
+  __syncthreads();  // Whoever still reads the total before this one.
+  shared.partial[threadIdx.x] = x;
+  for (unsigned active = kReduceThreads / 2; active > 0; active /= 2) {
+    __syncthreads();
+    if (threadIdx.x < active) shared.partial[threadIdx.x] += shared.partial[threadIdx.x + active];
+  }
+  __syncthreads();
+  return shared.partial[0];
+}
+
 /// Each block's part of a sum that does not depend on the order in which blocks run.
 template <typename T>
 __global__ void __launch_bounds__(kReduceThreads)
@@ -82,12 +95,37 @@ __global__ void __launch_bounds__(kReduceThreads)
     const double difference = static_cast<double>(to_float(a[i])) - to_float(b[i]);
     sum += difference * difference;
   }
-  shared.partial[threadIdx.x] = sum;
-  for (unsigned active = kReduceThreads / 2; active > 0; active /= 2) {
-    __syncthreads();
-    if (threadIdx.x < active) shared.partial[threadIdx.x] += shared.partial[threadIdx.x + active];
+  sum = block_total(sum, shared);
+  if (threadIdx.x == 0) sums[blockIdx.x] = sum;
+}
+
+/// One block for each channel: its mean, then the spread about it.
+template <typename T>
+__global__ void __launch_bounds__(kReduceThreads)
+    channel_moments_kernel(const T* x, int64_t rows, int width, float* y) {
+  auto& shared = shared_memory<DoubleSum>();
+  const int channel = blockIdx.x;
+  double sum = 0.0;
+  for (int64_t r = threadIdx.x; r < rows; r += kReduceThreads)
+    sum += to_float(x[r * width + channel]);
+  const double mean = block_total(sum, shared) / static_cast<double>(rows);
+  double squares = 0.0;
+  for (int64_t r = threadIdx.x; r < rows; r += kReduceThreads) {
+    const double away = to_float(x[r * width + channel]) - mean;
+    squares += away * away;
   }
-  if (threadIdx.x == 0) sums[blockIdx.x] = shared.partial[0];
+  const double variance = block_total(squares, shared) / static_cast<double>(rows);
+  if (threadIdx.x == 0) {
+    y[channel] = static_cast<float>(mean);
+    y[width + channel] = static_cast<float>(log(sqrt(variance) + kTinySpread));
+  }
+}
+
+/// x [rows, width] -> y [2, width]: mean and ln(deviation + kTinySpread) of each channel.
+template <typename T>
+void channel_moments(const T* x, int64_t rows, int width, float* y, cudaStream_t stream) {
+  launch("channel_moments", channel_moments_kernel<T>, dim3(static_cast<unsigned>(width)),
+         dim3(kReduceThreads), sizeof(DoubleSum), stream, x, rows, width, y);
 }
 
 constexpr int kDifferenceBlocks = 64;

@@ -1,4 +1,4 @@
-#include "stream/sink_similarity.h"
+#include "ops/sink_similarity.h"
 
 #include <algorithm>
 #include <cmath>

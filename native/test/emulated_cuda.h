@@ -1,0 +1,33 @@
+#pragma once
+
+// The engine on the emulated GPU: while one lives, the backend "cuda" is that of the emulation.
+
+#include "cuda/recording_cublaslt.h"
+#include "emulation/cuda_runtime.h"
+#include "ops/cuda/cuda_ops.h"
+#include "ops/ops.h"
+
+namespace driftless {
+
+class EmulatedCuda {
+ public:
+  // Products by our own kernel, whose rows do not depend on each other to the last bit.
+  EmulatedCuda() : before_(cuda_backend()) {
+    cuda_backend() = [](const std::string& dtype) {
+      CudaOptions options;
+      options.precision = dtype == "bf16" ? CudaPrecision::bf16 : CudaPrecision::f32;
+      return make_cuda_ops(options);
+    };
+  }
+  ~EmulatedCuda() {
+    cuda_backend() = before_;
+    emulation::machine() = {};
+  }
+  EmulatedCuda(const EmulatedCuda&) = delete;
+  EmulatedCuda& operator=(const EmulatedCuda&) = delete;
+
+ private:
+  CudaBackend before_;
+};
+
+}  // namespace driftless
