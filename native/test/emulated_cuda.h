@@ -13,8 +13,9 @@ class EmulatedCuda {
  public:
   // Products by our own kernel, whose rows do not depend on each other to the last bit.
   EmulatedCuda() : before_(cuda_backend()) {
-    cuda_backend() = [](const std::string& dtype) {
+    cuda_backend() = [](int device, const std::string& dtype) {
       CudaOptions options;
+      options.device = device;
       options.precision = dtype == "bf16" ? CudaPrecision::bf16 : CudaPrecision::f32;
       return make_cuda_ops(options);
     };

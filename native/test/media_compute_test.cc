@@ -277,6 +277,19 @@ TEST_F(Compute, ThreeFailuresInARowAreFatalOnce) {
   loop.remove(track);
 }
 
+TEST_F(Compute, ALostDeviceIsToldToEverySessionOfTheBatch) {
+  ComputeLoop loop(&pipeline_);
+  const auto track = loop.add(listener_, counters_, restyle());
+  pipeline_.lose_device();
+  loop.submit(track, chunk(1));
+  ASSERT_TRUE(listener_.wait(0, 2));
+  const auto events = listener_.events();
+  EXPECT_EQ(events[0].type, SessionEvent::Type::kError);
+  EXPECT_EQ(events[1].type, SessionEvent::Type::kDeviceLost);
+  EXPECT_NE(events[1].text.find("illegal memory access"), std::string::npos);
+  loop.remove(track);
+}
+
 TEST_F(Compute, WithoutAModelOnlyPassthroughWorks) {
   ComputeLoop loop(nullptr);
   const auto plain = loop.add(listener_, counters_, passthrough());

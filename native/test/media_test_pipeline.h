@@ -75,6 +75,7 @@ class InvertingPipeline : public Pipeline {
         steps_seen_.push_back(settings.steps);
         smaller_seen_.push_back(settings.smaller_picture);
       }
+      if (lost_) throw DeviceLost("kernel", "success", "an illegal memory access");
       if (failures_ > 0) {
         --failures_;
         throw Error("batch", "luck", "none");
@@ -117,6 +118,10 @@ class InvertingPipeline : public Pipeline {
     std::lock_guard<std::mutex> lock(mutex_);
     failures_ = runs;
   }
+  void lose_device() {
+    std::lock_guard<std::mutex> lock(mutex_);
+    lost_ = true;
+  }
   void wait_for_runs(size_t runs) {
     std::unique_lock<std::mutex> lock(mutex_);
     changed_.wait(lock, [&] { return batch_sizes_.size() >= runs; });
@@ -157,6 +162,7 @@ class InvertingPipeline : public Pipeline {
   std::condition_variable changed_;
   bool held_ = false, encoded_ = false;
   int failures_ = 0;
+  bool lost_ = false;
   std::vector<size_t> batch_sizes_;
   std::vector<int> steps_seen_;
   std::vector<bool> smaller_seen_;

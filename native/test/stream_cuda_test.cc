@@ -88,5 +88,39 @@ TEST_F(CudaStream, LeavesNothingBehindAndAFullDeviceRefusesOneSession) {
   EXPECT_EQ(before, emulation::device_bytes());
 }
 
+// No room for the batch is no reason to lose a picture.
+TEST_F(CudaStream, ABatchThatDoesNotFitIsDoneInParts) {
+  const TinyModel model;
+  const auto alone = Pipeline::load({model.dir(), "cuda", 1, "f32"});
+  const auto together = Pipeline::load({model.dir(), "cuda", 1, "f32"});
+  std::vector<std::unique_ptr<StreamSession>> single, shared;
+  for (uint64_t seed = 0; seed < 4; ++seed) {
+    single.push_back(alone->open({"rain", 1, 1, seed}));
+    shared.push_back(together->open({"rain", 1, 1, seed}));
+  }
+  for (int i = 0; i < 6; ++i) {
+    std::vector<Pixels> in, out(4, Pixels(kTinyChunk, 0));
+    std::vector<Pipeline::Job> jobs;
+    for (int s = 0; s < 4; ++s) in.push_back(tiny_chunk(s, i));
+    for (size_t s = 0; s < 4; ++s)
+      jobs.push_back({shared[s].get(), in[s].data(), out[s].data(), {}});
+    std::vector<Out> expected;
+    for (size_t s = 0; s < 4; ++s) expected.push_back(run_one(*alone, *single[s], in[s]));
+    if (i == 2) emulation::machine().memory_bytes = emulation::device_bytes() + (size_t{8} << 10);
+    together->run(jobs.data(), jobs.size());
+    for (size_t s = 0; s < 4; ++s) EXPECT_TRUE(expected[s].pixels == out[s]) << i << " " << s;
+    emulation::machine().memory_bytes = size_t{1} << 32;
+  }
+  EXPECT_GT(emulation::refusals(), 0) << "there was room enough";
+}
+
+TEST_F(CudaStream, ALostDeviceIsToldFromOtherFailures) {
+  const TinyModel model;
+  const auto pipeline = Pipeline::load({model.dir(), "cuda", 1, "f32"});
+  const auto session = pipeline->open({"rain", 1, 1, 3});
+  emulation::machine().lost = cudaErrorIllegalAddress;
+  EXPECT_THROW(run_one(*pipeline, *session, tiny_chunk(0, 0)), DeviceLost);
+}
+
 }  // namespace
 }  // namespace driftless

@@ -1,6 +1,7 @@
 import { existsSync, readdirSync } from "node:fs";
 import { delimiter, dirname, join } from "node:path";
 import { capture } from "./command.mjs";
+import { SetupError } from "./steps.mjs";
 
 /**
  * A CUDA compiler.
@@ -71,4 +72,45 @@ export function findCublasLt(toolkit) {
   const header = headers.find((path) => existsSync(path));
   const library = libraries.find((path) => existsSync(path));
   return header && library ? { include: dirname(header), library } : null;
+}
+
+/**
+ * Whether the engine is built for GPUs, by DRIFTLESS_CUDA: on (an image for other machines, all
+ * architectures unless DRIFTLESS_CUDA_ARCHITECTURES says which), off, or auto: where there is a
+ * GPU and a compiler for it, and then for that GPU.
+ * @param {NodeJS.ProcessEnv} [env]
+ * @param {{ find?: typeof findToolkit, hasDevice?: () => boolean }} [machine] for tests
+ * @returns {{ options: string[], detail: string }} for CMake, and what to say about it
+ * @throws {SetupError} for another value, and when it is on and there is no compiler
+ */
+export function cudaBuild(env = process.env, machine = {}) {
+  const { find = findToolkit, hasDevice = () => existsSync("/dev/nvidiactl") } = machine;
+  const wanted = env.DRIFTLESS_CUDA ?? "auto";
+  if (!["auto", "on", "off"].includes(wanted)) {
+    throw new SetupError(
+      `DRIFTLESS_CUDA: expected auto, on or off, got "${wanted}"`,
+      "unset DRIFTLESS_CUDA",
+    );
+  }
+  const without = (/** @type {string} */ why) => ({
+    options: ["DRIFTLESS_CUDA=OFF"],
+    detail: `without CUDA (${why})`,
+  });
+  if (wanted === "off") return without("DRIFTLESS_CUDA=off");
+  if (wanted === "auto" && !hasDevice()) return without("no NVIDIA GPU");
+  const { toolkit, tried } = find();
+  if (!toolkit) {
+    const looked = `no nvcc in ${tried.join(", ")}`;
+    if (wanted === "auto") return without(`there is a GPU, but ${looked}`);
+    throw new SetupError(`DRIFTLESS_CUDA=on: ${looked}`, "apt-get install nvidia-cuda-toolkit");
+  }
+  const chosen = env.DRIFTLESS_CUDA_ARCHITECTURES ?? (wanted === "auto" ? "native" : undefined);
+  return {
+    options: [
+      "DRIFTLESS_CUDA=ON",
+      `CMAKE_CUDA_COMPILER=${toolkit.nvcc}`,
+      ...(chosen ? [`DRIFTLESS_CUDA_ARCHITECTURES=${chosen}`] : []),
+    ],
+    detail: `with CUDA ${toolkit.version} (${toolkit.nvcc})`,
+  };
 }

@@ -20,7 +20,67 @@ function outFolder(args) {
 }
 
 /**
- * Builds with CUDA for the GPU of this machine and runs the kernels' checks on it.
+ * One command of the suite, whose last line is JSON.
+ * @typedef {object} Step
+ * @property {string} name
+ * @property {string} command program below the build
+ * @property {string[]} arguments
+ */
+
+/** @typedef {{ name: string, command: string, passed: boolean, values: Record<string, number> | null }} StepResult */
+
+const STEP_TIMEOUT_MS = 20 * 60_000;
+
+/** A transformer of Wan 1.3B's and 14B's sizes, at 512x512. */
+const WAN = ["--tokens", "1024", "--kv", "6", "--text", "512"];
+const WAN_1_3B = [...WAN, ..."--dim 1536 --ffn 8960 --heads 12 --layers 30".split(" ")];
+const WAN_14B = [...WAN, ..."--dim 5120 --ffn 13824 --heads 40 --layers 4".split(" ")];
+
+/**
+ * What is run, in this order: right first, then fast.
+ * @param {boolean} quick leaves out what takes minutes
+ * @returns {Step[]}
+ */
+export function suite(quick) {
+  const bench = (/** @type {string} */ name, /** @type {string[]} */ ...rest) => ({
+    name,
+    command: "driftless-bench",
+    arguments: [...rest, "--backend", "cuda", "--json"],
+  });
+  const sessions = quick ? [1, 4] : [1, 2, 4, 8, 16];
+  return [
+    { name: "kernels", command: "driftless-cuda-device", arguments: ["--json"] },
+    bench("agree f32", "agree", "--dtype", "f32", "--most", "0.1"),
+    bench("agree bf16", "agree", "--dtype", "bf16", "--most", "2"),
+    bench("agree two steps", "agree", "--dtype", "f32", "--steps", "2", "--most", "0.1"),
+    bench("roofline", "roofline", "--size", "8192", "--mib", "1024"),
+    bench("dit 1.3B", "dit", ...WAN_1_3B),
+    bench("dit 1.3B two rows", "dit", ...WAN_1_3B, "--rows", "2"),
+    ...(quick ? [] : [bench("dit 14B, 4 of 40 layers", "dit", ...WAN_14B)]),
+    ...sessions.map((n) =>
+      bench(`stream ${n}`, "stream", "--free", "--seconds", "5", "--sessions", String(n)),
+    ),
+  ];
+}
+
+/**
+ * How near the transformer comes to the product rate that was measured on the same card.
+ * @param {StepResult[]} results
+ * @returns {Record<string, number>} 0..1, by name of the step
+ */
+export function sharesOf(results) {
+  const peak = results.find((result) => result.name === "roofline")?.values?.productTflops;
+  if (!peak) return {};
+  return Object.fromEntries(
+    results.flatMap(({ name, values }) =>
+      values?.gflops === undefined ? [] : [[name, values.gflops / 1000 / peak]],
+    ),
+  );
+}
+
+/**
+ * Builds with CUDA for the GPU of this machine, compares the engine's pictures on it with the
+ * CPU's, and measures.
  * @param {import("./tasks.mjs").TaskContext} context
  * @returns {Promise<number>} 0 also where there is no device
  */
@@ -49,27 +109,35 @@ export async function runGpuSuite({ args, env }) {
     ...["-DDRIFTLESS_BUILD_ADDON=OFF", "-DDRIFTLESS_BUILD_TESTS=OFF"],
     `-DCMAKE_CUDA_COMPILER=${toolkit.nvcc}`,
   ];
-  const targets = ["--target", "driftless-cuda-device", "driftless-cuda-report"];
+  const targets = ["driftless-cuda-device", "driftless-cuda-report", "driftless-bench"];
   console.log(`building with nvcc ${toolkit.version}, log in ${logFile}`);
   await runLogged("cmake", configure, { logFile, cwd: root, env });
-  await runLogged("cmake", ["--build", buildDir, "--parallel", ...targets], {
-    ...{ logFile, cwd: root, env, append: true },
-  });
+  const build = ["--build", buildDir, "--parallel", "--target", ...targets];
+  await runLogged("cmake", build, { logFile, cwd: root, env, append: true });
 
   const program = (/** @type {string} */ name) => join(buildDir, "Release", name);
   const machine = capture(program("driftless-cuda-report"), [], { env });
   console.log(machine.stdout);
-  const checks = capture(program("driftless-cuda-device"), ["--json"], {
-    env,
-    timeoutMs: 20 * 60_000,
-  });
-  console.log(checks.stdout);
-  writeFileSync(join(out, "kernels.log"), checks.stdout + checks.stderr);
-  const last = checks.stdout.trimEnd().split("\n").at(-1) ?? "";
-  const kernels = last.startsWith("{") ? JSON.parse(last) : null;
-  const passed = machine.status === 0 && checks.status === 0 && kernels !== null;
-  const report = { devices: found, toolkit: toolkit.version, machine: machine.stdout, kernels };
-  writeFileSync(join(out, "report.json"), `${JSON.stringify({ passed, ...report }, null, 2)}\n`);
+  const steps = suite(args.includes("--quick"));
+  /** @type {StepResult[]} */
+  const results = [];
+  for (const { name, command, arguments: rest } of steps) {
+    const { status, stdout, stderr } = capture(program(command), rest, {
+      env,
+      timeoutMs: STEP_TIMEOUT_MS,
+    });
+    writeFileSync(join(out, `${name.replaceAll(" ", "-")}.log`), stdout + stderr);
+    const lines = stdout.trimEnd().split("\n");
+    const last = lines.at(-1) ?? "";
+    const values = last.startsWith("{") ? JSON.parse(last) : null;
+    const passed = status === 0 && values !== null;
+    results.push({ name, command: [command, ...rest].join(" "), passed, values });
+    console.log(`${passed ? "ok    " : "FAILED"} ${name}: ${lines.at(-2) ?? stderr.trim()}`);
+  }
+  const passed = machine.status === 0 && results.every((result) => result.passed);
+  const report = { passed, devices: found, toolkit: toolkit.version, machine: machine.stdout };
+  const whole = { ...report, shares: sharesOf(results), results };
+  writeFileSync(join(out, "report.json"), `${JSON.stringify(whole, null, 2)}\n`);
   console.log(`${passed ? "passed" : "FAILED"}: ${join(out, "report.json")}`);
   return passed ? 0 : 1;
 }

@@ -2,6 +2,7 @@ import { existsSync, readdirSync } from "node:fs";
 import { availableParallelism } from "node:os";
 import { basename, join } from "node:path";
 import { runLogged } from "./command.mjs";
+import { cudaBuild } from "./cuda-toolkit.mjs";
 import { nativeBuildDir, root, setupDir } from "./paths.mjs";
 import { fingerprint } from "./stamps.mjs";
 import { isPackageInstalled } from "./system-packages.mjs";
@@ -27,6 +28,8 @@ export async function buildNative(scope, { env, stamps, working }) {
   // An image that is built here and run elsewhere names the processor that it is for.
   const arch = process.env.DRIFTLESS_ARCH;
   if (arch) options.push(`--CDDRIFTLESS_ARCH=${arch}`);
+  const cuda = cudaBuild();
+  options.push(...cuda.options.map((option) => `--CD${option}`));
   const state = fingerprint([join(root, "package-lock.json")], [nativeDir, ...options]);
   const configured = existsSync(join(nativeBuildDir, "build.ninja"));
   if (!configured || !stamps.matches("native", state)) {
@@ -44,7 +47,8 @@ export async function buildNative(scope, { env, stamps, working }) {
   } finally {
     clearTimeout(notice);
   }
-  return scope === "all" ? "addon, programs and tests built" : `${scope} built`;
+  const built = scope === "all" ? "addon, programs and tests built" : `${scope} built`;
+  return `${built}, ${cuda.detail}`;
 }
 
 /**

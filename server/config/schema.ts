@@ -65,10 +65,19 @@ const engine = z.strictObject({
   enabled: z.boolean().default(true),
   /** Folder with model.json and weights. */
   modelDir: z.string().min(1).default("models/drift-nano"),
-  /** cpu is fast; reference is slow plain loops to compare with. */
-  backend: z.enum(["cpu", "reference"]).default("cpu"),
   /**
-   * What the cpu backend multiplies in. auto: bf16 where it is the faster one (AMX, or
+   * What the model runs on. cuda: the first NVIDIA GPU, cuda:N the one with that number; the engine
+   * must have been built where a CUDA compiler is. auto: the first GPU where that works, else the
+   * processor. reference is slow plain loops to compare with.
+   */
+  backend: z
+    .string()
+    .regex(/^(auto|cpu|cuda(:\d{1,3})?|reference)$/, {
+      error: "expected auto, cpu, cuda, cuda:N or reference",
+    })
+    .default("auto"),
+  /**
+   * What is multiplied in. auto: bf16 on a GPU and where the processor is faster with it (AMX, or
    * AVX512_BF16 of AMD's), about twice as fast, else f32. bf16 on a processor without it is refused.
    */
   dtype: z.enum(["auto", "f32", "bf16"]).default("auto"),

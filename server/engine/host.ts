@@ -13,6 +13,8 @@ export interface EngineHostOptions {
   maxSessions: number;
   clock: Clock;
   send: (message: EngineMessage) => void;
+  /** The engine's GPU is gone for this process. May be called once for each session. */
+  onDeviceLost: (message: string) => void;
 }
 
 type SessionMessage = Exclude<ServerMessage, { type: "start" | "shutdown" | "openSession" }>;
@@ -71,6 +73,7 @@ export class EngineHost {
       engine: this.#options.engine,
       clock: this.#options.clock,
       send: (message) => this.#onSessionMessage(message),
+      onDeviceLost: this.#options.onDeviceLost,
     });
     // Entered before the first await, so that two messages cannot open the same id.
     this.#sessions.set(sessionId, session);

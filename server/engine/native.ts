@@ -19,7 +19,7 @@ export interface NativeEngineOptions {
    * Default: that of the npm package, where it is installed.
    */
   segmenterDir?: string;
-  backend: "cpu" | "reference";
+  backend: string;
   /** Default auto: bf16 where the processor multiplies it natively, else f32. */
   dtype?: "auto" | "f32" | "bf16";
   /** Weights of an imported model's prompt encoder: read for each new prompt (default), or kept. */
@@ -112,7 +112,9 @@ export type NativeEvent =
   | { type: "inputSize"; width: number; height: number }
   | ({ type: "level" } & LevelChange)
   /** fatal: the session makes no more frames and should be closed. */
-  | { type: "error"; message: string; fatal: boolean };
+  | { type: "error"; message: string; fatal: boolean }
+  /** The GPU cannot be used by this process any more; another process may find it well again. */
+  | { type: "deviceLost"; message: string };
 
 export interface StageTiming {
   lastMs: number;

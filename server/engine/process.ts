@@ -12,6 +12,7 @@ import { serverMessageSchema } from "./protocol.ts";
 export type EngineLoader = (options: EngineOptions) => Promise<NativeEngine>;
 
 const HEARTBEAT_MS = 250;
+const DEVICE_LOST_EXIT = 3;
 /** A close that hangs in native code must not keep the process alive. */
 const EXIT_PATIENCE_MS = 2000;
 
@@ -49,6 +50,13 @@ export function runEngineProcess(load: EngineLoader): void {
     shutdown(exitCode).catch(() => process.exit(exitCode));
   };
 
+  /** The server takes the end for a crash: it starts another process and moves the sessions there. */
+  const onDeviceLost = (message: string): void => {
+    const text = "the GPU is lost, the engine ends";
+    const fields = { problem: message };
+    send({ type: "log", level: "error", message: text, fields }, () => end(DEVICE_LOST_EXIT));
+  };
+
   const start = async (options: EngineOptions): Promise<void> => {
     try {
       engine = await load(options);
@@ -57,7 +65,13 @@ export function runEngineProcess(load: EngineLoader): void {
       send({ type: "failed", message: (error as Error).message }, () => end(1));
       return;
     }
-    host = new EngineHost({ engine, maxSessions: options.maxSessions, clock: systemClock, send });
+    host = new EngineHost({
+      engine,
+      maxSessions: options.maxSessions,
+      clock: systemClock,
+      send,
+      onDeviceLost,
+    });
     const { model, width, height, fps, framesPerChunk, backend, background, memory } =
       engine.info();
     send({

@@ -31,7 +31,7 @@ export const engineTransformSchema = z.strictObject({
 export const engineOptionsSchema = z.strictObject({
   /** Empty: no model, sessions can only pass frames through. */
   modelDir: z.string(),
-  backend: z.enum(["cpu", "reference"]),
+  backend: z.string(),
   dtype: z.enum(["auto", "f32", "bf16"]).optional(),
   promptEncoder: z.enum(["release", "keep"]).optional(),
   /** Threads that compute; 0 lets the engine choose. */

@@ -28,6 +28,7 @@ export interface EngineSessionOptions {
   engine: NativeEngine;
   clock: Clock;
   send: (message: EngineMessage) => void;
+  onDeviceLost: (message: string) => void;
 }
 
 const TICK_MS = 20;
@@ -296,6 +297,9 @@ export class EngineSession {
           message: event.message,
           fatal: event.fatal,
         });
+        break;
+      case "deviceLost":
+        this.#options.onDeviceLost(event.message);
         break;
     }
   }

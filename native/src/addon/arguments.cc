@@ -4,6 +4,8 @@
 #include <initializer_list>
 #include <sstream>
 
+#include "ops/ops.h"
+
 namespace driftless::addon {
 namespace {
 
@@ -125,7 +127,7 @@ EngineArguments read_engine_arguments(const Napi::Value& value) {
     arguments.segmenter_dir = read_string(segmenters, "options.segmenterDir", kMaxPathBytes);
   }
   arguments.model.backend =
-      read_choice(object.Get("backend"), "options.backend", {"cpu", "reference"});
+      choose_backend(read_string(object.Get("backend"), "options.backend", 16));
   const Napi::Value dtype = object.Get("dtype");
   if (!dtype.IsUndefined()) {
     arguments.model.dtype = read_choice(dtype, "options.dtype", {"auto", "f32", "bf16"});

@@ -98,6 +98,10 @@ Napi::Object to_js(Napi::Env env, const SessionEvent& event) {
       object.Set("message", event.text);
       object.Set("fatal", Napi::Boolean::New(env, event.fatal));
       break;
+    case SessionEvent::Type::kDeviceLost:
+      object.Set("type", "deviceLost");
+      object.Set("message", event.text);
+      break;
   }
   return object;
 }

@@ -27,7 +27,9 @@ EngineObject::EngineObject(const Napi::CallbackInfo& info) : Napi::ObjectWrap<En
     if (!arguments.model.dir.empty()) pipeline = Pipeline::load(arguments.model);
     std::shared_ptr<const MatteModels> mattes;
     if (!arguments.segmenter_dir.empty()) {
-      mattes = load_matte_models(arguments.segmenter_dir, arguments.model.backend);
+      // Small networks on the camera's own pixels, which lie here.
+      const bool reference = backend_ == "reference";
+      mattes = load_matte_models(arguments.segmenter_dir, reference ? "reference" : "cpu");
     }
     engine_ = std::make_shared<MediaEngine>(std::move(pipeline), arguments.max_sessions,
                                             std::move(mattes));

@@ -6,7 +6,7 @@
 
 namespace driftless {
 
-/// The engine's only exception type. Every message names what was expected and what came,
+/// The base of all that the engine throws. Every message names what was expected and what came,
 /// so that a wrong file or shape can be put right without a debugger.
 class Error : public std::runtime_error {
  public:
@@ -24,6 +24,18 @@ class Error : public std::runtime_error {
     text << what << ": expected " << expected << ", got " << got;
     return text.str();
   }
+};
+
+/// Memory was asked for and there is no more; asking for less may work.
+class OutOfMemory : public Error {
+ public:
+  using Error::Error;
+};
+
+/// A device that this process cannot use any more, whatever it does: the process has to end.
+class DeviceLost : public Error {
+ public:
+  using Error::Error;
 };
 
 }  // namespace driftless

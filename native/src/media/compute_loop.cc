@@ -5,6 +5,7 @@
 #include <optional>
 #include <utility>
 
+#include "core/error.h"
 #include "media/thread_name.h"
 
 namespace driftless {
@@ -367,6 +368,15 @@ bool ComputeLoop::run_batch() {
   if (jobs_.empty()) return false;
   try {
     pipeline_->run(jobs_.data(), jobs_.size());
+  } catch (const DeviceLost& error) {
+    SessionEvent event;
+    event.type = SessionEvent::Type::kDeviceLost;
+    event.text = error.what();
+    for (Track* track : owners_) {
+      note_failure(*track, error.what());
+      track->listener.on_compute_event(event);
+    }
+    return false;
   } catch (const std::exception& error) {
     for (Track* track : owners_) note_failure(*track, error.what());
     return false;

@@ -99,9 +99,9 @@ struct OutgoingFrame {
 };
 
 struct SessionEvent {
-  enum class Type { kNeedKeyFrame, kApplied, kInputSize, kLevel, kError };
+  enum class Type { kNeedKeyFrame, kApplied, kInputSize, kLevel, kError, kDeviceLost };
   Type type = Type::kError;
-  std::string text;           // kNeedKeyFrame: the reason; kError: the message
+  std::string text;           // kNeedKeyFrame: the reason; kError, kDeviceLost: the message
   bool fatal = false;         // kError: the session makes no more frames
   uint64_t revision = 0;      // kApplied
   double capture_ms = 0;      // kApplied: of the first frame that shows any of the settings,

@@ -34,6 +34,15 @@ const PanelKernels& kernels_for(const std::string& dtype) {
   return vector_kernels(WordType::f32);
 }
 
+/// N of "cuda:N", 0 of "cuda", -1 of anything else.
+int device_of(const std::string& backend) {
+  if (backend == "cuda") return 0;
+  const bool numbered = backend.rfind("cuda:", 0) == 0 && backend.size() > 5 &&
+                        backend.size() < 9 &&
+                        backend.find_first_not_of("0123456789", 5) == std::string::npos;
+  return numbered ? std::stoi(backend.substr(5)) : -1;
+}
+
 /// Multiplications and additions below which an operation stays on one thread: about a
 /// millisecond's work. Waking another core costs tens of microseconds, and on a machine where
 /// others run too, milliseconds.
@@ -41,9 +50,23 @@ constexpr double kSplitOperations = 2e8;
 
 }  // namespace
 
+std::string choose_backend(const std::string& asked) {
+  if (asked == "auto") {
+#ifdef DRIFTLESS_CUDA
+    if (inspect_cuda().problem.empty()) return "cuda";
+#endif
+    return "cpu";
+  }
+  DL_CHECK(asked == "reference" || asked == "cpu" || device_of(asked) >= 0, "compute backend",
+           "\"auto\", \"cpu\", \"cuda\", \"cuda:N\" or \"reference\"", "\"" + asked + "\"");
+  return asked;
+}
+
 CudaBackend& cuda_backend() {
 #ifdef DRIFTLESS_CUDA
-  static CudaBackend backend = [](const std::string& dtype) { return make_cuda_ops(dtype); };
+  static CudaBackend backend = [](int device, const std::string& dtype) {
+    return make_cuda_ops(device, dtype);
+  };
 #else
   static CudaBackend backend = nullptr;
 #endif
@@ -62,15 +85,15 @@ void CpuOps::each(int64_t count, TaskRef task) { pool_.run(count, task); }
 
 std::unique_ptr<Ops> make_ops(const std::string& backend, int threads, const std::string& dtype) {
   DL_CHECK(threads >= 1, "compute threads", "at least 1", threads);
-  if (backend == "cuda") {
+  const std::string chosen = choose_backend(backend);
+  if (const int device = device_of(chosen); device >= 0) {
     DL_CHECK(cuda_backend() != nullptr, "compute backend",
-             "\"reference\" or \"cpu\" in a build without DRIFTLESS_CUDA", "\"cuda\"");
-    return cuda_backend()(dtype);
+             "\"reference\" or \"cpu\" in a build without DRIFTLESS_CUDA", "\"" + chosen + "\"");
+    return cuda_backend()(device, dtype);
   }
   const PanelKernels& kernels = kernels_for(dtype);
-  if (backend == "reference") return std::make_unique<ReferenceOps>();
-  if (backend == "cpu") return std::make_unique<CpuOps>(threads, kernels);
-  throw Error("compute backend", "\"reference\", \"cpu\" or \"cuda\"", "\"" + backend + "\"");
+  if (chosen == "reference") return std::make_unique<ReferenceOps>();
+  return std::make_unique<CpuOps>(threads, kernels);
 }
 
 }  // namespace driftless

@@ -130,6 +130,8 @@ class Ops {
   virtual void copy(const Tensor& from, const Tensor& to);
   /// All bytes zero.
   virtual void clear(const Tensor& x);
+  /// Returns when all that was started is done.
+  virtual void wait() {}
 
   // ---- Linear algebra -------------------------------------------------------------------------
 
@@ -243,7 +245,8 @@ class Ops {
 };
 
 /// backend: "reference" (plain loops, the oracle, always f32), "cpu" (packed panels and vectorised
-/// loops) or, in a CUDA build, "cuda" (the first GPU, see ops/cuda/cuda_ops.h). threads: compute
+/// loops) or, in a CUDA build, "cuda" (the first GPU) or "cuda:N" (number N, see
+/// ops/cuda/cuda_ops.h); "auto": see choose_backend(). threads: compute
 /// threads of this object, >= 1; only "cpu" uses it. dtype: what "cpu" and "cuda" multiply in
 /// linear layers, convolutions and attention. "f32"; "bf16", whose factors have 8 significant bits
 /// and whose sums stay f32; "auto", bf16 where it is the faster one (AMX, or AVX512_BF16 of
@@ -254,7 +257,11 @@ std::unique_ptr<Ops> make_ops(const std::string& backend, int threads = 1,
 
 /// What make_ops() calls for "cuda"; null where the build has no such backend. Tests put another
 /// one here, and before they end the one that was there.
-using CudaBackend = std::unique_ptr<Ops> (*)(const std::string& dtype);
+using CudaBackend = std::unique_ptr<Ops> (*)(int device, const std::string& dtype);
 CudaBackend& cuda_backend();
+
+/// For "auto": "cuda" where the build has it and the machine a GPU that it can use, else "cpu".
+/// Another backend's name as it is; throws Error for what is none.
+std::string choose_backend(const std::string& asked);
 
 }  // namespace driftless

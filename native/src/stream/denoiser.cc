@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cmath>
 
+#include "core/error.h"
 #include "models/weights.h"
 
 namespace driftless {
@@ -78,9 +79,22 @@ void Denoiser::forward(std::vector<Row>& rows) {
     size_t to = from + 1;
     const PictureSize& size = rows[from].session->picture().size();
     while (to < rows.size() && rows[to].session->picture().size() == size) ++to;
-    forward_group(rows.data() + from, to - from, from);
+    forward_as_fits(rows.data() + from, to - from, from);
     from = to;
   }
+}
+
+// In halves where a GPU has no room left for all at once. A row that is tried again writes what it
+// wrote before.
+void Denoiser::forward_as_fits(Row* rows, size_t count, size_t at) {
+  try {
+    return forward_group(rows, count, at);
+  } catch (const OutOfMemory&) {
+    if (count == 1) throw;
+  }
+  const size_t half = count / 2;
+  forward_as_fits(rows, half, at);
+  forward_as_fits(rows + half, count - half, at + half);
 }
 
 // at: of the first row in its list, and so in input_ and output_.

@@ -59,6 +59,7 @@ class Denoiser {
 
  private:
   Tensor noise_for(const ChunkInFlight& chunk, size_t step);
+  void forward_as_fits(Row* rows, size_t count, size_t at);
   void forward_group(Row* rows, size_t count, size_t at);
 
   const ModelConfig& config_;

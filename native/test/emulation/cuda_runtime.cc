@@ -84,8 +84,11 @@ DeviceMemory& device_memory() {
   return memory;
 }
 
+int refused = 0;
+
 cudaError_t allocate(void** memory, size_t bytes, bool managed) {
   if (driftless::emulation::device_bytes() + bytes > driftless::emulation::machine().memory_bytes) {
+    ++refused;
     return cudaErrorMemoryAllocation;
   }
   if (managed) {
@@ -117,6 +120,8 @@ size_t device_bytes() {
   return total;
 }
 
+int refusals() { return refused; }
+
 DeviceAccess::DeviceAccess() { device_memory().open(); }
 DeviceAccess::~DeviceAccess() { device_memory().close(); }
 
@@ -139,11 +144,17 @@ const char* cudaGetErrorString(cudaError_t error) {
       return "no CUDA-capable device is detected";
     case cudaErrorNoKernelImageForDevice:
       return "no kernel image is available for execution on the device";
+    case cudaErrorECCUncorrectable:
+      return "uncorrectable ECC error encountered";
+    case cudaErrorIllegalAddress:
+      return "an illegal memory access was encountered";
+    default:
+      break;
   }
   return "unknown error";
 }
 
-cudaError_t cudaGetLastError() { return cudaSuccess; }
+cudaError_t cudaGetLastError() { return machine().lost; }
 cudaError_t cudaGetDeviceCount(int* count) {
   *count = machine().devices;
   return machine().device_count_error;
@@ -176,7 +187,7 @@ cudaError_t cudaStreamCreateWithFlags(cudaStream_t* stream, unsigned) {
   return cudaSuccess;
 }
 cudaError_t cudaStreamDestroy(cudaStream_t) { return cudaSuccess; }
-cudaError_t cudaStreamSynchronize(cudaStream_t) { return cudaSuccess; }
+cudaError_t cudaStreamSynchronize(cudaStream_t) { return machine().lost; }
 
 cudaError_t cudaMalloc(void** memory, size_t bytes) { return allocate(memory, bytes, false); }
 cudaError_t cudaMallocManaged(void** memory, size_t bytes, unsigned) {
@@ -202,7 +213,7 @@ cudaError_t cudaMemcpyAsync(void* to, const void* from, size_t bytes, cudaMemcpy
                             cudaStream_t) {
   const driftless::emulation::DeviceAccess access;
   if (bytes > 0) std::memcpy(to, from, bytes);
-  return cudaSuccess;
+  return machine().lost;
 }
 cudaError_t cudaMemsetAsync(void* at, int value, size_t bytes, cudaStream_t) {
   const driftless::emulation::DeviceAccess access;

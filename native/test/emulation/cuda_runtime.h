@@ -14,6 +14,17 @@ enum cudaError_t {
   cudaErrorInsufficientDriver = 35,
   cudaErrorNoDevice = 100,
   cudaErrorNoKernelImageForDevice = 209,
+  cudaErrorECCUncorrectable = 214,
+  cudaErrorNvlinkUncorrectable = 220,
+  cudaErrorIllegalAddress = 700,
+  cudaErrorLaunchTimeout = 702,
+  cudaErrorAssert = 710,
+  cudaErrorHardwareStackError = 714,
+  cudaErrorIllegalInstruction = 715,
+  cudaErrorMisalignedAddress = 716,
+  cudaErrorInvalidAddressSpace = 717,
+  cudaErrorInvalidPc = 718,
+  cudaErrorLaunchFailure = 719,
 };
 enum cudaMemcpyKind {
   cudaMemcpyHostToDevice = 1,
@@ -38,10 +49,13 @@ struct Machine {
   int major = 9, minor = 0;
   bool has_kernels = true;  ///< Whether the build holds code for this architecture.
   size_t memory_bytes = size_t{1} << 32;
+  cudaError_t lost = cudaSuccess;  ///< What a device that broke answers to everything.
 };
 Machine& machine();
 /// Bytes handed out and not yet given back.
 size_t device_bytes();
+/// Allocations that were refused for want of memory, so far.
+int refusals();
 
 /// While one lives, device memory can be touched: kernels run, or copies.
 class DeviceAccess {

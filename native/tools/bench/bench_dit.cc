@@ -2,6 +2,7 @@
 #include <chrono>
 #include <cmath>
 #include <cstdio>
+#include <deque>
 #include <functional>
 
 #include "bench/arguments.h"
@@ -9,7 +10,6 @@
 #include "bench/onednn_baseline.h"
 #include "core/error.h"
 #include "core/json.h"
-#include "core/philox.h"
 #include "models/causal_dit.h"
 #include "models/random_weights.h"
 
@@ -25,29 +25,34 @@ double seconds_now() {
 // A full memory: the chunk overwrites the last tokens and attends over all of them.
 class FullCache : public KvCache {
  public:
-  FullCache(int64_t layers, int64_t tokens, int64_t dim, uint64_t seed)
-      : dim_(dim), tokens_(tokens) {
-    const size_t size = static_cast<size_t>(tokens * dim);
+  FullCache(int64_t layers, int64_t tokens, int64_t dim, uint64_t seed, Ops& ops)
+      : ops_(ops), memory_(size_t{1} << 20, 0, ops.memory()), tokens_(tokens) {
     for (int64_t l = 0; l < layers; ++l) {
-      k_.emplace_back(size);
-      v_.emplace_back(size);
-      fill_normal(seed, static_cast<uint64_t>(2 * l), 0, k_.back().data(), size);
-      fill_normal(seed, static_cast<uint64_t>(2 * l + 1), 0, v_.back().data(), size);
+      k_.push_back(memory_.tensor({tokens, dim}));
+      v_.push_back(memory_.tensor({tokens, dim}));
+      ops.normal_noise(seed, static_cast<uint64_t>(2 * l), 0, k_.back());
+      ops.normal_noise(seed, static_cast<uint64_t>(2 * l + 1), 0, v_.back());
     }
   }
   int query_position() const override { return 5; }
   int key_position() const override { return 5; }
   KvView append(int layer, const float* k, const float* v, int tokens) override {
-    const auto l = static_cast<size_t>(layer);
-    const auto at = static_cast<size_t>((tokens_ - tokens) * dim_);
-    std::copy_n(k, static_cast<size_t>(tokens * dim_), k_[l].data() + at);
-    std::copy_n(v, static_cast<size_t>(tokens * dim_), v_[l].data() + at);
-    return KvView{k_[l].data(), v_[l].data(), static_cast<int>(tokens_)};
+    const Tensor& keys = k_[static_cast<size_t>(layer)];
+    const Tensor& values = v_[static_cast<size_t>(layer)];
+    const Shape chunk{tokens, keys.dim(1)};
+    const auto there = [&](const float* data) {
+      return Tensor(DType::f32, chunk, const_cast<float*>(data), keys.memory());
+    };
+    ops_.copy(there(k), keys.slice(tokens_ - tokens, tokens_));
+    ops_.copy(there(v), values.slice(tokens_ - tokens, tokens_));
+    return KvView{keys.f32_address(), values.f32_address(), static_cast<int>(tokens_)};
   }
 
  private:
-  int64_t dim_, tokens_;
-  std::vector<std::vector<float>> k_, v_;
+  Ops& ops_;
+  Arena memory_;
+  int64_t tokens_;
+  std::vector<Tensor> k_, v_;
 };
 
 // Multiply-adds times two of one forward.
@@ -61,16 +66,33 @@ double forward_flops(const DitConfig& c, double tokens, double keys, double rows
   return 2 * rows * (static_cast<double>(c.layers) * (linear + attention) + ends);
 }
 
-// oneDNN's bare products of one block's shapes, in the dtype of the forward and with weights packed
-// beforehand, weighted as a block uses them.
+// A product of the backend alone, with weights of zeros.
+std::function<void()> bare_product(Ops& ops, Arena& memory, int64_t rows, int64_t in, int64_t out) {
+  Arena host;
+  const std::shared_ptr<PackedLinear> packed = ops.pack_linear(host.zeros({out, in}), {});
+  const Tensor x = memory.tensor({rows, in}), y = memory.tensor({rows, out});
+  ops.clear(x);
+  return [packed, x, y, &ops] { ops.linear(*packed, x, y); };
+}
+
+// The bare products of one block's shapes, in the dtype of the forward and with weights packed
+// beforehand, weighted as a block uses them: oneDNN's on a CPU, the backend's own on a GPU.
 class RawProducts {
  public:
-  RawProducts(int64_t rows, int64_t dim, int64_t ffn, bool bf16)
+  RawProducts(int64_t rows, int64_t dim, int64_t ffn, Ops& ops)
       : flops_(2.0 * static_cast<double>(rows) *
                static_cast<double>(6 * dim * dim + 2 * dim * ffn)),
-        square_(onednn_product(rows, dim, dim, bf16)),
-        up_(onednn_product(rows, dim, ffn, bf16)),
-        down_(onednn_product(rows, ffn, dim, bf16)) {}
+        ops_(ops),
+        memory_(size_t{1} << 20, 0, ops.memory()) {
+    const bool bf16 = ops.dtype() == DType::bf16;
+    const auto product = [&](int64_t in, int64_t out) {
+      return ops.memory().kind() == Memory::host ? onednn_product(rows, in, out, bf16)
+                                                 : bare_product(ops, memory_, rows, in, out);
+    };
+    square_ = product(dim, dim);
+    up_ = product(dim, ffn);
+    down_ = product(ffn, dim);
+  }
   // Runs all of them so many times; returns the seconds taken.
   double run(int times) {
     const double start = seconds_now();
@@ -79,12 +101,15 @@ class RawProducts {
       up_();
       down_();
     }
+    ops_.wait();
     return seconds_now() - start;
   }
   double flops() const { return flops_; }
 
  private:
   double flops_;
+  Ops& ops_;
+  Arena memory_;
   std::function<void()> square_, up_, down_;
 };
 
@@ -108,39 +133,42 @@ int bench_dit(const Arguments& arguments) {
 
   const std::string backend = arguments.text("--backend", "cpu");
   const std::unique_ptr<Ops> ops = make_ops(backend, threads, arguments.text("--dtype", "auto"));
-  const bool bf16 = ops->dtype() == DType::bf16;
   RandomWeights weights(1);
   CausalDit dit(config, weights, *ops);
-  Arena arena;
-  const Tensor text = arena.zeros({config.text_len, config.text_dim});
-  fill_normal(1, 3, 0, text.f32(), static_cast<size_t>(text.count()));
+  Arena arena(size_t{1} << 20, 0, ops->memory());
+  const Tensor text = arena.tensor({config.text_len, config.text_dim});
+  ops->normal_noise(1, 3, 0, text);
   const auto prompt = dit.encode_prompt(text);
   int64_t height = static_cast<int64_t>(std::sqrt(static_cast<double>(tokens)));
   while (tokens % height != 0) --height;
   const Shape shape{rows, height * config.patch, tokens / height * config.patch, 16};
   const Tensor x = arena.tensor(shape), y = arena.tensor(shape);
-  fill_normal(1, 4, 0, x.f32(), static_cast<size_t>(x.count()));
-  std::vector<FullCache> caches;
+  ops->normal_noise(1, 4, 0, x);
+  std::deque<FullCache> caches;
   std::vector<DitRow> batch;
   const double timestep = 700;
   for (int64_t r = 0; r < rows; ++r) {
-    caches.emplace_back(config.layers, keys, config.dim, static_cast<uint64_t>(r));
+    caches.emplace_back(config.layers, keys, config.dim, static_cast<uint64_t>(r), *ops);
   }
   for (FullCache& cache : caches) batch.push_back(DitRow{1, &timestep, &cache, prompt.get()});
 
   // In alternation and about as long as a forward, so that a busy neighbour slows both alike.
   set_onednn_threads(threads);
-  RawProducts raw(rows * tokens, config.dim, config.ffn, bf16);
+  RawProducts raw(rows * tokens, config.dim, config.ffn, *ops);
   const double flops = forward_flops(config, static_cast<double>(tokens), static_cast<double>(keys),
                                      static_cast<double>(rows));
   const int times = std::max(1, static_cast<int>(std::lround(flops / raw.flops())));
   std::vector<double> forwards, products, cpu;
-  dit.forward(batch.data(), rows, x, y);
+  const auto forward = [&] {
+    dit.forward(batch.data(), rows, x, y);
+    ops->wait();
+  };
+  forward();
   raw.run(1);
   const double end = seconds_now() + seconds;
   while (forwards.size() < 3 || seconds_now() < end) {
     const double start = seconds_now(), cpu_start = cpu_seconds();
-    dit.forward(batch.data(), rows, x, y);
+    forward();
     forwards.push_back(seconds_now() - start);
     cpu.push_back(cpu_seconds() - cpu_start);
     products.push_back(raw.run(times));
@@ -151,7 +179,7 @@ int bench_dit(const Arguments& arguments) {
   std::printf(
       "dit %lld x %lld layers, %lld rows of %lld tokens over %lld keys, %s, %d thread(s)\n"
       "%.2f ms per forward (median of %zu, best %.2f, processor time %.2f), %.1f GFLOP/s; bare "
-      "oneDNN products of the "
+      "products of the "
       "same shapes %.1f GFLOP/s (%.0f %%)\n",
       static_cast<long long>(config.dim), static_cast<long long>(config.layers),
       static_cast<long long>(rows), static_cast<long long>(tokens), static_cast<long long>(keys),

@@ -111,7 +111,9 @@ int bench_stream(const Arguments& arguments) {
   const std::string compare = arguments.text("--compare", "");
   if (!compare.empty() && compare != "serial") throw Error("--compare", "serial", compare);
 
+  const auto loading = Clock::now();
   const std::unique_ptr<Pipeline> pipeline = Pipeline::load(options);
+  const double load_ms = since(loading) * 1e3;
   const ModelInfo& info = pipeline->info();
   const size_t bytes = static_cast<size_t>(info.frames_per_chunk) *
                        static_cast<size_t>(info.width) * static_cast<size_t>(info.height) * 3;
@@ -125,6 +127,7 @@ int bench_stream(const Arguments& arguments) {
     for (int64_t c = 0; c < 16; ++c) draw_chunk(info, s, c, track.clip[static_cast<size_t>(c)]);
     track.out.resize(bytes);
   }
+  double first_ms = 0;  // of a session's first chunk
   {
     // First calls build primitives for each batch size and take memory.
     Totals warm_up;
@@ -132,6 +135,7 @@ int bench_stream(const Arguments& arguments) {
     for (Track& track : tracks) {
       who.push_back(&track);
       if (who.size() <= 8) run_batch(*pipeline, who, warm_up);
+      if (who.size() == 1) first_ms = warm_up.work_ms.front();
     }
     for (Track& track : tracks) track.taken = 0;
   }
@@ -214,6 +218,9 @@ int bench_stream(const Arguments& arguments) {
                  {"delayMsP95", percentile(totals.delay_ms, 0.95)},
                  {"capacityFps", capacity},
                  {"cpuMsPerChunk", cpu_ms},
+                 {"loadMs", load_ms},
+                 {"firstChunkMs", first_ms},
+                 {"backend", options.backend},
                  {"sessions", sessions},
                  {"steps", settings.steps},
                  {"smaller", settings.smaller_picture},

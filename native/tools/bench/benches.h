@@ -29,6 +29,12 @@ int bench_restyle(const Arguments& arguments);
 // Single operations, beside oneDNN's. Prints; returns the exit code.
 int bench_ops(const Arguments& arguments);
 
+// Whether two backends paint the same pictures. Prints; returns the exit code, 1 when they do not.
+int bench_agree(const Arguments& arguments);
+
+// What the machine gives at best: copies and one large product. Prints; returns the exit code.
+int bench_roofline(const Arguments& arguments);
+
 // What a model's sessions take, predicted and measured. Prints; returns the exit code.
 int bench_memory(const Arguments& arguments);
 

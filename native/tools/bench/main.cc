@@ -27,7 +27,11 @@ const char kHelp[] =
     "                       [--strength 0..2] [--steps 1..4] [--seconds S] [--smaller]\n"
     "                       [--sheet FILE.ppm] [--frames DIR]\n"
     "driftless-bench ops    [--filter TEXT]\n"
-    "all:                   [--threads N] [--backend cpu|reference] [--dtype auto|f32|bf16] "
+    "driftless-bench agree  [--model NAME|DIR] [--against BACKEND] [--chunks N] [--steps 1..4]\n"
+    "                       [--prompt TEXT] [--most DIFFERENCE]\n"
+    "driftless-bench roofline [--size N] [--mib N] [--seconds S]\n"
+    "all:                   [--threads N] [--backend cpu|reference|cuda|cuda:N] [--dtype "
+    "auto|f32|bf16] "
     "[--json],\n"
     "                       where they make sense\n"
     "\n"
@@ -85,10 +89,21 @@ const char kHelp[] =
     "last\n"
     "  picture as a PPM file.\n"
     "\n"
+    "agree: the same pictures through two backends, the other one in f32 (default: cuda against "
+    "cpu);\n"
+    "  ok while no chunk's mean difference is above --most of 255 (1). Last line with --json: "
+    "{ok,\n"
+    "  psnrDb, meanDifference, largest, ...}\n"
+    "\n"
+    "roofline: what any kernel is judged by on this machine: copies of --mib MiB and a product of\n"
+    "  matrices of --size squared, as fast as they go. Last line with --json: {copyGBs,\n"
+    "  productTflops, ...}\n"
+    "\n"
     "ops: single operations whose name contains TEXT, beside oneDNN's where it has the same; best\n"
     "  processor time.\n"
     "\n"
-    "Exit code: 0 measured, 1 a bound of drift is broken, 2 the arguments or the model cannot be "
+    "Exit code: 0 measured, 1 a bound of drift or agree is broken, 2 the arguments or the model "
+    "cannot be "
     "used.\n";
 
 }  // namespace
@@ -120,6 +135,17 @@ int main(int argc, char** argv) {
                                     {"--model", "--sessions", "--seconds", "--steps", "--prompt",
                                      "--threads", "--backend", "--dtype", "--chunks", "--compare"},
                                     {"--json", "--free", "--smaller"}));
+    }
+    if (command == "agree") {
+      return bench_agree(Arguments(argc, argv, 2,
+                                   {"--model", "--backend", "--dtype", "--against", "--chunks",
+                                    "--steps", "--prompt", "--most"},
+                                   {"--json"}));
+    }
+    if (command == "roofline") {
+      return bench_roofline(Arguments(
+          argc, argv, 2, {"--backend", "--dtype", "--threads", "--size", "--mib", "--seconds"},
+          {"--json"}));
     }
     if (command == "memory") {
       return bench_memory(Arguments(argc, argv, 2,
@@ -161,8 +187,10 @@ int main(int argc, char** argv) {
           {"--model", "--minutes", "--steps", "--prompt", "--clip", "--threads", "--backend"},
           {"--json", "--no-guard"}));
     }
-    throw Error("command", "dit, stream, memory, drift, matte, background, look, restyle or ops",
-                command);
+    throw Error(
+        "command",
+        "dit, stream, memory, drift, matte, background, look, restyle, agree, roofline or ops",
+        command);
   } catch (const std::exception& error) {
     std::fprintf(stderr, "driftless-bench: %s\n", error.what());
     return 2;

@@ -29,11 +29,13 @@ type MessageOf<T extends EngineMessage["type"]> = Extract<EngineMessage, { type:
 
 async function setUp({ maxSessions = 3 } = {}) {
   const messages: EngineMessage[] = [];
+  const lost: string[] = [];
   const engine = createEchoEngine();
   const host = new EngineHost({
     engine,
     maxSessions,
     clock: systemClock,
+    onDeviceLost: (message) => lost.push(message),
     send: (message) =>
       messages.push(engineMessageSchema.parse(JSON.parse(JSON.stringify(message)))),
   });

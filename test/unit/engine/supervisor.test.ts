@@ -131,6 +131,23 @@ describe("EngineSupervisor", function () {
     await supervisor.close();
   });
 
+  it("moves sessions to a new process when the engine says that its GPU is lost", async () => {
+    const { supervisor } = createSupervisor();
+    await supervisor.start();
+    const peer = await SfuPeer.create();
+    const { heard, listener } = createListener();
+    const { session } = await supervisor.open(specOf(peer, "one"), 1, listener);
+    const pid = supervisor.pid ?? 0;
+    session.setTransform({ ...specOf(peer, "x").transform, prompt: "lose the GPU" }, 2);
+    await until("the notice", () => heard.includes("suspended"));
+    session.setTransform({ ...specOf(peer, "x").transform, prompt: "go on" }, 3);
+    await until("the restart", () => heard.includes("resumed"));
+    expect(supervisor.pid).not.to.equal(pid);
+    expect(isAlive(pid)).to.equal(false);
+    peer.close();
+    await supervisor.close();
+  });
+
   it("notices an engine that hangs", async () => {
     const { supervisor } = createSupervisor({ heartbeatLimitMs: 1000 });
     await supervisor.start();

@@ -43,7 +43,9 @@ T* on_device(const Tensor& tensor) {
 class CudaOps : public Ops {
  public:
   explicit CudaOps(const CudaOptions& options)
-      : precision_(options.precision), stream_(options.device) {
+      : precision_(options.precision),
+        memory_(cuda_memory(options.device)),
+        stream_(options.device) {
     if (options.cublaslt != nullptr) {
       workspace_ = DeviceBuffer(options.workspace_bytes);
       gemm_.emplace(*options.cublaslt, workspace_.data(), workspace_.bytes());
@@ -54,7 +56,7 @@ class CudaOps : public Ops {
     return precision_ == CudaPrecision::f32 ? DType::f32 : DType::bf16;
   }
 
-  const MemorySource& memory() const override { return cuda_memory(); }
+  const MemorySource& memory() const override { return memory_; }
   Arena& arena() override { return device_arena_; }
   Arena& host_arena() override { return Ops::arena(); }
 
@@ -75,6 +77,8 @@ class CudaOps : public Ops {
     if (x.memory() == Memory::host) return Ops::clear(x);
     cuda::check(cudaMemsetAsync(x.data(), 0, x.bytes(), stream_.get()), "clear");
   }
+
+  void wait() override { cuda::check(cudaStreamSynchronize(stream_.get()), "wait"); }
 
   std::unique_ptr<PackedLinear> pack_linear(const Tensor& weight, const Tensor& bias) override {
     checks::pack_linear(weight, bias);
@@ -490,9 +494,10 @@ class CudaOps : public Ops {
   static constexpr int64_t kAlign = 8;  // Elements of 16 bits in 16 bytes.
 
   CudaPrecision precision_;
+  const MemorySource& memory_;
   cuda::Stream stream_;  // First, so that it outlives everything that is freed on it.
   cuda::StreamScratch scratch_{stream_.get()};
-  Arena device_arena_{size_t{16} << 20, 0, cuda_memory()};
+  Arena device_arena_{size_t{16} << 20, 0, memory_};
   DeviceBuffer workspace_;
   std::optional<cuda::LtGemm> gemm_;
 };
@@ -511,8 +516,9 @@ std::unique_ptr<Ops> make_cuda_ops(const CudaOptions& options) {
   return std::make_unique<CudaOps>(options);
 }
 
-std::unique_ptr<Ops> make_cuda_ops(const std::string& dtype) {
+std::unique_ptr<Ops> make_cuda_ops(int device, const std::string& dtype) {
   CudaOptions options;
+  options.device = device;
   DL_CHECK(dtype == "f32" || dtype == "bf16" || dtype == "auto", "compute dtype",
            "\"auto\", \"f32\" or \"bf16\"", "\"" + dtype + "\"");
   options.precision = dtype == "f32" ? CudaPrecision::f32 : CudaPrecision::bf16;

@@ -28,12 +28,12 @@ struct CudaOptions {
 /// choose another order for another number of rows. Throws Error when the device cannot be used,
 /// with the reason that inspect_cuda() gives.
 std::unique_ptr<Ops> make_cuda_ops(const CudaOptions& options);
-/// The first device, with cuBLASLt where the machine has it. dtype: "f32", "bf16" or "auto" (bf16).
-std::unique_ptr<Ops> make_cuda_ops(const std::string& dtype);
+/// With cuBLASLt where the machine has it. dtype: "f32", "bf16" or "auto" (bf16).
+std::unique_ptr<Ops> make_cuda_ops(int device, const std::string& dtype);
 
-/// Memory of the device for an Arena, and memory that host and device both reach (for tests and
-/// parity runs: pages move on every touch).
-const MemorySource& cuda_memory();
+/// Memory of a device for an Arena, and memory that host and device both reach (for tests and
+/// parity runs: pages move on every touch). Their allocations throw Error when nothing is left.
+const MemorySource& cuda_memory(int device = 0);
 const MemorySource& cuda_unified_memory();
 
 /// One device as the driver describes it.

@@ -1,5 +1,7 @@
 #include "ops/cuda/device_memory.h"
 
+#include <map>
+#include <mutex>
 #include <string>
 #include <utility>
 
@@ -13,14 +15,21 @@ namespace cuda {
 namespace {
 
 void require(cudaError_t status, size_t bytes) {
-  DL_CHECK(status == cudaSuccess, "GPU memory", "room for " + std::to_string(bytes) + " bytes",
-           cudaGetErrorString(status));
+  if (status == cudaErrorMemoryAllocation) {
+    cudaGetLastError();  // The next launch must not be taken for the one that failed.
+    throw OutOfMemory("GPU memory", "room for " + std::to_string(bytes) + " bytes",
+                      cudaGetErrorString(status));
+  }
+  check(status, "GPU memory");
 }
 
 }  // namespace
 
-Stream::Stream(int device) {
-  check(cudaSetDevice(device), "CUDA device");
+// A note in the thread's own memory: asking for the device that it has already costs nothing.
+void use_device(int device) { check(cudaSetDevice(device), "CUDA device"); }
+
+Stream::Stream(int device) : device_(device) {
+  use_device(device);
   check(cudaStreamCreateWithFlags(&stream_, cudaStreamNonBlocking), "CUDA stream");
 }
 Stream::~Stream() {
@@ -62,10 +71,11 @@ namespace {
 
 class CudaMemory : public MemorySource {
  public:
-  explicit CudaMemory(Memory kind) : kind_(kind) {}
+  CudaMemory(Memory kind, int device) : kind_(kind), device_(device) {}
   Memory kind() const override { return kind_; }
   void* allocate(size_t bytes) const override {
     void* memory = nullptr;
+    cuda::use_device(device_);
     cuda::require(kind_ == Memory::device ? cudaMalloc(&memory, bytes)
                                           : cudaMallocManaged(&memory, bytes, cudaMemAttachGlobal),
                   bytes);
@@ -75,17 +85,20 @@ class CudaMemory : public MemorySource {
 
  private:
   Memory kind_;
+  int device_;
 };
 
 }  // namespace
 
-const MemorySource& cuda_memory() {
-  static const CudaMemory memory(Memory::device);
-  return memory;
+const MemorySource& cuda_memory(int device) {
+  static std::mutex mutex;
+  static std::map<int, CudaMemory> by_device;
+  const std::lock_guard<std::mutex> lock(mutex);
+  return by_device.try_emplace(device, Memory::device, device).first->second;
 }
 
 const MemorySource& cuda_unified_memory() {
-  static const CudaMemory memory(Memory::unified);
+  static const CudaMemory memory(Memory::unified, 0);
   return memory;
 }
 

@@ -13,6 +13,9 @@
 namespace driftless {
 namespace cuda {
 
+/// Makes a device the one that this thread's calls mean. Throws Error when there is none.
+void use_device(int device);
+
 /// A stream of one device, which is awaited before it goes.
 class Stream {
  public:
@@ -21,9 +24,14 @@ class Stream {
   ~Stream();
   Stream(const Stream&) = delete;
   Stream& operator=(const Stream&) = delete;
-  cudaStream_t get() const { return stream_; }
+  /// For the next call, which means the stream's device whatever thread it comes from.
+  cudaStream_t get() const {
+    use_device(device_);
+    return stream_;
+  }
 
  private:
+  int device_;
   cudaStream_t stream_ = nullptr;
 };
 

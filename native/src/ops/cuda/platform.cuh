@@ -120,9 +120,32 @@ __device__ __forceinline__ float block_sum(float x, BlockSum<kThreads>& shared) 
   return sum;
 }
 
-/// Throws Error with CUDA's text unless `status` is success.
+/// Whether CUDA gives this answer to every later call of the process too.
+inline bool device_is_lost(cudaError_t status) {
+  switch (status) {
+    case cudaErrorECCUncorrectable:
+    case cudaErrorNvlinkUncorrectable:
+    case cudaErrorIllegalAddress:
+    case cudaErrorLaunchTimeout:
+    case cudaErrorAssert:
+    case cudaErrorHardwareStackError:
+    case cudaErrorIllegalInstruction:
+    case cudaErrorMisalignedAddress:
+    case cudaErrorInvalidAddressSpace:
+    case cudaErrorInvalidPc:
+    case cudaErrorLaunchFailure:
+      return true;
+    default:
+      return false;
+  }
+}
+
+/// Throws Error with CUDA's text unless `status` is success: DeviceLost when nothing works any
+/// more.
 inline void check(cudaError_t status, const char* what) {
-  if (status != cudaSuccess) throw Error(what, "success", cudaGetErrorString(status));
+  if (status == cudaSuccess) return;
+  if (device_is_lost(status)) throw DeviceLost(what, "success", cudaGetErrorString(status));
+  throw Error(what, "success", cudaGetErrorString(status));
 }
 
 /// Starts `kernel` on `stream`; a grid without blocks is nothing to do. Throws Error when the

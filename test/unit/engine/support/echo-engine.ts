@@ -95,6 +95,9 @@ function createEchoSession(
       if (transform.prompt === "crash") {
         process.abort();
       }
+      if (transform.prompt === "lose the GPU") {
+        onEvent({ type: "deviceLost", message: "an illegal memory access was encountered" });
+      }
       if (transform.prompt === "busy" || transform.prompt === "room again") {
         const { steps } = transform;
         onEvent(
