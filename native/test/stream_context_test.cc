@@ -54,8 +54,8 @@ TEST_P(ContextPassTest, TheRingHoldsTheFinishedLatent) {
         const KvView got = session.cache(last).stored(layer, slot);
         const KvView wanted = before.stored(layer, slot);
         const int64_t values = got.tokens * config.dit.dim;
-        EXPECT_TRUE(std::equal(got.k, got.k + values, wanted.k)) << "chunk " << i;
-        EXPECT_TRUE(std::equal(got.v, got.v + values, wanted.v)) << "chunk " << i;
+        EXPECT_TRUE(std::equal(got.k_f32(), got.k_f32() + values, wanted.k_f32())) << "chunk " << i;
+        EXPECT_TRUE(std::equal(got.v_f32(), got.v_f32() + values, wanted.v_f32())) << "chunk " << i;
       }
     }
   }

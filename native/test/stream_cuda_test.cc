@@ -66,6 +66,27 @@ TEST_F(CudaStream, WithEveryPartOfTheSchedule) {
   });
 }
 
+// Keys and values are kept in what the tensor cores take: half the memory, hardly another picture.
+TEST_F(CudaStream, KeepsKeysAndValuesInHalfTheMemory) {
+  Json json = tiny_model_json();
+  json["schedule"]["adaptSinkThreshold"] = 0.999;
+  const TinyModel model(json);
+  const auto full = Pipeline::load({model.dir(), "cuda", 1, "f32"});
+  const auto half = Pipeline::load({model.dir(), "cuda", 1, "bf16"});
+  EXPECT_EQ(full->info().memory.session.rings, 2 * half->info().memory.session.rings);
+  EXPECT_LT(half->info().memory.prompt, full->info().memory.prompt);
+  const auto a = full->open({"rain", 1, 2, 3}), b = half->open({"rain", 1, 2, 3});
+  EXPECT_EQ(static_cast<const Session&>(*b).arena_bytes(), half->info().memory.session.arena());
+  double worst = 0;
+  for (int i = 0; i < 9; ++i) {
+    const Pixels in = tiny_chunk(0, i);
+    const Out x = run_one(*full, *a, in), y = run_one(*half, *b, in);
+    worst = std::max(worst, mean_difference(x.pixels, y.pixels));
+  }
+  EXPECT_GT(worst, 0) << "bf16 is another arithmetic";
+  EXPECT_LT(worst, 2);
+}
+
 TEST_F(CudaStream, LeavesNothingBehindAndAFullDeviceRefusesOneSession) {
   const TinyModel model;
   const size_t before = emulation::device_bytes();

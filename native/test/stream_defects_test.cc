@@ -79,7 +79,7 @@ class Memory {
     for (int slot = 0; slot < view.tokens / kTokens; ++slot) {
       for (int candidate = 0; candidate <= n; ++candidate) {
         const std::vector<float> v = frame(candidate);
-        if (std::equal(v.begin(), v.end(), view.v + static_cast<size_t>(slot) * kFrame)) {
+        if (std::equal(v.begin(), v.end(), view.v_f32() + static_cast<size_t>(slot) * kFrame)) {
           held.insert(candidate);
         }
       }

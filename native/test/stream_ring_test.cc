@@ -93,8 +93,8 @@ class Rolling : public testing::Test {
     const std::vector<float> k = at_position(n, position), v = frame(n);
     for (size_t i = 0; i < k.size(); ++i) {
       const size_t at = static_cast<size_t>(slot) * k.size() + i;
-      ASSERT_NEAR(view.k[at], k[i], 1e-5f) << "slot " << slot << " frame " << n;
-      ASSERT_EQ(view.v[at], v[i]) << "slot " << slot << " frame " << n;
+      ASSERT_NEAR(view.k_f32()[at], k[i], 1e-5f) << "slot " << slot << " frame " << n;
+      ASSERT_EQ(view.v_f32()[at], v[i]) << "slot " << slot << " frame " << n;
     }
   }
 
@@ -130,7 +130,7 @@ TEST_F(Rolling, EmptySlotsNeverCountAsBadSinks) {
   int replaced = 0;
   for (int sink = 0; sink < 2; ++sink) {
     const std::vector<float> v = frame(sink);
-    if (view.v[static_cast<size_t>(sink) * v.size()] != v[0]) {
+    if (view.v_f32()[static_cast<size_t>(sink) * v.size()] != v[0]) {
       expect_frame(view, sink, 2, sink);
       ++replaced;
     }

@@ -254,6 +254,20 @@ async function checkKernels(args) {
 }
 
 /**
+ * Compares the default model's pictures on the emulated GPU with the processor's.
+ * @returns {Promise<{ psnrDb: number | null, failure: string | null }>}
+ */
+async function checkModel() {
+  const program = join(nativeProgramsDir, "driftless-bench-emulated");
+  const bounds = ["--dtype", "f32", "--chunks", "1", "--most", "0.05"];
+  const { code, output } = await runQuietly(program, ["agree", ...bounds, "--json"]);
+  const lines = output.trimEnd().split("\n");
+  console.log(`\n${lines.at(-2) ?? ""}`);
+  if (code !== 0) return { psnrDb: null, failure: `the default model on the GPU: ${output}` };
+  return { psnrDb: JSON.parse(lines.at(-1) ?? "").psnrDb, failure: null };
+}
+
+/**
  * Proves of the CUDA backend what can be proved without a GPU.
  * @param {import("./tasks.mjs").TaskContext} context
  * @returns {Promise<number>}
@@ -261,7 +275,8 @@ async function checkKernels(args) {
 export async function runCudaCheck({ args }) {
   const json = args.includes("--json");
   const emulated = await checkKernels(args.filter((argument) => argument !== "--json"));
-  const failures = emulated.failure === null ? [] : [emulated.failure];
+  const model = await checkModel();
+  const failures = [emulated.failure, model.failure].filter((failure) => failure !== null);
 
   const { toolkit, tried } = findToolkit();
   /** @type {Resources[]} */
@@ -290,6 +305,7 @@ export async function runCudaCheck({ args }) {
         kernels: emulated.report ? Object.keys(emulated.report.kernels).length : 0,
         maxRelErr: emulated.report ? emulated.report.maxRelErr : null,
         cases: emulated.report ? emulated.report.cases : 0,
+        modelPsnrDb: model.psnrDb,
         compiledKernels: resources.length,
         spilledBytes: resources.reduce((sum, { spillBytes }) => sum + spillBytes, 0),
         skipped: toolkit ? [] : ["compile: no nvcc"],

@@ -272,6 +272,14 @@ describe("native addon, passthrough", function () {
     expect(() =>
       loadNativeEngine({ modelDir: "/nowhere", backend: "cpu", computeThreads: 1, maxSessions: 1 }),
     ).to.throw(Error, "/nowhere/model.json");
+    for (const [backend, problem] of [
+      ["gpu", 'expected "auto", "cpu", "cuda", "cuda:N" or "reference", got "gpu"'],
+      ["cuda:9", "CUDA"],
+    ] as const) {
+      const modelDir = path.resolve(import.meta.dirname, "../../models/drift-nano");
+      const options = { modelDir, backend, computeThreads: 1, maxSessions: 1 };
+      expect(() => loadNativeEngine(options), backend).to.throw(Error, problem);
+    }
     const before = process.env.DRIFTLESS_ADDON;
     process.env.DRIFTLESS_ADDON = "/nowhere/driftless.node";
     try {

@@ -4,6 +4,7 @@
 #include <initializer_list>
 #include <sstream>
 
+#include "core/error.h"
 #include "ops/ops.h"
 
 namespace driftless::addon {
@@ -126,8 +127,12 @@ EngineArguments read_engine_arguments(const Napi::Value& value) {
   if (!segmenters.IsUndefined()) {
     arguments.segmenter_dir = read_string(segmenters, "options.segmenterDir", kMaxPathBytes);
   }
-  arguments.model.backend =
-      choose_backend(read_string(object.Get("backend"), "options.backend", 16));
+  try {
+    const std::string asked = read_string(object.Get("backend"), "options.backend", 16);
+    arguments.model.backend = choose_backend(asked);
+  } catch (const Error& error) {
+    throw Napi::TypeError::New(object.Env(), error.what());
+  }
   const Napi::Value dtype = object.Get("dtype");
   if (!dtype.IsUndefined()) {
     arguments.model.dtype = read_choice(dtype, "options.dtype", {"auto", "f32", "bf16"});

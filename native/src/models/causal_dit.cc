@@ -106,15 +106,16 @@ CausalDit::CausalDit(const DitConfig& config, WeightSource& weights, Ops& ops)
 PromptKv PromptKv::in(Arena& arena, const DitConfig& config) {
   PromptKv prompt;
   for (int64_t i = 0; i < config.layers; ++i) {
-    const Tensor k = arena.tensor({config.text_len, config.dim});
-    prompt.layers.push_back({k, arena.tensor({config.text_len, config.dim})});
+    const Tensor k = arena.tensor({config.text_len, config.dim}, config.kv_dtype);
+    prompt.layers.push_back({k, arena.tensor(k.shape(), config.kv_dtype)});
   }
   return prompt;
 }
 
 size_t PromptKv::bytes(const DitConfig& config) {
   return 2 * static_cast<size_t>(config.layers) *
-         Arena::rounded(static_cast<size_t>(config.text_len * config.dim) * sizeof(float));
+         Arena::rounded(static_cast<size_t>(config.text_len * config.dim) *
+                        dtype_size(config.kv_dtype));
 }
 
 std::shared_ptr<const PromptKv> CausalDit::encode_prompt(const Tensor& text, const Trace& trace) {
@@ -135,6 +136,7 @@ void CausalDit::encode_prompt(const Tensor& text, const PromptKv& prompt, const 
   DL_CHECK_EQ("text embeddings", (Shape{n, config_.text_dim}), text.shape());
   const Tensor hidden = ops_.arena().tensor({n, d});
   const Tensor context = ops_.arena().tensor({n, d});
+  const Tensor fresh = ops_.arena().tensor({n, d});
   LinearEpilogue gelu;
   gelu.activation = Activation::gelu_tanh;
   ops_.linear(*text0_, text, hidden, gelu);
@@ -143,10 +145,12 @@ void CausalDit::encode_prompt(const Tensor& text, const PromptKv& prompt, const 
   DL_CHECK_EQ("layers of the prompt's keys and values", blocks_.size(), prompt.layers.size());
   for (size_t i = 0; i < blocks_.size(); ++i) {
     const Tensor &k = prompt.layers[i].k, &v = prompt.layers[i].v;
-    ops_.linear(*blocks_[i].cross.k, context, k);
-    ops_.rms_norm(k, blocks_[i].cross.norm_k, config_.eps, k);
-    ops_.linear(*blocks_[i].cross.v, context, v);
-    if (trace) trace("cross_k", static_cast<int64_t>(i), k);
+    ops_.linear(*blocks_[i].cross.k, context, fresh);
+    ops_.rms_norm(fresh, blocks_[i].cross.norm_k, config_.eps, fresh);
+    ops_.convert(fresh, k);
+    if (trace) trace("cross_k", static_cast<int64_t>(i), fresh);
+    ops_.linear(*blocks_[i].cross.v, context, fresh);
+    ops_.convert(fresh, v);
   }
 }
 
@@ -193,7 +197,7 @@ void CausalDit::self_attention(int64_t layer, Batch& batch, const Trace& trace) 
         batch.rows[r].cache->append(static_cast<int>(layer), batch.k.f32_address() + token * d,
                                     batch.v.f32_address() + token * d, static_cast<int>(tokens));
     float* at = batch.q.f32_address() + token * d;
-    batch.attention[r] = AttentionRow{at, view.k, view.v, at, tokens, view.tokens};
+    batch.attention[r] = AttentionRow{at, view.k, view.v, at, tokens, view.tokens, view.dtype};
     token += tokens;
   }
   const float scale = 1.0f / std::sqrt(static_cast<float>(head_dim));
@@ -219,8 +223,8 @@ void CausalDit::cross_attention(int64_t layer, Batch& batch, const Trace& trace)
     const int64_t tokens = batch.rows[r].frames * batch.height * batch.width;
     const PromptKv::Layer& prompt = batch.rows[r].prompt->layers[static_cast<size_t>(layer)];
     float* at = batch.q.f32_address() + token * d;
-    batch.attention[r] = AttentionRow{at,     prompt.k.f32_address(), prompt.v.f32_address(), at,
-                                      tokens, config_.text_len};
+    batch.attention[r] = AttentionRow{at,     prompt.k.data(),  prompt.v.data(), at,
+                                      tokens, config_.text_len, prompt.k.dtype()};
     token += tokens;
   }
   const float scale = 1.0f / std::sqrt(static_cast<float>(head_dim));

@@ -28,12 +28,13 @@ struct DitConfig {
   int64_t text_dim = 0;
   int64_t text_len = 0;
   float eps = 1e-6f;
+  DType kv_dtype = DType::f32;  // what keys and values are kept in: the operations' choice
 
   int64_t head_dim() const { return dim / heads; }
 };
 
-// Cross-attention keys and values of one prompt, [text_len, dim] each. A view: the memory is the
-// caller's, and shared by all chunks that are made with the prompt.
+// Cross-attention keys and values of one prompt, [text_len, dim] of the configured type each. A
+// view: the memory is the caller's, and shared by all chunks that are made with the prompt.
 struct PromptKv {
   struct Layer {
     Tensor k, v;

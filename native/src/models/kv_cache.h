@@ -3,13 +3,20 @@
 // The transformer's view of one row's memory of past latent frames. What is kept, where, and at
 // which position is the streaming layer's business.
 
+#include "core/tensor.h"
+
 namespace driftless {
 
-// Keys and values that a row's queries attend over: [tokens, heads, head_dim] each, contiguous.
+// Keys and values that a row's queries attend over: [tokens, heads, head_dim] of `dtype` each,
+// contiguous.
 struct KvView {
-  const float* k = nullptr;
-  const float* v = nullptr;
+  const void* k = nullptr;
+  const void* v = nullptr;
   int tokens = 0;
+  DType dtype = DType::f32;
+
+  const float* k_f32() const { return static_cast<const float*>(k); }
+  const float* v_f32() const { return static_cast<const float*>(v); }
 };
 
 class KvCache {

@@ -37,6 +37,7 @@ std::unique_ptr<Model> Model::load(const std::string& dir, const std::string& ba
   model->config_ = parse_model_config(load_json(json_path), json_path);
   model->ops_ = make_ops(backend, threads, dtype);
   Ops& ops = *model->ops_;
+  model->config_.dit.kv_dtype = ops.kv_dtype();
 
   FileWeights autoencoder(dir + "/" + model->config_.autoencoder_file);
   model->codec_ = make_codec(model->config_.autoencoder, autoencoder, ops);

@@ -26,6 +26,13 @@ void shape(const char* what, const Shape& expected, const Tensor& x, const char*
   DL_CHECK_EQ(std::string(what) + more + " shape", expected, x.shape());
 }
 
+/// Keys and values: f32 or what the backend keeps them in.
+void keys(const char* what, const Tensor& x, DType kv_dtype) {
+  if (x.present() && (x.dtype() == DType::f32 || x.dtype() == kv_dtype)) return;
+  throw Error(std::string(what) + " dtype", dtype_name(kv_dtype),
+              x.present() ? dtype_name(x.dtype()) : "an absent tensor");
+}
+
 void not_same(const char* what, const Tensor& x, const Tensor& y) {
   DL_CHECK(x.data() != y.data() || x.count() == 0, std::string(what) + " output",
            "memory of its own", "its input's memory");
@@ -113,7 +120,8 @@ ConvSizes conv2d(const PackedConv& weights, const Tensor& x, const Tensor& x2,
   return sizes;
 }
 
-void attention(const AttentionRow* rows, int64_t count, int64_t heads, int64_t head_dim) {
+void attention(const AttentionRow* rows, int64_t count, int64_t heads, int64_t head_dim,
+               DType kv_dtype) {
   DL_CHECK(heads > 0, "attention heads", "at least 1", heads);
   DL_CHECK(head_dim > 0, "attention head_dim", "at least 1", head_dim);
   for (int64_t row = 0; row < count; ++row) {
@@ -123,6 +131,8 @@ void attention(const AttentionRow* rows, int64_t count, int64_t heads, int64_t h
              "q, k, v and out", "a null pointer");
     DL_CHECK(r.queries >= 0, where() + " queries", "0 or more", r.queries);
     DL_CHECK(r.keys >= 1, where() + " keys", "at least 1", r.keys);
+    DL_CHECK(r.kv_dtype == DType::f32 || r.kv_dtype == kv_dtype, where() + " keys and values",
+             dtype_name(kv_dtype), dtype_name(r.kv_dtype));
   }
 }
 
@@ -195,9 +205,12 @@ RopeSizes rope3d(const Tensor& x, int64_t height, int64_t width, const Tensor& y
   return {x.dim(0), height, width, x.dim(2), x.dim(3), pairs - 2 * third, third, third};
 }
 
-RopeSizes rope_time(const Tensor& x, const Tensor& y) {
-  rank("rope_time input", x, 4);
-  shape("rope_time output", x.shape(), y);
+RopeSizes rope_time(const Tensor& x, const Tensor& y, DType kv_dtype) {
+  keys("rope_time input", x, kv_dtype);
+  DL_CHECK_EQ("rope_time rank of shape " + x.shape().text(), 4, x.rank());
+  DL_CHECK(y.dtype() == x.dtype(), "rope_time output dtype", dtype_name(x.dtype()),
+           dtype_name(y.dtype()));
+  DL_CHECK_EQ("rope_time output shape", x.shape(), y.shape());
   DL_CHECK(x.dim(3) % 2 == 0, "rope_time head_dim", "an even number", x.dim(3));
   const int64_t pairs = x.dim(3) / 2, third = pairs / 3;
   return {x.dim(0), 0, 0, x.dim(2), x.dim(3), pairs - 2 * third, third, third};
@@ -211,9 +224,13 @@ RowSizes channel_moments(const Tensor& x, const Tensor& y) {
   return {x.count() / width, width};
 }
 
-RowSizes refresh_sink(const RingLayer& ring, const Tensor& k, const Tensor& v, int64_t leaving) {
-  rank("refresh_sink ring", ring.k, 4);
-  shape("refresh_sink ring of values", ring.k.shape(), ring.v);
+RowSizes refresh_sink(const RingLayer& ring, const Tensor& k, const Tensor& v, int64_t leaving,
+                      DType kv_dtype) {
+  keys("refresh_sink ring", ring.k, kv_dtype);
+  DL_CHECK_EQ("refresh_sink ring's rank", 4, ring.k.rank());
+  DL_CHECK(ring.v.dtype() == ring.k.dtype(), "refresh_sink ring of values dtype",
+           dtype_name(ring.k.dtype()), dtype_name(ring.v.dtype()));
+  DL_CHECK_EQ("refresh_sink ring of values shape", ring.k.shape(), ring.v.shape());
   const int64_t slots = ring.k.dim(0), width = ring.k.dim(2) * ring.k.dim(3);
   shape("refresh_sink keys", {ring.k.dim(1), width}, k);
   shape("refresh_sink values", {ring.k.dim(1), width}, v);
@@ -242,6 +259,12 @@ void copy(const Tensor& from, const Tensor& to) {
   DL_CHECK(from.dtype() == to.dtype(), "copy output type", dtype_name(from.dtype()),
            dtype_name(to.dtype()));
   DL_CHECK_EQ("copy output elements", from.count(), to.count());
+}
+
+void convert(const Tensor& x, const Tensor& y, DType kv_dtype) {
+  f32("convert input", x);
+  keys("convert output", y, kv_dtype);
+  DL_CHECK_EQ("convert output elements", x.count(), y.count());
 }
 
 int64_t same_shape(const char* what, const Tensor& x, const Tensor& y) {

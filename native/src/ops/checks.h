@@ -25,7 +25,8 @@ void pack_conv(const Tensor& weight, const Tensor& bias, const ConvOptions& opti
 ConvSizes conv2d(const PackedConv& weights, const Tensor& x, const Tensor& x2,
                  const Tensor& residual, Activation activation, const Tensor& y);
 
-void attention(const AttentionRow* rows, int64_t count, int64_t heads, int64_t head_dim);
+void attention(const AttentionRow* rows, int64_t count, int64_t heads, int64_t head_dim,
+               DType kv_dtype);
 
 struct RowSizes {
   int64_t rows, width;
@@ -35,7 +36,8 @@ RowSizes layer_norm(const Tensor& x, const Tensor& weight, const Tensor& bias,
 RowSizes rms_norm(const Tensor& x, const Tensor& weight, const Tensor& y);
 RowSizes channel_moments(const Tensor& x, const Tensor& y);
 /// Tokens and width of a chunk.
-RowSizes refresh_sink(const RingLayer& ring, const Tensor& k, const Tensor& v, int64_t leaving);
+RowSizes refresh_sink(const RingLayer& ring, const Tensor& k, const Tensor& v, int64_t leaving,
+                      DType kv_dtype);
 RowSizes timestep_embedding(const Tensor& y);
 RowSizes mean_rows(const Tensor& x, const Tensor& y);
 RowSizes affine_channels(const Tensor& x, const Tensor& scale, const Tensor& shift,
@@ -51,12 +53,13 @@ struct RopeSizes {  // height and width are 0 for rope_time
   int64_t pairs_t, pairs_h, pairs_w;
 };
 RopeSizes rope3d(const Tensor& x, int64_t height, int64_t width, const Tensor& y);
-RopeSizes rope_time(const Tensor& x, const Tensor& y);
+RopeSizes rope_time(const Tensor& x, const Tensor& y, DType kv_dtype);
 
 /// Rows, and channels of x and y.
 MixSizes copy_channels(const Tensor& x, int64_t from, int64_t count, const Tensor& y, int64_t to);
 /// Throws Error unless both have the same type and count.
 void copy(const Tensor& from, const Tensor& to);
+void convert(const Tensor& x, const Tensor& y, DType kv_dtype);
 
 /// All tensors f32 (or absent where `optional`) and of the shape of the first; returns the count.
 int64_t same_shape(const char* what, const Tensor& x, const Tensor& y);

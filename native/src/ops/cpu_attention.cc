@@ -76,7 +76,8 @@ void pack_keys(const Head& head, int64_t first, int64_t count, Word* to) {
   const int64_t dim = head.words(), filled_words = words_for(head.kernels.type, head.dim);
   const int64_t width = head.key_width();
   for (int64_t panel = 0; panel < count; panel += width, to += width * dim) {
-    const float* from = head.row.k + (first + panel) * head.token_stride + head.offset;
+    const float* from =
+        static_cast<const float*>(head.row.k) + (first + panel) * head.token_stride + head.offset;
     const int64_t filled = std::min(width, count - panel);
     for (int64_t key = 0; key < width; key += kLanes) {
       const int64_t rows = std::clamp<int64_t>(filled - key, 0, kLanes);
@@ -95,8 +96,8 @@ void pack_values(const Head& head, int64_t first, int64_t count, Word* to) {
   for (int64_t panel = 0; panel < plan.panels; ++panel) {
     const int64_t channel = panel * plan.width(), width = plan.vectors_of(panel) * kLanes;
     for (int64_t word = 0; word < words; ++word, to += width) {
-      const float* even =
-          head.row.v + (first + word * per_word) * head.token_stride + head.offset + channel;
+      const float* even = static_cast<const float*>(head.row.v) +
+                          (first + word * per_word) * head.token_stride + head.offset + channel;
       const float* odd = word * per_word + 1 < count ? even + head.token_stride : nullptr;
       for (int64_t c = 0; c < width; c += kLanes) {
         const int64_t filled = std::clamp<int64_t>(head.dim - channel - c, 0, kLanes);
@@ -280,7 +281,7 @@ void attend(const Head& head, Word* memory) {
 
 void CpuOps::attention(const AttentionRow* rows, int64_t count, int64_t heads, int64_t head_dim,
                        float scale) {
-  checks::attention(rows, count, heads, head_dim);
+  checks::attention(rows, count, heads, head_dim, DType::f32);
   const PanelPlan value_plan = plan_panels(head_dim, kernels_);
   const auto head_of = [&](int64_t task) {
     return Head{

@@ -27,6 +27,11 @@ void Ops::copy(const Tensor& from, const Tensor& to) {
   if (from.bytes() > 0) std::memcpy(to.data(), from.data(), from.bytes());
 }
 
+void Ops::convert(const Tensor& x, const Tensor& y) {
+  checks::convert(x, y, DType::f32);
+  copy(x, y);
+}
+
 void Ops::clear(const Tensor& x) {
   on_host("clear", x);
   if (x.bytes() > 0) std::memset(x.data(), 0, x.bytes());
@@ -42,7 +47,7 @@ void Ops::copy_channels(const Tensor& x, int64_t from, int64_t count, const Tens
 }
 
 void Ops::rope_time(const Tensor& x, const double* positions, const Tensor& y) {
-  const auto s = checks::rope_time(x, y);
+  const auto s = checks::rope_time(x, y, DType::f32);
   const int64_t heads = x.dim(1) * s.heads;
   // (cosine, sine) of each temporal pair of one frame.
   const ArenaScope scope(host_arena());
@@ -69,7 +74,7 @@ void Ops::rope_time(const Tensor& x, const double* positions, const Tensor& y) {
 
 void Ops::refresh_sink(const RingLayer& ring, const Tensor& k, const Tensor& v, int64_t leaving,
                        float threshold) {
-  const auto s = checks::refresh_sink(ring, k, v, leaving);
+  const auto s = checks::refresh_sink(ring, k, v, leaving, DType::f32);
   int64_t lowest = -1;
   for (int64_t sink = 0; sink < ring.sinks; ++sink) {
     const float alike =

@@ -80,15 +80,16 @@ struct LinearEpilogue {
 /// [token, head, head_dim].
 struct AttentionRow {
   const float* q;
-  const float* k;
-  const float* v;
+  const void* k;  ///< Of kv_dtype.
+  const void* v;  ///< Of kv_dtype.
   float* out;
   int64_t queries;
   int64_t keys;  ///< >= 1.
+  DType kv_dtype = DType::f32;
 };
 
-/// One layer's keys and values of a stream, [slots, tokens, heads, head_dim] each. The first
-/// `sinks` slots hold anchors, the others roll.
+/// One layer's keys and values of a stream, [slots, tokens, heads, head_dim] of f32 or kv_dtype()
+/// each. The first `sinks` slots hold anchors, the others roll.
 struct RingLayer {
   Tensor k, v;
   int64_t sinks = 0;
@@ -103,6 +104,9 @@ class Ops {
   virtual const char* name() const = 0;
   /// What linear layers, convolutions and attention multiply in: f32 or bf16.
   virtual DType dtype() const { return DType::f32; }
+  /// What attention takes keys and values in without rounding them first: what they are best kept
+  /// in. Only rope_time, refresh_sink, convert and copy know it beside attention.
+  virtual DType kv_dtype() const { return DType::f32; }
 
   // ---- Sharing work ---------------------------------------------------------------------------
 
@@ -128,6 +132,8 @@ class Ops {
   /// As many elements of the same type, each side in any memory. `from` may be changed as soon as
   /// the call returns, and what goes to the host is there by then.
   virtual void copy(const Tensor& from, const Tensor& to);
+  /// f32 values rounded to y's type, which is f32 or kv_dtype().
+  virtual void convert(const Tensor& x, const Tensor& y);
   /// All bytes zero.
   virtual void clear(const Tensor& x);
   /// Returns when all that was started is done.
@@ -170,7 +176,7 @@ class Ops {
   /// position of frame f (any real number); angles are computed in double.
   virtual void rope3d(const Tensor& x, const double* positions, int64_t height, int64_t width,
                       const Tensor& y) = 0;
-  /// The temporal part of rope3d alone. x [frames, tokens, heads, head_dim].
+  /// The temporal part of rope3d alone. x [frames, tokens, heads, head_dim], f32 or kv_dtype().
   virtual void rope_time(const Tensor& x, const double* positions, const Tensor& y);
   /// Where the stream has moved on from an anchor. k, v [tokens, heads * head_dim] are a chunk's;
   /// an anchor resembles it by 0.5 (cos(mean k of both) + cos(mean v of both)), and the least

@@ -113,7 +113,7 @@ void ReferenceOps::conv2d(const PackedConv& weights, const Tensor& x, const Tens
 
 void ReferenceOps::attention(const AttentionRow* rows, int64_t count, int64_t heads,
                              int64_t head_dim, float scale) {
-  checks::attention(rows, count, heads, head_dim);
+  checks::attention(rows, count, heads, head_dim, DType::f32);
   std::vector<double> weight;
   std::vector<double> sum(static_cast<size_t>(head_dim));
   for (int64_t row = 0; row < count; ++row) {
@@ -124,7 +124,7 @@ void ReferenceOps::attention(const AttentionRow* rows, int64_t count, int64_t he
       const float* q = r.q + item * head_dim;
       double largest = -INFINITY;
       for (int64_t key = 0; key < r.keys; ++key) {
-        const float* k = r.k + (key * heads + head) * head_dim;
+        const float* k = static_cast<const float*>(r.k) + (key * heads + head) * head_dim;
         double dot = 0.0;
         for (int64_t d = 0; d < head_dim; ++d) dot += double{q[d]} * k[d];
         weight[key] = dot * scale;
@@ -134,7 +134,7 @@ void ReferenceOps::attention(const AttentionRow* rows, int64_t count, int64_t he
       std::fill(sum.begin(), sum.end(), 0.0);
       for (int64_t key = 0; key < r.keys; ++key) {
         const double w = std::exp(weight[key] - largest);
-        const float* v = r.v + (key * heads + head) * head_dim;
+        const float* v = static_cast<const float*>(r.v) + (key * heads + head) * head_dim;
         total += w;
         for (int64_t d = 0; d < head_dim; ++d) sum[d] += w * v[d];
       }

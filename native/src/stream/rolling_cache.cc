@@ -22,11 +22,11 @@ RollingCache::RollingCache(const RollingConfig& config, Ops& ops, Arena& arena)
                 std::to_string(config.sink_frames) + ", kv " + std::to_string(config.kv_frames));
   }
   positions_.resize(static_cast<size_t>(config.kv_frames));
-  rotated_ = arena.tensor(ring_shape(config));
+  rotated_ = arena.tensor(ring_shape(config), config.dtype);
   layers_.resize(static_cast<size_t>(config.layers));
   for (RingLayer& layer : layers_) {
-    layer.k = arena.tensor(ring_shape(config));
-    layer.v = arena.tensor(ring_shape(config));
+    layer.k = arena.tensor(ring_shape(config), config.dtype);
+    layer.v = arena.tensor(ring_shape(config), config.dtype);
     layer.sinks = config.sink_frames;
   }
 }
@@ -41,7 +41,8 @@ RollingCache::RollingCache(const RollingConfig& config, Ops& ops, std::unique_pt
 
 size_t RollingCache::bytes(const RollingConfig& config) {
   const size_t rings = 1 + 2 * static_cast<size_t>(config.layers);
-  return rings * Arena::rounded(static_cast<size_t>(ring_shape(config).count()) * sizeof(float));
+  return rings *
+         Arena::rounded(static_cast<size_t>(ring_shape(config).count()) * dtype_size(config.dtype));
 }
 
 void RollingCache::copy_from(const RollingCache& other) {
@@ -58,8 +59,8 @@ void RollingCache::copy_from(const RollingCache& other) {
 
 KvView RollingCache::stored(int layer, int slot) const {
   const RingLayer& from = layers_[static_cast<size_t>(layer)];
-  return KvView{from.k.at(slot).f32_address(), from.v.at(slot).f32_address(),
-                config_.tokens_per_frame};
+  return KvView{from.k.at(slot).data(), from.v.at(slot).data(), config_.tokens_per_frame,
+                config_.dtype};
 }
 
 int RollingCache::slot() const {
@@ -102,12 +103,12 @@ KvView RollingCache::append(int index, const float* k, const float* v, int token
   if (refresh && !rewriting_) {
     ops_.refresh_sink(layer, chunk(k), chunk(v), slot(), config_.sink_threshold);
   }
-  ops_.copy(chunk(k), layer.k.at(slot()));
-  ops_.copy(chunk(v), layer.v.at(slot()));
+  ops_.convert(chunk(k), layer.k.at(slot()));
+  ops_.convert(chunk(v), layer.v.at(slot()));
   const int valid = valid_slots();
   for (int s = 0; s < valid; ++s) positions_[static_cast<size_t>(s)] = position_of(s);
   ops_.rope_time(layer.k.slice(0, valid), positions_.data(), rotated_.slice(0, valid));
-  return KvView{rotated_.f32_address(), layer.v.f32_address(), valid * tokens};
+  return KvView{rotated_.data(), layer.v.data(), valid * tokens, config_.dtype};
 }
 
 }  // namespace driftless

@@ -26,6 +26,7 @@ struct RollingConfig {
   int layers = 0;
   int heads = 0;
   int head_dim = 0;
+  DType dtype = DType::f32;  // f32 or the operations' kv_dtype()
 };
 
 // One row of one session, all layers. Chunks of one latent frame.

@@ -163,8 +163,8 @@ KernelResult ring(KernelRun& run) {
       std::copy_n(key_pointers.data()[row], valid, got_keys.data());
       std::copy_n(v_pointers.data()[row], valid, got_values.data());
       for (const KernelResult& result :
-           {run.compare(Tensor({valid}, const_cast<float*>(view.k)), got_keys, 2),
-            run.compare(Tensor({valid}, const_cast<float*>(view.v)), got_values)}) {
+           {run.compare(Tensor({valid}, const_cast<float*>(view.k_f32())), got_keys, 2),
+            run.compare(Tensor({valid}, const_cast<float*>(view.v_f32())), got_values)}) {
         worst.error = std::max(worst.error, result.error);
         worst.hash = worst.hash * 31 + result.hash;
       }

@@ -52,6 +52,9 @@ class CudaOps : public Ops {
     }
   }
   const char* name() const override { return "cuda"; }
+  DType kv_dtype() const override {
+    return precision_ == CudaPrecision::bf16 ? DType::bf16 : DType::f32;
+  }
   DType dtype() const override {
     return precision_ == CudaPrecision::f32 ? DType::f32 : DType::bf16;
   }
@@ -71,6 +74,13 @@ class CudaOps : public Ops {
     // From pageable memory the call returns when the bytes have been staged.
     cuda::check(cudaMemcpyAsync(to.data(), from.data(), from.bytes(), kind, stream_.get()), "copy");
     if (to_host) cuda::check(cudaStreamSynchronize(stream_.get()), "copy");
+  }
+
+  void convert(const Tensor& x, const Tensor& y) override {
+    checks::convert(x, y, kv_dtype());
+    if (y.dtype() == DType::f32) return copy(x, y);
+    cuda::map("convert", on_device(x), on_device<cuda::bf16>(y), x.count(), x.count(),
+              cuda::Convert{}, stream_.get());
   }
 
   void clear(const Tensor& x) override {
@@ -139,7 +149,7 @@ class CudaOps : public Ops {
 
   void attention(const AttentionRow* rows, int64_t count, int64_t heads, int64_t head_dim,
                  float scale) override {
-    checks::attention(rows, count, heads, head_dim);
+    checks::attention(rows, count, heads, head_dim, kv_dtype());
     switch (precision_) {
       case CudaPrecision::f32:
         return attend<float>(rows, count, heads, head_dim, scale);
@@ -171,7 +181,20 @@ class CudaOps : public Ops {
 
   void rope3d(const Tensor& x, const double* positions, int64_t height, int64_t width,
               const Tensor& y) override {
-    const auto s = checks::rope3d(x, height, width, y);
+    rotate(checks::rope3d(x, height, width, y), on_device(x), positions, on_device(y));
+  }
+
+  // A grid of one token has no rotation but the temporal one.
+  void rope_time(const Tensor& x, const double* positions, const Tensor& y) override {
+    checks::RopeSizes s = checks::rope_time(x, y, kv_dtype());
+    s.heads *= x.dim(1);
+    s.height = s.width = 1;
+    if (x.dtype() == DType::f32) return rotate(s, on_device(x), positions, on_device(y));
+    rotate(s, on_device<cuda::bf16>(x), positions, on_device<cuda::bf16>(y));
+  }
+
+  template <typename T>
+  void rotate(const checks::RopeSizes& s, const T* x, const double* positions, T* y) {
     cuda::RopeTables tables = cuda::rope_split(static_cast<int>(s.head_dim));
     const int64_t t = s.frames * s.pairs_t, h = s.height * s.pairs_h, w = s.width * s.pairs_w;
     auto* memory = scratch_.take<cuda::Rotation>(kTables, t + h + w);
@@ -185,25 +208,24 @@ class CudaOps : public Ops {
     fill(at, s.frames, s.pairs_t, memory);
     fill(nullptr, s.height, s.pairs_h, memory + t);
     fill(nullptr, s.width, s.pairs_w, memory + t + h);
-    cuda::rope3d(on_device(x), tables, s.frames, static_cast<int>(height), static_cast<int>(width),
-                 static_cast<int>(s.heads), static_cast<int>(s.head_dim), on_device(y),
-                 stream_.get());
-  }
-
-  // A grid of one token has no rotation but the temporal one.
-  void rope_time(const Tensor& x, const double* positions, const Tensor& y) override {
-    checks::rope_time(x, y);
-    const Shape heads = {x.dim(0), 1, x.dim(1) * x.dim(2), x.dim(3)};
-    rope3d(x.reshape(heads), positions, 1, 1, y.reshape(heads));
+    cuda::rope3d(x, tables, s.frames, static_cast<int>(s.height), static_cast<int>(s.width),
+                 static_cast<int>(s.heads), static_cast<int>(s.head_dim), y, stream_.get());
   }
 
   void refresh_sink(const RingLayer& ring, const Tensor& k, const Tensor& v, int64_t leaving,
                     float threshold) override {
-    const auto s = checks::refresh_sink(ring, k, v, leaving);
+    const auto s = checks::refresh_sink(ring, k, v, leaving, kv_dtype());
     if (ring.sinks == 0 || s.rows == 0) return;
+    if (ring.k.dtype() == DType::f32) return refresh<float>(ring, k, v, s, leaving, threshold);
+    refresh<cuda::bf16>(ring, k, v, s, leaving, threshold);
+  }
+
+  template <typename T>
+  void refresh(const RingLayer& ring, const Tensor& k, const Tensor& v, const checks::RowSizes& s,
+               int64_t leaving, float threshold) {
     auto* means = scratch_.take<float>(kMeans, 2 * (ring.sinks + 1) * s.width);
-    cuda::SinkRing<float> sinks = {on_device(ring.k), on_device(ring.v), s.rows * s.width,
-                                   static_cast<int>(ring.sinks)};
+    cuda::SinkRing<T> sinks = {on_device<T>(ring.k), on_device<T>(ring.v), s.rows * s.width,
+                               static_cast<int>(ring.sinks)};
     cuda::refresh_sink(sinks, on_device(k), on_device(v), s.rows, s.width,
                        static_cast<int>(leaving), threshold, means, scratch_.take<int>(kSums, 1),
                        stream_.get());
@@ -457,29 +479,33 @@ class CudaOps : public Ops {
               float scale) {
     const int64_t width = heads * head_dim;
     std::vector<cuda::AttentionBlock<T>> blocks(static_cast<size_t>(count));
+    // What is not of type T yet is rounded into working memory.
+    const auto foreign = [](DType dtype) {
+      return !std::is_same_v<T, float> && dtype == DType::f32;
+    };
     int64_t most = 0, values = 0;
     for (int64_t i = 0; i < count; ++i) {
       most = std::max(most, rows[i].queries);
-      values += (rows[i].queries + 2 * rows[i].keys) * width + 3 * kAlign;
+      values += (rows[i].queries + (foreign(rows[i].kv_dtype) ? 2 * rows[i].keys : 0)) * width +
+                3 * kAlign;
     }
-    T* next = std::is_same_v<T, float> ? nullptr : scratch_.take<T>(kBlocks, values);
-    const auto rounded = [&](const float* from, int64_t tokens) -> T* {
-      if constexpr (std::is_same_v<T, float>) {
-        return const_cast<float*>(from);
-      } else {
-        T* to = next;
-        next += (tokens * width + kAlign - 1) / kAlign * kAlign;
-        cuda::map("convert", from, to, tokens * width, width, cuda::Convert{}, stream_.get());
-        return to;
-      }
+    T* next = foreign(DType::f32) ? scratch_.take<T>(kBlocks, values) : nullptr;
+    const auto as_t = [&](const void* from, DType dtype, int64_t tokens) -> T* {
+      if (!foreign(dtype)) return static_cast<T*>(const_cast<void*>(from));
+      T* to = next;
+      next += (tokens * width + kAlign - 1) / kAlign * kAlign;
+      cuda::map("convert", static_cast<const float*>(from), to, tokens * width, width,
+                cuda::Convert{}, stream_.get());
+      return to;
     };
     for (int64_t i = 0; i < count; ++i) {
       cuda::AttentionBlock<T>& block = blocks[static_cast<size_t>(i)];
-      T* q = rounded(rows[i].q, rows[i].queries);
-      block = {q,      rounded(rows[i].k, rows[i].keys),  rounded(rows[i].v, rows[i].keys),
-               q,      static_cast<int>(rows[i].queries), static_cast<int>(rows[i].keys),
+      const AttentionRow& row = rows[i];
+      T* q = as_t(row.q, DType::f32, row.queries);
+      block = {q,      as_t(row.k, row.kv_dtype, row.keys), as_t(row.v, row.kv_dtype, row.keys),
+               q,      static_cast<int>(row.queries),       static_cast<int>(row.keys),
                nullptr};
-      if constexpr (std::is_same_v<T, float>) block.out = rows[i].out;
+      if constexpr (std::is_same_v<T, float>) block.out = row.out;
     }
     cuda::attention(blocks.data(), static_cast<int>(count), static_cast<int>(most),
                     static_cast<int>(heads), static_cast<int>(head_dim), scale, stream_.get());

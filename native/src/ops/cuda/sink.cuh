@@ -63,16 +63,16 @@ __global__ void __launch_bounds__(kReduceThreads)
 
 /// k, v [tokens, width] of the chunk; means [2 * (sinks + 1), width] and chosen [1] are working
 /// memory. The rule is that of Ops::refresh_sink.
-template <typename T>
-void refresh_sink(const SinkRing<T>& ring, const T* k, const T* v, int64_t tokens, int64_t width,
-                  int leaving, float threshold, float* means, int* chosen, cudaStream_t stream) {
-  for (int s = 0; s <= ring.sinks; ++s) {
-    const bool chunk = s == ring.sinks;
-    mean_rows(chunk ? k : ring.k + s * ring.slot_values, tokens, width, means + 2 * s * width,
-              stream);
-    mean_rows(chunk ? v : ring.v + s * ring.slot_values, tokens, width, means + (2 * s + 1) * width,
-              stream);
+template <typename T, typename Chunk>
+void refresh_sink(const SinkRing<T>& ring, const Chunk* k, const Chunk* v, int64_t tokens,
+                  int64_t width, int leaving, float threshold, float* means, int* chosen,
+                  cudaStream_t stream) {
+  for (int s = 0; s < ring.sinks; ++s) {
+    mean_rows(ring.k + s * ring.slot_values, tokens, width, means + 2 * s * width, stream);
+    mean_rows(ring.v + s * ring.slot_values, tokens, width, means + (2 * s + 1) * width, stream);
   }
+  mean_rows(k, tokens, width, means + 2 * ring.sinks * width, stream);
+  mean_rows(v, tokens, width, means + (2 * ring.sinks + 1) * width, stream);
   launch("choose_sink", choose_sink_kernel<kReduceThreads>, dim3(1), dim3(kReduceThreads),
          sizeof(DoubleSum), stream, means, ring.sinks, static_cast<int>(width), threshold, chosen);
   constexpr int64_t kMostBlocks = 1024;
