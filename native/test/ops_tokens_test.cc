@@ -1,3 +1,4 @@
+#include "ops/ring_place.h"
 #include "ops_test_support.h"
 
 namespace driftless {
@@ -220,6 +221,56 @@ TEST_P(TokensTest, RopeOfTimeAloneIsThatOfAGridOfOneToken) {
   expect_close(y, x, 0);
   expect_error([&] { ops->rope_time(x, positions, z.slice(0, 1)); },
                {"rope_time", "[1, 3, 2, 16]"});
+}
+
+// Against the operations that it puts together; two rows, one whose ring is not full yet.
+TEST_P(TokensTest, AppendsToRingsInOneGo) {
+  const int64_t slots = 3, tokens = 4, heads = 2, head_dim = 12, d = heads * head_dim;
+  const RingPlace place{static_cast<int>(slots), 1};
+  const int64_t frames[] = {1, 6};
+  const Tensor q = random({2 * tokens, d}), k = random({2 * tokens, d}),
+               v = random({2 * tokens, d});
+  const RingNorms norms{random({d}), random({d}), 1e-6f};
+  RingRow rows[2];
+  std::vector<Tensor> k_rings, v_rings;
+  for (int r = 0; r < 2; ++r) {
+    const Shape shape{slots, tokens, heads, head_dim};
+    rows[r] = RingRow{{random(shape), random(shape), 1}, arena.zeros(shape), frames[r]};
+    k_rings.push_back(arena.copy(rows[r].ring.k));
+    v_rings.push_back(arena.copy(rows[r].ring.v));
+  }
+  const Tensor expected_q = arena.copy(q), expected_k = arena.copy(k);
+  ops->append_to_rings(q, k, v, norms, 2, 2, rows, 2);
+
+  ops->rms_norm(expected_q, norms.q, 1e-6f, expected_q);
+  ops->rms_norm(expected_k, norms.k, 1e-6f, expected_k);
+  for (size_t r = 0; r < 2; ++r) {
+    const auto begin = static_cast<int64_t>(r) * tokens;
+    const Shape grid{1, tokens, heads, head_dim};
+    const Tensor own_q = expected_q.slice(begin, begin + tokens).reshape(grid);
+    const Tensor own_k = expected_k.slice(begin, begin + tokens).reshape(grid);
+    const int slot = place.slot(frames[r]), valid = place.valid(frames[r]);
+    const double here = place.position(frames[r], slot), none = 0;
+    ops->rope3d(own_q, &here, 2, 2, own_q);
+    ops->rope3d(own_k, &none, 2, 2, own_k);
+    ops->copy(own_k, k_rings[r].at(slot));
+    ops->copy(v.slice(begin, begin + tokens), v_rings[r].at(slot));
+    std::vector<double> positions;
+    for (int of = 0; of < valid; ++of) positions.push_back(place.position(frames[r], of));
+    const Tensor rotated = arena.zeros(k_rings[r].shape());
+    ops->rope_time(k_rings[r].slice(0, valid), positions.data(), rotated.slice(0, valid));
+    expect_close(k_rings[r], rows[r].ring.k);
+    expect_close(v_rings[r], rows[r].ring.v, 0);
+    expect_close(rotated, rows[r].rotated);
+  }
+  expect_close(expected_q, q);
+  expect_error([&] { ops->append_to_rings(q, k, v, norms, 3, 2, rows, 2); }, {"tokens", "4", "6"});
+  rows[1].frames = -1;
+  expect_error([&] { ops->append_to_rings(q, k, v, norms, 2, 2, rows, 2); }, {"frames", "-1"});
+  rows[1].ring.v = rows[1].ring.v.slice(0, 2);
+  rows[1].frames = 0;
+  expect_error([&] { ops->append_to_rings(q, k, v, norms, 2, 2, rows, 2); },
+               {"ring", "[2, 4, 2, 12]"});
 }
 
 TEST_P(TokensTest, MovesAndMeasuresChannels) {

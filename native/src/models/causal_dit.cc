@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <memory>
 #include <string>
 
 #include "core/error.h"
@@ -55,6 +56,7 @@ struct CausalDit::Batch {
   double* query_positions = nullptr;  // [frames]
   double* key_positions = nullptr;    // [frames]
   AttentionRow* attention = nullptr;  // [count]
+  RingRow* rings = nullptr;           // [count]
   Tensor x;                           // [tokens, d], the residual stream
   Tensor normed, q, k, v;             // [tokens, d]
   Tensor hidden;                      // [tokens, ffn]
@@ -183,10 +185,45 @@ void CausalDit::self_attention(int64_t layer, Batch& batch, const Trace& trace) 
   ops_.linear(*block.self.q, batch.normed, batch.q);
   ops_.linear(*block.self.k, batch.normed, batch.k);
   ops_.linear(*block.self.v, batch.normed, batch.v);
+  if (!into_rings(layer, batch)) into_caches(layer, batch);
+  const float scale = 1.0f / std::sqrt(static_cast<float>(head_dim));
+  ops_.attention(batch.attention, batch.count, heads, head_dim, scale);
+  if (trace) {
+    ops_.linear(*block.self.o, batch.q, batch.normed);
+    trace("self_attn", layer, batch.normed);
+  }
+  LinearEpilogue add;
+  add.residual = batch.x;
+  add.gate = batch.vector(2, d);
+  ops_.linear(*block.self.o, batch.q, batch.x, add);
+}
+
+// Norm, RoPE and memory of all rows in one operation, where every row has a plain ring.
+bool CausalDit::into_rings(int64_t layer, Batch& batch) {
+  const Block& block = blocks_[static_cast<size_t>(layer)];
+  const int64_t tokens = batch.height * batch.width;
+  for (int64_t r = 0; r < batch.count; ++r) {
+    const DitRow& row = batch.rows[r];
+    KvView view;
+    if (row.frames != 1 || !row.cache->ring(static_cast<int>(layer), batch.rings[r], view)) {
+      return false;
+    }
+    float* at = batch.q.f32_address() + r * tokens * config_.dim;
+    batch.attention[r] = AttentionRow{at, view.k, view.v, at, tokens, view.tokens, view.dtype};
+  }
+  const RingNorms norms{block.self.norm_q, block.self.norm_k, config_.eps};
+  ops_.append_to_rings(batch.q, batch.k, batch.v, norms, batch.height, batch.width, batch.rings,
+                       batch.count);
+  return true;
+}
+
+// The same for any kind of memory.
+void CausalDit::into_caches(int64_t layer, Batch& batch) {
+  const Block& block = blocks_[static_cast<size_t>(layer)];
+  const int64_t d = config_.dim, per_frame = batch.height * batch.width;
   ops_.rms_norm(batch.q, block.self.norm_q, config_.eps, batch.q);
   ops_.rms_norm(batch.k, block.self.norm_k, config_.eps, batch.k);
-  const int64_t per_frame = batch.height * batch.width;
-  const Shape split{batch.frames, per_frame, heads, head_dim};
+  const Shape split{batch.frames, per_frame, config_.heads, config_.head_dim()};
   const Tensor q = batch.q.reshape(split), k = batch.k.reshape(split);
   ops_.rope3d(q, batch.query_positions, batch.height, batch.width, q);
   ops_.rope3d(k, batch.key_positions, batch.height, batch.width, k);
@@ -200,16 +237,6 @@ void CausalDit::self_attention(int64_t layer, Batch& batch, const Trace& trace) 
     batch.attention[r] = AttentionRow{at, view.k, view.v, at, tokens, view.tokens, view.dtype};
     token += tokens;
   }
-  const float scale = 1.0f / std::sqrt(static_cast<float>(head_dim));
-  ops_.attention(batch.attention, batch.count, heads, head_dim, scale);
-  if (trace) {
-    ops_.linear(*block.self.o, batch.q, batch.normed);
-    trace("self_attn", layer, batch.normed);
-  }
-  LinearEpilogue add;
-  add.residual = batch.x;
-  add.gate = batch.vector(2, d);
-  ops_.linear(*block.self.o, batch.q, batch.x, add);
 }
 
 void CausalDit::cross_attention(int64_t layer, Batch& batch, const Trace& trace) {
@@ -313,6 +340,8 @@ void CausalDit::forward_part(const DitRow* rows, int64_t count, const Tensor& x,
   batch.key_positions = static_cast<double*>(lists.allocate(doubles));
   batch.attention =
       static_cast<AttentionRow*>(lists.allocate(static_cast<size_t>(count) * sizeof(AttentionRow)));
+  batch.rings = static_cast<RingRow*>(lists.allocate(static_cast<size_t>(count) * sizeof(RingRow)));
+  std::uninitialized_default_construct_n(batch.rings, count);
   int64_t frame = 0;
   for (int64_t r = 0; r < count; ++r) {
     for (int64_t f = 0; f < rows[r].frames; ++f, ++frame) {

@@ -84,6 +84,8 @@ class CausalDit {
                     const Trace& trace);
   void embed_time(Batch& batch, const Trace& trace);
   void self_attention(int64_t layer, Batch& batch, const Trace& trace);
+  bool into_rings(int64_t layer, Batch& batch);
+  void into_caches(int64_t layer, Batch& batch);
   void cross_attention(int64_t layer, Batch& batch, const Trace& trace);
   void feed_forward(int64_t layer, Batch& batch, const Trace& trace);
   void head(Batch& batch, const Tensor& y, const Trace& trace);

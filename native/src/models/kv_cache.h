@@ -4,6 +4,7 @@
 // which position is the streaming layer's business.
 
 #include "core/tensor.h"
+#include "ops/ops.h"
 
 namespace driftless {
 
@@ -27,6 +28,10 @@ class KvCache {
   // append(). They differ where a cache stores keys without their temporal rotation.
   virtual int query_position() const = 0;
   virtual int key_position() const = 0;
+
+  // Where Ops::append_to_rings() may write the chunk of one latent frame itself, instead of
+  // append(); false where more is to be done. `view` is what to attend over afterwards.
+  virtual bool ring(int /*layer*/, RingRow& /*row*/, KvView& /*view*/) { return false; }
 
   // Takes the chunk's keys and values of one layer ([tokens, heads * head_dim], keys after RMS norm
   // and RoPE at key_position()) and returns everything to attend over, the chunk included. The view

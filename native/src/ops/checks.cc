@@ -241,6 +241,39 @@ RowSizes refresh_sink(const RingLayer& ring, const Tensor& k, const Tensor& v, i
   return {ring.k.dim(1), width};
 }
 
+RingSizes append_to_rings(const Tensor& q, const Tensor& k, const Tensor& v, const RingNorms& norms,
+                          int64_t height, int64_t width, const RingRow* rows, int64_t count,
+                          DType kv_dtype) {
+  DL_CHECK(count > 0, "append_to_rings rows", "at least 1", count);
+  const Tensor& first = rows[0].ring.k;
+  keys("append_to_rings ring", first, kv_dtype);
+  DL_CHECK_EQ("append_to_rings ring's rank", 4, first.rank());
+  const RingSizes s = {first.dim(1), first.dim(2), first.dim(3), static_cast<int>(first.dim(0)),
+                       static_cast<int>(rows[0].ring.sinks)};
+  DL_CHECK_EQ("append_to_rings tokens of a frame", s.tokens, height * width);
+  DL_CHECK(s.head_dim % 2 == 0, "append_to_rings head_dim", "an even number", s.head_dim);
+  DL_CHECK(s.sinks >= 0 && s.sinks < s.slots, "append_to_rings sinks",
+           "0.." + std::to_string(s.slots - 1), s.sinks);
+  const Shape wide{count * s.tokens, s.heads * s.head_dim};
+  shape("append_to_rings q", wide, q);
+  shape("append_to_rings k", wide, k);
+  shape("append_to_rings v", wide, v);
+  shape("append_to_rings q norm", {wide[1]}, norms.q);
+  shape("append_to_rings k norm", {wide[1]}, norms.k);
+  for (int64_t r = 0; r < count; ++r) {
+    const RingRow& row = rows[r];
+    DL_CHECK(row.frames >= 0, "append_to_rings frames", "0 or more", row.frames);
+    DL_CHECK_EQ("append_to_rings sinks of a row", rows[0].ring.sinks, row.ring.sinks);
+    for (const Tensor* part : {&row.ring.k, &row.ring.v, &row.rotated}) {
+      keys("append_to_rings ring", *part, kv_dtype);
+      DL_CHECK(part->dtype() == first.dtype(), "append_to_rings ring's dtype",
+               dtype_name(first.dtype()), dtype_name(part->dtype()));
+      DL_CHECK_EQ("append_to_rings ring's shape", first.shape(), part->shape());
+    }
+  }
+  return s;
+}
+
 MixSizes copy_channels(const Tensor& x, int64_t from, int64_t count, const Tensor& y, int64_t to) {
   f32("copy_channels input", x);
   f32("copy_channels output", y);

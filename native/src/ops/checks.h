@@ -38,6 +38,14 @@ RowSizes channel_moments(const Tensor& x, const Tensor& y);
 /// Tokens and width of a chunk.
 RowSizes refresh_sink(const RingLayer& ring, const Tensor& k, const Tensor& v, int64_t leaving,
                       DType kv_dtype);
+/// Sizes of one row's chunk; all rings have the first one's shape and type.
+struct RingSizes {
+  int64_t tokens, heads, head_dim;
+  int slots, sinks;
+};
+RingSizes append_to_rings(const Tensor& q, const Tensor& k, const Tensor& v, const RingNorms& norms,
+                          int64_t height, int64_t width, const RingRow* rows, int64_t count,
+                          DType kv_dtype);
 RowSizes timestep_embedding(const Tensor& y);
 RowSizes mean_rows(const Tensor& x, const Tensor& y);
 RowSizes affine_channels(const Tensor& x, const Tensor& scale, const Tensor& shift,

@@ -8,6 +8,7 @@
 #include "core/philox.h"
 #include "ops/checks.h"
 #include "ops/ops.h"
+#include "ops/ring_place.h"
 #include "ops/sink_similarity.h"
 
 namespace driftless {
@@ -69,6 +70,34 @@ void Ops::rope_time(const Tensor& x, const double* positions, const Tensor& y) {
       }
       if (out != in) std::copy(in + 2 * s.pairs_t, in + s.head_dim, out + 2 * s.pairs_t);
     }
+  }
+}
+
+void Ops::append_to_rings(const Tensor& q, const Tensor& k, const Tensor& v, const RingNorms& norms,
+                          int64_t height, int64_t width, const RingRow* rows, int64_t count) {
+  const auto s = checks::append_to_rings(q, k, v, norms, height, width, rows, count, kv_dtype());
+  const RingPlace place{s.slots, s.sinks};
+  const ArenaScope scope(host_arena());
+  const auto doubles = [&](int64_t n) {
+    return static_cast<double*>(host_arena().allocate(static_cast<size_t>(n) * sizeof(double)));
+  };
+  double *here = doubles(count), *none = doubles(count), *positions = doubles(s.slots);
+  for (int64_t r = 0; r < count; ++r) {
+    here[r] = place.position(rows[r].frames, place.slot(rows[r].frames));
+    none[r] = 0;
+  }
+  rms_norm(q, norms.q, norms.eps, q);
+  rms_norm(k, norms.k, norms.eps, k);
+  const Shape split{count, s.tokens, s.heads, s.head_dim};
+  rope3d(q.reshape(split), here, height, width, q.reshape(split));
+  rope3d(k.reshape(split), none, height, width, k.reshape(split));
+  for (int64_t r = 0; r < count; ++r) {
+    const RingRow& row = rows[r];
+    const int slot = place.slot(row.frames), valid = place.valid(row.frames);
+    convert(k.slice(r * s.tokens, (r + 1) * s.tokens), row.ring.k.at(slot));
+    convert(v.slice(r * s.tokens, (r + 1) * s.tokens), row.ring.v.at(slot));
+    for (int of = 0; of < valid; ++of) positions[of] = place.position(row.frames, of);
+    rope_time(row.ring.k.slice(0, valid), positions, row.rotated.slice(0, valid));
   }
 }
 

@@ -95,6 +95,19 @@ struct RingLayer {
   int64_t sinks = 0;
 };
 
+/// A row's ring of one layer, before a chunk of one latent frame is written into it.
+struct RingRow {
+  RingLayer ring;      ///< Keys without their temporal rotation.
+  Tensor rotated;      ///< Like ring.k: for the keys with the rotation of their present place.
+  int64_t frames = 0;  ///< That the ring has seen: see RingPlace.
+};
+
+/// What appending a chunk to rings needs beside it.
+struct RingNorms {
+  Tensor q, k;  ///< [heads * head_dim], weights of the RMS norms.
+  float eps = 0;
+};
+
 /// Keeps the logarithm of a constant channel's spread finite.
 constexpr double kTinySpread = 1e-3;
 
@@ -178,6 +191,13 @@ class Ops {
                       const Tensor& y) = 0;
   /// The temporal part of rope3d alone. x [frames, tokens, heads, head_dim], f32 or kv_dtype().
   virtual void rope_time(const Tensor& x, const double* positions, const Tensor& y);
+  /// What self-attention does between its projections and its product, for rows of one latent frame
+  /// of height * width tokens each: RMS norm of q and k over all heads, RoPE, keys and values into
+  /// their slots, and every valid key of a row rotated to its present place. q, k, v
+  /// [count * height * width, heads * head_dim]; q is changed in place, k may be.
+  virtual void append_to_rings(const Tensor& q, const Tensor& k, const Tensor& v,
+                               const RingNorms& norms, int64_t height, int64_t width,
+                               const RingRow* rows, int64_t count);
   /// Where the stream has moved on from an anchor. k, v [tokens, heads * head_dim] are a chunk's;
   /// an anchor resembles it by 0.5 (cos(mean k of both) + cos(mean v of both)), and the least
   /// alike, when that is less than `threshold`, becomes a copy of the slot `leaving`.

@@ -63,22 +63,9 @@ KvView RollingCache::stored(int layer, int slot) const {
                 config_.dtype};
 }
 
-int RollingCache::slot() const {
-  if (frames_ < config_.kv_frames) return static_cast<int>(frames_);
-  const int64_t rolling = config_.kv_frames - config_.sink_frames;
-  return config_.sink_frames + static_cast<int>((frames_ - config_.sink_frames) % rolling);
-}
-
-int RollingCache::valid_slots() const {
-  return static_cast<int>(std::min<int64_t>(frames_ + 1, config_.kv_frames));
-}
-
-int RollingCache::position_of(int slot) const {
-  if (frames_ < config_.kv_frames || slot < config_.sink_frames) return slot;
-  const int rolling = config_.kv_frames - config_.sink_frames;
-  const int age = (this->slot() - slot + rolling) % rolling;
-  return config_.kv_frames - 1 - age;
-}
+int RollingCache::slot() const { return place().slot(frames_); }
+int RollingCache::valid_slots() const { return place().valid(frames_); }
+int RollingCache::position_of(int slot) const { return place().position(frames_, slot); }
 
 void RollingCache::renew_sink(int sink) {
   if (frames_ < config_.kv_frames) return;
@@ -93,14 +80,27 @@ Tensor RollingCache::chunk(const float* values) const {
   return Tensor(DType::f32, shape, const_cast<float*>(values), rotated_.memory());
 }
 
+// Whether the anchors are compared with the chunk before it is written.
+bool RollingCache::sink_due() const {
+  return frames_ >= config_.kv_frames && config_.sink_threshold > -1 && !rewriting_;
+}
+
+bool RollingCache::ring(int layer, RingRow& row, KvView& view) {
+  if (sink_due()) return false;
+  const RingLayer& own = layers_[static_cast<size_t>(layer)];
+  row = RingRow{own, rotated_, frames_};
+  view = KvView{rotated_.data(), own.v.data(), valid_slots() * config_.tokens_per_frame,
+                config_.dtype};
+  return true;
+}
+
 KvView RollingCache::append(int index, const float* k, const float* v, int tokens) {
   if (tokens != config_.tokens_per_frame) {
     throw Error("key/value ring: expected a chunk of " + std::to_string(config_.tokens_per_frame) +
                 " tokens, got " + std::to_string(tokens));
   }
   const RingLayer& layer = layers_[static_cast<size_t>(index)];
-  const bool refresh = frames_ >= config_.kv_frames && config_.sink_threshold > -1;
-  if (refresh && !rewriting_) {
+  if (sink_due()) {
     ops_.refresh_sink(layer, chunk(k), chunk(v), slot(), config_.sink_threshold);
   }
   ops_.convert(chunk(k), layer.k.at(slot()));

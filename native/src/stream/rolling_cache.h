@@ -15,6 +15,7 @@
 #include "core/arena.h"
 #include "models/kv_cache.h"
 #include "ops/ops.h"
+#include "ops/ring_place.h"
 
 namespace driftless {
 
@@ -44,6 +45,7 @@ class RollingCache : public KvCache {
 
   int query_position() const override { return position_of(slot()); }
   int key_position() const override { return 0; }
+  bool ring(int layer, RingRow& row, KvView& view) override;
   KvView append(int layer, const float* k, const float* v, int tokens) override;
 
   // The next append() of each layer replaces the frame that was appended last, sinks untouched.
@@ -79,6 +81,8 @@ class RollingCache : public KvCache {
  private:
   RollingCache(const RollingConfig& config, Ops& ops, std::unique_ptr<Arena> memory);
   Tensor chunk(const float* values) const;
+  RingPlace place() const { return {config_.kv_frames, config_.sink_frames}; }
+  bool sink_due() const;
 
   RollingConfig config_;
   Ops& ops_;

@@ -97,10 +97,10 @@ KernelResult ring(KernelRun& run) {
   const int rows = run.integer("rows"), chunks = run.integer("chunks");
   const int height = run.integer("height"), width = run.integer("width");
   const int heads = run.integer("heads"), head_dim = run.integer("head_dim");
-  const cuda::RingShape shape = {run.integer("kv_frames"), run.integer("sinks"), height * width};
-  const int64_t d = int64_t{heads} * head_dim, tokens = shape.tokens_per_frame;
-  const int64_t ring_size = shape.kv_frames * tokens * d;
-  const Tables tables({}, shape.kv_frames, height, width, head_dim);
+  const RingPlace place = {run.integer("kv_frames"), run.integer("sinks")};
+  const int64_t d = int64_t{heads} * head_dim, tokens = int64_t{height} * width;
+  const int64_t ring_size = place.slots * tokens * d;
+  const Tables tables({}, place.slots, height, width, head_dim);
   const Tensor q_weight = run.random<float>({d}), k_weight = run.random<float>({d});
   const KernelBuffer<float> qw(q_weight), kw(k_weight);
   KernelBuffer<T> k_rings(rows * ring_size), v_rings(rows * ring_size), keys(rows * ring_size);
@@ -109,8 +109,8 @@ KernelResult ring(KernelRun& run) {
   KernelBuffer<cuda::RingPlan> plans(rows);
   std::vector<RollingCache> caches;
   for (int row = 0; row < rows; ++row) {
-    caches.emplace_back(RollingConfig{static_cast<int>(tokens), shape.kv_frames, shape.sink_frames,
-                                      -1.0f, 1, heads, head_dim},
+    caches.emplace_back(RollingConfig{static_cast<int>(tokens), place.slots, place.sinks, -1.0f, 1,
+                                      heads, head_dim},
                         *run.oracle);
     k_pointers.data()[row] = k_rings.data() + row * ring_size;
     v_pointers.data()[row] = v_rings.data() + row * ring_size;
@@ -122,27 +122,27 @@ KernelResult ring(KernelRun& run) {
     const Tensor q = run.random<T>({rows * tokens, d}), k = run.random<T>({rows * tokens, d});
     const Tensor v = run.random<T>({rows * tokens, d});
     const KernelBuffer<T> dq(q), dk(k), dv(v);
-    const cuda::RingAppend<T> append = {dq.data(),
-                                        dk.data(),
-                                        dv.data(),
-                                        qw.data(),
-                                        kw.data(),
-                                        k_pointers.data(),
-                                        v_pointers.data(),
-                                        plans.data(),
-                                        tables.get(),
-                                        static_cast<int>(tokens),
-                                        width,
-                                        heads,
-                                        head_dim,
-                                        1e-6f};
-    cuda::plan_rings(frames.data(), rows, shape, plans.data(), nullptr);
+    const cuda::RingAppend<T, T> append = {dq.data(),
+                                           dk.data(),
+                                           dv.data(),
+                                           qw.data(),
+                                           kw.data(),
+                                           k_pointers.data(),
+                                           v_pointers.data(),
+                                           plans.data(),
+                                           tables.get(),
+                                           static_cast<int>(tokens),
+                                           width,
+                                           heads,
+                                           head_dim,
+                                           1e-6f};
+    cuda::plan_rings(frames.data(), rows, place, static_cast<int>(tokens), plans.data(), nullptr);
     cuda::norm_rope_append(append, rows, nullptr);
-    cuda::read_keys(cuda::RingRead<T>{k_pointers.data(), key_pointers.data(), frames.data(), shape,
-                                      tables.get(), heads, head_dim},
+    cuda::read_keys(cuda::RingRead<T>{k_pointers.data(), key_pointers.data(), frames.data(), place,
+                                      static_cast<int>(tokens), tables.get(), heads, head_dim},
                     rows, nullptr);
-    cuda::finish_rings(frames.data(), rows, nullptr);
     cuda::check(cudaStreamSynchronize(nullptr), "ring kernels");
+    for (int row = 0; row < rows; ++row) ++frames.data()[row];
 
     run.oracle->rms_norm(q, q_weight, 1e-6f, q);
     run.oracle->rms_norm(k, k_weight, 1e-6f, k);

@@ -7,6 +7,8 @@
 #include "ops/cuda/cuda_ops.h"
 
 #include <algorithm>
+#include <array>
+#include <map>
 #include <optional>
 
 #include "ops/checks.h"
@@ -19,6 +21,7 @@
 #include "ops/cuda/norm.cuh"
 #include "ops/cuda/pixels.cuh"
 #include "ops/cuda/reduce.cuh"
+#include "ops/cuda/ring.cuh"
 #include "ops/cuda/rope.cuh"
 #include "ops/cuda/sink.cuh"
 
@@ -29,7 +32,7 @@ namespace {
 using cuda::DeviceBuffer;
 
 /// The numbered pieces of working memory.
-enum Scratch : size_t { kOperand, kPositions, kTables, kSums, kBlocks, kMeans };
+enum Scratch : size_t { kOperand, kPositions, kTables, kSums, kBlocks, kMeans, kRings, kPlans };
 
 /// A pointer that kernels may use. Throws Error for memory that only the host can reach.
 template <typename T = float>
@@ -210,6 +213,83 @@ class CudaOps : public Ops {
     fill(nullptr, s.width, s.pairs_w, memory + t + h);
     cuda::rope3d(x, tables, s.frames, static_cast<int>(s.height), static_cast<int>(s.width),
                  static_cast<int>(s.heads), static_cast<int>(s.head_dim), y, stream_.get());
+  }
+
+  void append_to_rings(const Tensor& q, const Tensor& k, const Tensor& v, const RingNorms& norms,
+                       int64_t height, int64_t width, const RingRow* rows, int64_t count) override {
+    const auto s = checks::append_to_rings(q, k, v, norms, height, width, rows, count, kv_dtype());
+    const cuda::RopeTables rope = grid_tables(s, height, width);
+    if (rows[0].ring.k.dtype() == DType::f32) {
+      return append<float>(q, k, v, norms, width, rope, s, rows, count);
+    }
+    append<cuda::bf16>(q, k, v, norms, width, rope, s, rows, count);
+  }
+
+  /// Tables of the positions in a ring and of a grid, kept from call to call.
+  cuda::RopeTables grid_tables(const checks::RingSizes& s, int64_t height, int64_t width) {
+    cuda::RopeTables tables = cuda::rope_split(static_cast<int>(s.head_dim));
+    const int64_t t = int64_t{s.slots} * tables.pairs_t, h = height * tables.pairs_h;
+    const int64_t w = width * tables.pairs_w;
+    DeviceBuffer& kept = grid_tables_[{s.slots, height, width, s.head_dim}];
+    const bool fresh = kept.data() == nullptr;
+    if (fresh) kept = DeviceBuffer(static_cast<size_t>(t + h + w) * sizeof(cuda::Rotation));
+    auto* memory = static_cast<cuda::Rotation*>(kept.data());
+    tables.t = memory;
+    tables.h = memory + t;
+    tables.w = memory + t + h;
+    if (fresh) {
+      const auto fill = [&](int64_t n, int pairs, cuda::Rotation* to) {
+        cuda::rope_table(nullptr, static_cast<int>(n), pairs, to, stream_.get());
+      };
+      fill(s.slots, tables.pairs_t, memory);
+      fill(height, tables.pairs_h, memory + t);
+      fill(width, tables.pairs_w, memory + t + h);
+    }
+    return tables;
+  }
+
+  template <typename Ring>
+  void append(const Tensor& q, const Tensor& k, const Tensor& v, const RingNorms& norms,
+              int64_t width, const cuda::RopeTables& rope, const checks::RingSizes& s,
+              const RingRow* rows, int64_t count) {
+    // One upload for what changes from chunk to chunk.
+    const auto n = static_cast<size_t>(count);
+    std::vector<uint64_t> list(4 * n);
+    for (size_t r = 0; r < n; ++r) {
+      list[r] = static_cast<uint64_t>(rows[r].frames);
+      list[n + r] = reinterpret_cast<uint64_t>(on_device<Ring>(rows[r].ring.k));
+      list[2 * n + r] = reinterpret_cast<uint64_t>(on_device<Ring>(rows[r].ring.v));
+      list[3 * n + r] = reinterpret_cast<uint64_t>(on_device<Ring>(rows[r].rotated));
+    }
+    auto* there = scratch_.take<uint64_t>(kRings, 4 * count);
+    cuda::check(cudaMemcpyAsync(there, list.data(), list.size() * sizeof(uint64_t),
+                                cudaMemcpyHostToDevice, stream_.get()),
+                "upload of rings");
+    auto* plans = scratch_.take<cuda::RingPlan>(kPlans, count);
+    const auto* frames = reinterpret_cast<const int64_t*>(there);
+    auto* const* pointers = reinterpret_cast<Ring* const*>(there);
+    const int amount = static_cast<int>(count), tokens = static_cast<int>(s.tokens);
+    const int heads = static_cast<int>(s.heads), head_dim = static_cast<int>(s.head_dim);
+    const RingPlace place{s.slots, s.sinks};
+    cuda::plan_rings(frames, amount, place, tokens, plans, stream_.get());
+    const cuda::RingAppend<float, Ring> chunk = {on_device(q),
+                                                 on_device(k),
+                                                 on_device(v),
+                                                 on_device(norms.q),
+                                                 on_device(norms.k),
+                                                 pointers + count,
+                                                 pointers + 2 * count,
+                                                 plans,
+                                                 rope,
+                                                 tokens,
+                                                 static_cast<int>(width),
+                                                 heads,
+                                                 head_dim,
+                                                 norms.eps};
+    cuda::norm_rope_append(chunk, amount, stream_.get());
+    const cuda::RingRead<Ring> read = {
+        pointers + count, pointers + 3 * count, frames, place, tokens, rope, heads, head_dim};
+    cuda::read_keys(read, amount, stream_.get());
   }
 
   void refresh_sink(const RingLayer& ring, const Tensor& k, const Tensor& v, int64_t leaving,
@@ -525,6 +605,7 @@ class CudaOps : public Ops {
   cuda::StreamScratch scratch_{stream_.get()};
   Arena device_arena_{size_t{16} << 20, 0, memory_};
   DeviceBuffer workspace_;
+  std::map<std::array<int64_t, 4>, DeviceBuffer> grid_tables_;  // By slots, grid and head size.
   std::optional<cuda::LtGemm> gemm_;
 };
 

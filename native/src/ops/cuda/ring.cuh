@@ -1,21 +1,17 @@
 #pragma once
 
 // The rolling key/value memory on the device. How many frames a row has seen is a device integer;
-// slots, positions and key counts are worked out from it there, so that a chunk is one sequence of
-// launches without a word to the host (and one CUDA graph). The rules are those of
-// stream/rolling_cache.h: slots 0..sink_frames-1 are anchors, the others roll, keys are stored
-// without their temporal rotation and get it when they are read, at positions relative to the ring.
+// slots, positions and key counts are worked out from it there, for all rows in one launch. The
+// rules are those of stream/rolling_cache.h: slots 0..sink_frames-1 are anchors, the others roll,
+// keys are stored without their temporal rotation and get it when they are read, at positions
+// relative to the ring.
 
 #include "ops/cuda/norm.cuh"
 #include "ops/cuda/rope.cuh"
+#include "ops/ring_place.h"
 
 namespace driftless {
 namespace cuda {
-
-struct RingShape {
-  int kv_frames, sink_frames;  ///< sink_frames < kv_frames.
-  int tokens_per_frame;
-};
 
 /// What one row does with its ring in this chunk of one latent frame.
 struct RingPlan {
@@ -24,60 +20,35 @@ struct RingPlan {
   int keys;            ///< Tokens to attend over, the chunk included.
 };
 
-__device__ __forceinline__ int ring_slot(int64_t frames, const RingShape& ring) {
-  if (frames < ring.kv_frames) return static_cast<int>(frames);
-  return ring.sink_frames +
-         static_cast<int>((frames - ring.sink_frames) % (ring.kv_frames - ring.sink_frames));
-}
-
-__device__ __forceinline__ int ring_position(int64_t frames, const RingShape& ring, int slot) {
-  if (frames < ring.kv_frames || slot < ring.sink_frames) return slot;
-  const int rolling = ring.kv_frames - ring.sink_frames;
-  return ring.kv_frames - 1 - (ring_slot(frames, ring) - slot + rolling) % rolling;
-}
-
 template <int kThreads>
-__global__ void plan_rings_kernel(const int64_t* frames, int rows, RingShape ring,
+__global__ void plan_rings_kernel(const int64_t* frames, int rows, RingPlace ring, int tokens,
                                   RingPlan* plans) {
   const int row = threadIdx.x + blockIdx.x * kThreads;
   if (row >= rows) return;
   const int64_t seen = frames[row];
-  const int slot = ring_slot(seen, ring);
-  const int valid = static_cast<int>(seen + 1 < ring.kv_frames ? seen + 1 : ring.kv_frames);
-  plans[row] = {slot, ring_position(seen, ring, slot), valid * ring.tokens_per_frame};
+  const int slot = ring.slot(seen);
+  plans[row] = {slot, ring.position(seen, slot), ring.valid(seen) * tokens};
 }
 
-/// frames [rows]: latent frames each row has finished. plans [rows].
-inline void plan_rings(const int64_t* frames, int rows, const RingShape& ring, RingPlan* plans,
-                       cudaStream_t stream) {
+/// frames [rows]: latent frames each row has finished, `tokens` to a frame. plans [rows].
+inline void plan_rings(const int64_t* frames, int rows, const RingPlace& ring, int tokens,
+                       RingPlan* plans, cudaStream_t stream) {
   launch("plan_rings", plan_rings_kernel<kWarpSize>,
          dim3(static_cast<unsigned>(ceil_div(rows, kWarpSize))), dim3(kWarpSize), 0, stream, frames,
-         rows, ring, plans);
+         rows, ring, tokens, plans);
 }
 
-template <int kThreads>
-__global__ void finish_rings_kernel(int64_t* frames, int rows) {
-  const int row = threadIdx.x + blockIdx.x * kThreads;
-  if (row < rows) frames[row] += 1;
-}
-
-/// Ends the chunk: one more frame for each row.
-inline void finish_rings(int64_t* frames, int rows, cudaStream_t stream) {
-  launch("finish_rings", finish_rings_kernel<kWarpSize>,
-         dim3(static_cast<unsigned>(ceil_div(rows, kWarpSize))), dim3(kWarpSize), 0, stream, frames,
-         rows);
-}
-
-/// One layer's projections of a chunk and where they go. Pointer arrays are in device memory.
-template <typename T>
+/// One layer's projections of a chunk and where they go, rounded to the rings' type. Pointer arrays
+/// are in device memory.
+template <typename T, typename Ring>
 struct RingAppend {
   T* q;                         ///< [rows * tokens_per_frame, d], normed and rotated in place.
   const T* k;                   ///< Like q.
   const T* v;                   ///< Like q.
   const float* q_weight;        ///< [d], of the RMS norms.
   const float* k_weight;        ///< [d].
-  T* const* k_rings;            ///< [rows], each [kv_frames * tokens_per_frame, d].
-  T* const* v_rings;            ///< [rows].
+  Ring* const* k_rings;         ///< [rows], each [kv_frames * tokens_per_frame, d].
+  Ring* const* v_rings;         ///< [rows].
   const RingPlan* plans;        ///< [rows].
   RopeTables rope;              ///< Temporal table of at least kv_frames rows.
   int tokens_per_frame, width;  ///< Of the token grid.
@@ -86,13 +57,14 @@ struct RingAppend {
 };
 
 /// Normalises `in` (one token) and rotates it into `out`, temporally only where `position` >= 0.
-template <typename T, int kVec>
+template <typename T, typename Ring, typename Out, int kVec>
 __device__ __forceinline__ void norm_and_rotate(const T* in, const float* weight, float inverse,
-                                                const RingAppend<T>& a, int position, int place,
-                                                T* out) {
+                                                const RingAppend<T, Ring>& a, int position,
+                                                int place, Out* out) {
   const int d = a.heads * a.head_dim;
   for (int i = threadIdx.x * kVec; i < d; i += kNormThreads * kVec) {
-    Vec<T, kVec> values = load<T, kVec>(in + i);
+    const Vec<T, kVec> values = load<T, kVec>(in + i);
+    Vec<Out, kVec> turned;
 #pragma unroll
     for (int j = 0; j < kVec; j += 2) {
       float left = to_float(values.v[j]) * inverse * weight[i + j];
@@ -101,10 +73,10 @@ __device__ __forceinline__ void norm_and_rotate(const T* in, const float* weight
       if (position >= 0 || pair >= a.rope.pairs_t) {
         rotate(a.rope.at(pair, position, place / a.width, place % a.width), left, right);
       }
-      values.v[j] = from_float<T>(left);
-      values.v[j + 1] = from_float<T>(right);
+      turned.v[j] = from_float<Out>(left);
+      turned.v[j + 1] = from_float<Out>(right);
     }
-    store(out + i, values);
+    store(out + i, turned);
   }
 }
 
@@ -113,8 +85,8 @@ struct RingAppendShared {
 };
 
 // Eight resident blocks leave 64 registers; left alone, the assembler aims at more and spills.
-template <typename T, int kVec>
-__global__ void __launch_bounds__(kNormThreads, 8) norm_rope_append_kernel(RingAppend<T> a) {
+template <typename T, typename Ring, int kVec>
+__global__ void __launch_bounds__(kNormThreads, 8) norm_rope_append_kernel(RingAppend<T, Ring> a) {
   auto& shared = shared_memory<RingAppendShared>();
   const int place = blockIdx.x, row = blockIdx.y;
   const int d = a.heads * a.head_dim;
@@ -123,23 +95,29 @@ __global__ void __launch_bounds__(kNormThreads, 8) norm_rope_append_kernel(RingA
   const int64_t to = (int64_t{plan.slot} * a.tokens_per_frame + place) * d;
 
   const float q_inverse = inverse_rms<T, kVec>(a.q + token, d, a.eps, shared.q);
-  norm_and_rotate<T, kVec>(a.q + token, a.q_weight, q_inverse, a, plan.query_position, place,
-                           a.q + token);
+  norm_and_rotate<T, Ring, T, kVec>(a.q + token, a.q_weight, q_inverse, a, plan.query_position,
+                                    place, a.q + token);
   const float k_inverse = inverse_rms<T, kVec>(a.k + token, d, a.eps, shared.k);
-  norm_and_rotate<T, kVec>(a.k + token, a.k_weight, k_inverse, a, -1, place, a.k_rings[row] + to);
+  norm_and_rotate<T, Ring, Ring, kVec>(a.k + token, a.k_weight, k_inverse, a, -1, place,
+                                       a.k_rings[row] + to);
   for (int i = threadIdx.x * kVec; i < d; i += kNormThreads * kVec) {
-    store(a.v_rings[row] + to + i, load<T, kVec>(a.v + token + i));
+    const Vec<T, kVec> values = load<T, kVec>(a.v + token + i);
+    Vec<Ring, kVec> rounded;
+#pragma unroll
+    for (int j = 0; j < kVec; ++j) rounded.v[j] = from_float<Ring>(to_float(values.v[j]));
+    store(a.v_rings[row] + to + i, rounded);
   }
 }
 
 /// RMS norm of q and k over all heads, RoPE, and the append to each row's ring in one pass.
-template <typename T>
-void norm_rope_append(const RingAppend<T>& append, int rows, cudaStream_t stream) {
+template <typename T, typename Ring>
+void norm_rope_append(const RingAppend<T, Ring>& append, int rows, cudaStream_t stream) {
   const int d = append.heads * append.head_dim;
   // The rings come from the allocator and have the width of q, so q speaks for them.
   const bool wide =
       append.head_dim % kVecWidth<T> == 0 && can_vectorise<T>(d, append.q, append.k, append.v);
-  auto* kernel = wide ? norm_rope_append_kernel<T, kVecWidth<T>> : norm_rope_append_kernel<T, 2>;
+  auto* kernel =
+      wide ? norm_rope_append_kernel<T, Ring, kVecWidth<T>> : norm_rope_append_kernel<T, Ring, 2>;
   launch("norm_rope_append", kernel,
          dim3(static_cast<unsigned>(append.tokens_per_frame), static_cast<unsigned>(rows)),
          dim3(kNormThreads), sizeof(RingAppendShared), stream, append);
@@ -150,7 +128,8 @@ struct RingRead {
   const T* const* k_rings;  ///< [rows].
   T* const* rotated;        ///< [rows], like the rings.
   const int64_t* frames;    ///< [rows].
-  RingShape ring;
+  RingPlace ring;
+  int tokens_per_frame;
   RopeTables rope;
   int heads, head_dim;
 };
@@ -158,7 +137,7 @@ struct RingRead {
 template <typename T>
 __global__ void __launch_bounds__(kRopeThreads) read_keys_kernel(RingRead<T> a) {
   const int pairs_of_token = a.heads * (a.head_dim / 2);
-  const int64_t per_slot = int64_t{a.ring.tokens_per_frame} * pairs_of_token;
+  const int64_t per_slot = int64_t{a.tokens_per_frame} * pairs_of_token;
   const int64_t i = int64_t{blockIdx.x} * kRopeThreads + threadIdx.x;
   const int slot = blockIdx.y, row = blockIdx.z;
   const int64_t frames = a.frames[row];
@@ -168,7 +147,7 @@ __global__ void __launch_bounds__(kRopeThreads) read_keys_kernel(RingRead<T> a) 
   const int pair = static_cast<int>(i % (a.head_dim / 2));
   if (pair < a.rope.pairs_t) {
     float left = to_float(values.v[0]), right = to_float(values.v[1]);
-    rotate(a.rope.at(pair, ring_position(frames, a.ring, slot), 0, 0), left, right);
+    rotate(a.rope.at(pair, a.ring.position(frames, slot), 0, 0), left, right);
     values = {{from_float<T>(left), from_float<T>(right)}};
   }
   store(a.rotated[row] + at, values);
@@ -177,10 +156,10 @@ __global__ void __launch_bounds__(kRopeThreads) read_keys_kernel(RingRead<T> a) 
 /// Every valid key of every row with its temporal rotation at its present place in the ring.
 template <typename T>
 void read_keys(const RingRead<T>& read, int rows, cudaStream_t stream) {
-  const int64_t pairs = int64_t{read.ring.tokens_per_frame} * read.heads * (read.head_dim / 2);
+  const int64_t pairs = int64_t{read.tokens_per_frame} * read.heads * (read.head_dim / 2);
   launch("read_keys", read_keys_kernel<T>,
          dim3(static_cast<unsigned>(ceil_div<int64_t>(pairs, kRopeThreads)),
-              static_cast<unsigned>(read.ring.kv_frames), static_cast<unsigned>(rows)),
+              static_cast<unsigned>(read.ring.slots), static_cast<unsigned>(rows)),
          dim3(kRopeThreads), 0, stream, read);
 }
 
