@@ -1,0 +1,206 @@
+#pragma once
+
+// Matrix products, convolutions and attention. Activations are f32 in memory, as ops.h has it: with
+// CudaPrecision::bf16 or f16 operands are rounded on their way to the tensor cores.
+
+#include <optional>
+
+#include "ops/cuda/attention.cuh"
+#include "ops/cuda/conv.cuh"
+#include "ops/cuda/cublaslt_gemm.h"
+#include "ops/cuda/cuda_base.h"
+#include "ops/cuda/cuda_weights.h"
+
+namespace driftless {
+
+class CudaProducts : public CudaBase {
+ public:
+  explicit CudaProducts(const CudaOptions& options) : CudaBase(options) {
+    if (options.cublaslt != nullptr) {
+      workspace_ = cuda::DeviceBuffer(options.workspace_bytes);
+      gemm_.emplace(*options.cublaslt, workspace_.data(), workspace_.bytes());
+    }
+  }
+
+  std::unique_ptr<PackedLinear> pack_linear(const Tensor& weight, const Tensor& bias) override {
+    checks::pack_linear(weight, bias);
+    return std::make_unique<CudaLinear>(weight, bias, precision_, stream_.get());
+  }
+
+  void linear(const PackedLinear& weights, const Tensor& x, const Tensor& y,
+              const LinearEpilogue& epilogue) override {
+    const auto s = checks::linear(weights, x, y, epilogue);
+    const auto& packed = packed_by_cuda<CudaLinear>(weights);
+    if (s.rows == 0 || s.out == 0) return;
+    cuda::LinearTail<float> tail;
+    tail.bias = static_cast<const float*>(packed.bias.data());
+    tail.activation = epilogue.activation;
+    tail.gate = epilogue.gate.data;
+    tail.gate_stride = epilogue.gate.stride;
+    tail.rows_per_gate = std::max<int64_t>(1, s.gate_rows);
+    tail.residual = on_device(epilogue.residual);
+    tail.width = s.out;
+    if (gemm_ && s.in > 0 && product(packed, s, on_device(x), tail, on_device(y))) return;
+    cuda::ConvInput<float> input;
+    input.x = on_device(x);
+    input.w = input.out_w = static_cast<int>(s.rows);
+    input.first = static_cast<int>(s.in);
+    input.out = static_cast<int>(s.out);
+    convolve(input, packed.weight, tail, on_device(y));
+  }
+
+  std::unique_ptr<PackedConv> pack_conv(const Tensor& weight, const Tensor& bias,
+                                        const ConvOptions& options) override {
+    checks::pack_conv(weight, bias, options);
+    return std::make_unique<CudaConv>(weight, bias, options, precision_, stream_.get());
+  }
+
+  void conv2d(const PackedConv& weights, const Tensor& x, const Tensor& x2, const Tensor& residual,
+              Activation activation, const Tensor& y) override {
+    const auto s = checks::conv2d(weights, x, x2, residual, activation, y);
+    const auto& packed = packed_by_cuda<CudaConv>(weights);
+    cuda::ConvInput<float> input;
+    input.x = on_device(x);
+    input.x2 = on_device(x2);
+    input.n = s.n;
+    input.h = static_cast<int>(s.h);
+    input.w = static_cast<int>(s.w);
+    input.out_h = static_cast<int>(s.out_h);
+    input.out_w = static_cast<int>(s.out_w);
+    input.first = static_cast<int>(s.first);
+    input.second = static_cast<int>(s.second);
+    input.out = static_cast<int>(s.out);
+    input.kernel = static_cast<int>(weights.kernel());
+    input.stride = weights.options().stride;
+    input.up = weights.options().upsample2 ? 2 : 1;
+    convolve(input, packed.weight,
+             cuda::ConvTail<float>{static_cast<const float*>(packed.bias.data()),
+                                   on_device(residual), activation, s.out},
+             on_device(y));
+  }
+
+  void attention(const AttentionRow* rows, int64_t count, int64_t heads, int64_t head_dim,
+                 float scale) override {
+    checks::attention(rows, count, heads, head_dim, kv_dtype());
+    switch (precision_) {
+      case CudaPrecision::f32:
+        return attend<float>(rows, count, heads, head_dim, scale);
+      case CudaPrecision::bf16:
+        return attend<cuda::bf16>(rows, count, heads, head_dim, scale);
+      case CudaPrecision::f16:
+        return attend<cuda::f16>(rows, count, heads, head_dim, scale);
+    }
+  }
+
+ private:
+  template <typename Tail>
+  void convolve(const cuda::ConvInput<float>& input, const cuda::DeviceBuffer& weight,
+                const Tail& tail, float* y) {
+    switch (precision_) {
+      case CudaPrecision::f32:
+        return cuda::conv_plain(input, static_cast<const float*>(weight.data()), tail, y,
+                                stream_.get());
+      case CudaPrecision::bf16:
+        return cuda::conv_mma(input, static_cast<const cuda::bf16*>(weight.data()), tail, y,
+                              stream_.get());
+      case CudaPrecision::f16:
+        return cuda::conv_mma(input, static_cast<const cuda::f16*>(weight.data()), tail, y,
+                              stream_.get());
+    }
+  }
+
+  /// x in the precision of the products: itself, or a rounded copy in working memory.
+  const void* operand(const float* x, int64_t count) {
+    const auto rounded = [&](auto zero) {
+      using T = decltype(zero);
+      T* to = scratch_.take<T>(kOperand, count);
+      cuda::map("convert", x, to, count, count, cuda::Convert{}, stream_.get());
+      return static_cast<const void*>(to);
+    };
+    if (precision_ == CudaPrecision::bf16) return rounded(cuda::bf16{});
+    if (precision_ == CudaPrecision::f16) return rounded(cuda::f16{});
+    return x;
+  }
+
+  /// The product by cuBLASLt with as much of the tail as its epilogues know; the rest follows as a
+  /// kernel. False when the library does not take these sizes.
+  bool product(const CudaLinear& weights, const checks::LinearSizes& s, const float* x,
+               cuda::LinearTail<float> tail, float* y) {
+    static constexpr cuda::lt::DataType kTypes[] = {cuda::lt::kF32, cuda::lt::kBf16,
+                                                    cuda::lt::kF16};
+    // y is the product's first; where it is the residual too, that must be added by the product.
+    const bool plain_sum =
+        tail.residual != nullptr && tail.gate == nullptr && tail.activation == Activation::none;
+    const bool tail_reads_y = tail.residual == y && !plain_sum;
+    float* to = tail_reads_y ? scratch_.take<float>(kBlocks, s.rows * s.out) : y;
+    const bool gelu = tail.activation == Activation::gelu_tanh;
+    const cuda::GemmCall call = {kTypes[static_cast<int>(precision_)],
+                                 s.rows,
+                                 s.in,
+                                 s.out,
+                                 operand(x, s.rows * s.in),
+                                 weights.weight.data(),
+                                 tail.bias,
+                                 gelu,
+                                 plain_sum ? tail.residual : nullptr,
+                                 to};
+    if (!gemm_->run(call, stream_.get())) return false;
+    tail.bias = nullptr;
+    if (gelu) tail.activation = Activation::none;
+    if (plain_sum) tail.residual = nullptr;
+    if (tail.activation != Activation::none || tail.gate != nullptr || tail.residual != nullptr) {
+      cuda::map("linear_tail", to, y, s.rows * s.out, s.out, tail, stream_.get());
+    }
+    return true;
+  }
+
+  template <typename T>
+  void attend(const AttentionRow* rows, int64_t count, int64_t heads, int64_t head_dim,
+              float scale) {
+    const int64_t width = heads * head_dim;
+    std::vector<cuda::AttentionBlock<T>> blocks(static_cast<size_t>(count));
+    // What is not of type T yet is rounded into working memory.
+    const auto foreign = [](DType dtype) {
+      return !std::is_same_v<T, float> && dtype == DType::f32;
+    };
+    int64_t most = 0, values = 0;
+    for (int64_t i = 0; i < count; ++i) {
+      most = std::max(most, rows[i].queries);
+      values += (rows[i].queries + (foreign(rows[i].kv_dtype) ? 2 * rows[i].keys : 0)) * width +
+                3 * kAlign;
+    }
+    T* next = foreign(DType::f32) ? scratch_.take<T>(kBlocks, values) : nullptr;
+    const auto as_t = [&](const void* from, DType dtype, int64_t tokens) -> T* {
+      if (!foreign(dtype)) return static_cast<T*>(const_cast<void*>(from));
+      T* to = next;
+      next += (tokens * width + kAlign - 1) / kAlign * kAlign;
+      cuda::map("convert", static_cast<const float*>(from), to, tokens * width, width,
+                cuda::Convert{}, stream_.get());
+      return to;
+    };
+    for (int64_t i = 0; i < count; ++i) {
+      cuda::AttentionBlock<T>& block = blocks[static_cast<size_t>(i)];
+      const AttentionRow& row = rows[i];
+      T* q = as_t(row.q, DType::f32, row.queries);
+      block = {q,      as_t(row.k, row.kv_dtype, row.keys), as_t(row.v, row.kv_dtype, row.keys),
+               q,      static_cast<int>(row.queries),       static_cast<int>(row.keys),
+               nullptr};
+      if constexpr (std::is_same_v<T, float>) block.out = row.out;
+    }
+    cuda::attention(blocks.data(), static_cast<int>(count), static_cast<int>(most),
+                    static_cast<int>(heads), static_cast<int>(head_dim), scale, stream_.get());
+    if constexpr (!std::is_same_v<T, float>) {
+      for (int64_t i = 0; i < count; ++i) {
+        cuda::map("convert", blocks[static_cast<size_t>(i)].q, rows[i].out, rows[i].queries * width,
+                  width, cuda::Convert{}, stream_.get());
+      }
+    }
+  }
+
+  static constexpr int64_t kAlign = 8;  // Elements of 16 bits in 16 bytes.
+
+  cuda::DeviceBuffer workspace_;
+  std::optional<cuda::LtGemm> gemm_;
+};
+
+}  // namespace driftless

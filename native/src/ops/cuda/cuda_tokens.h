@@ -1,0 +1,250 @@
+#pragma once
+
+// Norms, positions, rings, reductions and elementwise arithmetic.
+
+#include <array>
+#include <map>
+#include <vector>
+
+#include "ops/cuda/cuda_products.h"
+#include "ops/cuda/noise.cuh"
+#include "ops/cuda/norm.cuh"
+#include "ops/cuda/reduce.cuh"
+#include "ops/cuda/ring.cuh"
+#include "ops/cuda/rope.cuh"
+#include "ops/cuda/sink.cuh"
+
+namespace driftless {
+
+class CudaTokens : public CudaProducts {
+ public:
+  using CudaProducts::CudaProducts;
+
+  void layer_norm(const Tensor& x, const Tensor& weight, const Tensor& bias,
+                  const GroupVectors& scale, const GroupVectors& shift, float eps,
+                  const Tensor& y) override {
+    const auto s = checks::layer_norm(x, weight, bias, scale, shift, y);
+    cuda::Modulation modulation;
+    if (scale.data != nullptr) {
+      modulation = {scale.data, shift.data, scale.stride, shift.stride,
+                    std::max<int64_t>(1, s.rows / scale.groups)};
+    }
+    cuda::layer_norm(on_device(x), on_device(weight), on_device(bias), modulation, eps, s.rows,
+                     static_cast<int>(s.width), on_device(y), stream_.get());
+  }
+
+  void rms_norm(const Tensor& x, const Tensor& weight, float eps, const Tensor& y) override {
+    const auto s = checks::rms_norm(x, weight, y);
+    cuda::rms_norm(on_device(x), on_device(weight), eps, s.rows, static_cast<int>(s.width),
+                   on_device(y), stream_.get());
+  }
+
+  void rope3d(const Tensor& x, const double* positions, int64_t height, int64_t width,
+              const Tensor& y) override {
+    rotate(checks::rope3d(x, height, width, y), on_device(x), positions, on_device(y));
+  }
+
+  // A grid of one token has no rotation but the temporal one.
+  void rope_time(const Tensor& x, const double* positions, const Tensor& y) override {
+    checks::RopeSizes s = checks::rope_time(x, y, kv_dtype());
+    s.heads *= x.dim(1);
+    s.height = s.width = 1;
+    if (x.dtype() == DType::f32) return rotate(s, on_device(x), positions, on_device(y));
+    rotate(s, on_device<cuda::bf16>(x), positions, on_device<cuda::bf16>(y));
+  }
+
+  void append_to_rings(const Tensor& q, const Tensor& k, const Tensor& v, const RingNorms& norms,
+                       int64_t height, int64_t width, const RingRow* rows, int64_t count) override {
+    const auto s = checks::append_to_rings(q, k, v, norms, height, width, rows, count, kv_dtype());
+    const cuda::RopeTables rope = grid_tables(s, height, width);
+    if (rows[0].ring.k.dtype() == DType::f32) {
+      return append<float>(q, k, v, norms, width, rope, s, rows, count);
+    }
+    append<cuda::bf16>(q, k, v, norms, width, rope, s, rows, count);
+  }
+
+  void refresh_sink(const RingLayer& ring, const Tensor& k, const Tensor& v, int64_t leaving,
+                    float threshold) override {
+    const auto s = checks::refresh_sink(ring, k, v, leaving, kv_dtype());
+    if (ring.sinks == 0 || s.rows == 0) return;
+    if (ring.k.dtype() == DType::f32) return refresh<float>(ring, k, v, s, leaving, threshold);
+    refresh<cuda::bf16>(ring, k, v, s, leaving, threshold);
+  }
+
+  void normal_noise(uint64_t seed, uint64_t stream, uint64_t first, const Tensor& y) override {
+    cuda::normal_noise(seed, stream, first, y.count(), on_device(y), stream_.get());
+  }
+
+  void channel_moments(const Tensor& x, const Tensor& y) override {
+    const auto s = checks::channel_moments(x, y);
+    cuda::channel_moments(on_device(x), s.rows, static_cast<int>(s.width), on_device(y),
+                          stream_.get());
+  }
+
+  void timestep_embedding(const double* t, const Tensor& y) override {
+    const auto s = checks::timestep_embedding(y);
+    cuda::timestep_embedding(upload_doubles(t, s.rows), s.rows, static_cast<int>(s.width / 2),
+                             on_device(y), stream_.get());
+  }
+
+  void mean_rows(const Tensor& x, const Tensor& y) override {
+    const auto s = checks::mean_rows(x, y);
+    cuda::mean_rows(on_device(x), s.rows, s.width, on_device(y), stream_.get());
+  }
+
+  void activate(Activation activation, const Tensor& x, const Tensor& y) override {
+    const int64_t count = checks::same_shape("activate", x, y);
+    cuda::map("activate", on_device(x), on_device(y), count, count, cuda::Activate{activation},
+              stream_.get());
+  }
+
+  void tanh_clamp(const Tensor& x, float limit, const Tensor& y) override {
+    const int64_t count = checks::same_shape("tanh_clamp", x, y);
+    cuda::map("tanh_clamp", on_device(x), on_device(y), count, count, cuda::TanhClamp{limit},
+              stream_.get());
+  }
+
+  void clamp(const Tensor& x, float low, float high, const Tensor& y) override {
+    const int64_t count = checks::same_shape("clamp", x, y);
+    cuda::map("clamp", on_device(x), on_device(y), count, count, cuda::Clamp{low, high},
+              stream_.get());
+  }
+
+  void axpby(float a, const Tensor& x, float b, const Tensor& y, const Tensor& out) override {
+    const int64_t count = checks::same_shape("axpby", x, y);
+    checks::same_shape("axpby", x, out);
+    cuda::map("axpby", on_device(x), on_device(out), count, count,
+              cuda::Axpby<float>{a, b, on_device(y)}, stream_.get());
+  }
+
+  void affine_channels(const Tensor& x, const Tensor& scale, const Tensor& shift,
+                       const Tensor& y) override {
+    const auto s = checks::affine_channels(x, scale, shift, y);
+    cuda::map("affine_channels", on_device(x), on_device(y), s.rows * s.width, s.width,
+              cuda::AffineChannels{on_device(scale), on_device(shift), s.width}, stream_.get());
+  }
+
+  void mix_channels(const Tensor& x, const Tensor& matrix, const Tensor& y) override {
+    const auto s = checks::mix_channels(x, matrix, y);
+    cuda::mix_channels(on_device(x), on_device(matrix), s.rows, static_cast<int>(s.in),
+                       static_cast<int>(s.out), on_device(y), stream_.get());
+  }
+
+  double mean_square_difference(const Tensor& a, const Tensor& b) override {
+    const int64_t count = checks::same_shape("mean_square_difference", a, b);
+    if (count == 0) return 0.0;
+    double sums[cuda::kDifferenceBlocks];
+    auto* device_sums = scratch_.take<double>(kSums, cuda::kDifferenceBlocks);
+    cuda::square_differences(on_device(a), on_device(b), count, device_sums, stream_.get());
+    cuda::check(
+        cudaMemcpyAsync(sums, device_sums, sizeof sums, cudaMemcpyDeviceToHost, stream_.get()),
+        "mean_square_difference");
+    cuda::check(cudaStreamSynchronize(stream_.get()), "mean_square_difference");
+    double total = 0.0;
+    for (double sum : sums) total += sum;
+    return total / static_cast<double>(count);
+  }
+
+ private:
+  template <typename T>
+  void rotate(const checks::RopeSizes& s, const T* x, const double* positions, T* y) {
+    cuda::RopeTables tables = cuda::rope_split(static_cast<int>(s.head_dim));
+    const int64_t t = s.frames * s.pairs_t, h = s.height * s.pairs_h, w = s.width * s.pairs_w;
+    auto* memory = scratch_.take<cuda::Rotation>(kTables, t + h + w);
+    tables.t = memory;
+    tables.h = memory + t;
+    tables.w = memory + t + h;
+    const double* at = upload_doubles(positions, s.frames);
+    const auto fill = [&](const double* from, int64_t count, int64_t pairs, cuda::Rotation* to) {
+      cuda::rope_table(from, static_cast<int>(count), static_cast<int>(pairs), to, stream_.get());
+    };
+    fill(at, s.frames, s.pairs_t, memory);
+    fill(nullptr, s.height, s.pairs_h, memory + t);
+    fill(nullptr, s.width, s.pairs_w, memory + t + h);
+    cuda::rope3d(x, tables, s.frames, static_cast<int>(s.height), static_cast<int>(s.width),
+                 static_cast<int>(s.heads), static_cast<int>(s.head_dim), y, stream_.get());
+  }
+
+  /// Tables of the positions in a ring and of a grid, kept from call to call.
+  cuda::RopeTables grid_tables(const checks::RingSizes& s, int64_t height, int64_t width) {
+    cuda::RopeTables tables = cuda::rope_split(static_cast<int>(s.head_dim));
+    const int64_t t = int64_t{s.slots} * tables.pairs_t, h = height * tables.pairs_h;
+    const int64_t w = width * tables.pairs_w;
+    cuda::DeviceBuffer& kept = grid_tables_[{s.slots, height, width, s.head_dim}];
+    const bool fresh = kept.data() == nullptr;
+    if (fresh) kept = cuda::DeviceBuffer(static_cast<size_t>(t + h + w) * sizeof(cuda::Rotation));
+    auto* memory = static_cast<cuda::Rotation*>(kept.data());
+    tables.t = memory;
+    tables.h = memory + t;
+    tables.w = memory + t + h;
+    if (fresh) {
+      const auto fill = [&](int64_t n, int pairs, cuda::Rotation* to) {
+        cuda::rope_table(nullptr, static_cast<int>(n), pairs, to, stream_.get());
+      };
+      fill(s.slots, tables.pairs_t, memory);
+      fill(height, tables.pairs_h, memory + t);
+      fill(width, tables.pairs_w, memory + t + h);
+    }
+    return tables;
+  }
+
+  template <typename Ring>
+  void append(const Tensor& q, const Tensor& k, const Tensor& v, const RingNorms& norms,
+              int64_t width, const cuda::RopeTables& rope, const checks::RingSizes& s,
+              const RingRow* rows, int64_t count) {
+    // One upload for what changes from chunk to chunk.
+    const auto n = static_cast<size_t>(count);
+    std::vector<uint64_t> list(4 * n);
+    for (size_t r = 0; r < n; ++r) {
+      list[r] = static_cast<uint64_t>(rows[r].frames);
+      list[n + r] = reinterpret_cast<uint64_t>(on_device<Ring>(rows[r].ring.k));
+      list[2 * n + r] = reinterpret_cast<uint64_t>(on_device<Ring>(rows[r].ring.v));
+      list[3 * n + r] = reinterpret_cast<uint64_t>(on_device<Ring>(rows[r].rotated));
+    }
+    auto* there = scratch_.take<uint64_t>(kRings, 4 * count);
+    cuda::check(cudaMemcpyAsync(there, list.data(), list.size() * sizeof(uint64_t),
+                                cudaMemcpyHostToDevice, stream_.get()),
+                "upload of rings");
+    auto* plans = scratch_.take<cuda::RingPlan>(kPlans, count);
+    const auto* frames = reinterpret_cast<const int64_t*>(there);
+    auto* const* pointers = reinterpret_cast<Ring* const*>(there);
+    const int amount = static_cast<int>(count), tokens = static_cast<int>(s.tokens);
+    const int heads = static_cast<int>(s.heads), head_dim = static_cast<int>(s.head_dim);
+    const RingPlace place{s.slots, s.sinks};
+    cuda::plan_rings(frames, amount, place, tokens, plans, stream_.get());
+    const cuda::RingAppend<float, Ring> chunk = {on_device(q),
+                                                 on_device(k),
+                                                 on_device(v),
+                                                 on_device(norms.q),
+                                                 on_device(norms.k),
+                                                 pointers + count,
+                                                 pointers + 2 * count,
+                                                 plans,
+                                                 rope,
+                                                 tokens,
+                                                 static_cast<int>(width),
+                                                 heads,
+                                                 head_dim,
+                                                 norms.eps};
+    cuda::norm_rope_append(chunk, amount, stream_.get());
+    const cuda::RingRead<Ring> read = {
+        pointers + count, pointers + 3 * count, frames, place, tokens, rope, heads, head_dim};
+    cuda::read_keys(read, amount, stream_.get());
+  }
+
+  template <typename T>
+  void refresh(const RingLayer& ring, const Tensor& k, const Tensor& v, const checks::RowSizes& s,
+               int64_t leaving, float threshold) {
+    auto* means = scratch_.take<float>(kMeans, 2 * (ring.sinks + 1) * s.width);
+    cuda::SinkRing<T> sinks = {on_device<T>(ring.k), on_device<T>(ring.v), s.rows * s.width,
+                               static_cast<int>(ring.sinks)};
+    cuda::refresh_sink(sinks, on_device(k), on_device(v), s.rows, s.width,
+                       static_cast<int>(leaving), threshold, means, scratch_.take<int>(kSums, 1),
+                       stream_.get());
+  }
+
+  // By slots, grid and head size.
+  std::map<std::array<int64_t, 4>, cuda::DeviceBuffer> grid_tables_;
+};
+
+}  // namespace driftless
