@@ -83,12 +83,26 @@ def soft_levels(v, count, steepness=5.0):
     return (base + np.clip((scaled - base - 0.5) * steepness + 0.5, 0, 1)) / count
 
 
+def lift(frame, power):
+    """Brightens shadows and middle tones, hue and saturation stay: painted faces must not turn dark."""
+    v = frame.max(-1, keepdims=True).astype(np.float32) / 255
+    return to_u8(frame * np.maximum(v, 0.04) ** (power - 1))
+
+
+def details(g, near=0.8, far=4.0, span=34.0):
+    """0..1 where the picture is darker than its surroundings: eyes, brows, mouths, folds."""
+    g = g.astype(np.float32)
+    return np.clip((cv2.GaussianBlur(g, (0, 0), far) - cv2.GaussianBlur(g, (0, 0), near) - 4) / span, 0, 1)
+
+
 def watercolour(frame):
-    """Light washes on white paper with darker rims of the colour areas and a ragged paper border."""
-    s = saturate(smooth(kuwahara(frame, 2), 1, 9, 60, 6), 1.9).astype(np.float32)
+    """Light washes on white paper, a pen's indigo lines over them, and a ragged paper border."""
+    s = saturate(lift(smooth(kuwahara(frame, 2), 1, 9, 60, 6), 0.72), 2.1).astype(np.float32)
     rim_dark, _, _ = edges(grey(frame), 1.3, 16, 160)
-    s = 255 - (255 - s) * 0.62
-    s = s * (1 + 0.035 * PAPER[..., None]) * (1 - 0.35 * rim_dark[..., None])
+    s = 255 - (255 - s) * 0.66
+    s = s * (1 + 0.05 * PAPER[..., None])
+    pen = np.clip(0.8 * details(grey(frame)) + 0.3 * rim_dark, 0, 0.85)[..., None]
+    s = s * (1 - pen) + np.array([44, 42, 84]) * pen
     border = np.clip(np.minimum.reduce([X, Y, W - 1 - X, H - 1 - Y]) + 3 * PAPER - 1, 0, 8)[..., None] / 8
     return to_u8(s * border + np.array([251, 248, 241]) * (1 - border))
 
@@ -105,46 +119,48 @@ def pencil(frame):
 
 
 def neon(frame):
-    """Night: deep blue picture with thick glowing contours, pink on the left to cyan on the right."""
-    line, _, _ = edges(grey(smooth(frame, 1)), 1.8, 14, 70)
+    """Night: a violet picture, tones readable, with thick glowing contours, pink on the left to cyan on the right."""
+    line, _, _ = edges(grey(smooth(frame, 1)), 1.6, 22, 80)
     hue = ramp(X / W * 0.75 + Y / H * 0.25, [(255, 40, 150), (200, 60, 255), (40, 190, 255), (60, 255, 210)])
-    light = cv2.GaussianBlur(line, (0, 0), 1.0)[..., None] * hue
-    glow = cv2.GaussianBlur(light, (0, 0), 5) * 0.7
-    base = ramp(cv2.GaussianBlur(grey(frame), (0, 0), 1.5) / 255.0, [(5, 3, 22), (30, 14, 84), (96, 50, 170)])
-    return to_u8(base + glow + light)
+    light = 0.8 * cv2.GaussianBlur(line, (0, 0), 0.8)[..., None] * hue
+    glow = cv2.GaussianBlur(light, (0, 0), 5) * 0.6
+    g = cv2.createCLAHE(2.0, (3, 3)).apply(grey(frame)) / 255.0
+    base = ramp(g, [(6, 3, 24), (38, 16, 92), (86, 40, 160), (140, 84, 214)])
+    return to_u8(base + (glow + light) * (1 - 0.6 * details(grey(frame)))[..., None])
 
 
 def oil(frame):
-    """Oil painting in the picture's own, deepened colours: dabs along no direction, canvas light."""
-    k = saturate(kuwahara(kuwahara(frame, 3), 3), 1.25).astype(np.float32)
-    k = 128 + (k - 128) * 1.12
-    return to_u8(k * (1 + 0.10 * DABS[..., None]))
+    """Oil painting in the picture's own, deepened colours: flat dabs, slanting bristle marks lit from the left."""
+    k = saturate(lift(kuwahara(kuwahara(frame, 2), 3), 0.85), 1.3).astype(np.float32)
+    k = k * (1 + 0.17 * DABS[..., None])
+    return to_u8(k * (1 - 0.35 * details(grey(frame)))[..., None])
 
 
 def autumn(frame):
     """Golden autumn light: warm shadows, amber lights, a soft bloom. Detail stays."""
-    warm = ramp(grey(frame) / 255.0, [(34, 14, 12), (112, 44, 22), (200, 104, 34), (244, 184, 80), (255, 240, 192)])
+    warm = ramp((grey(frame) / 255.0) ** 0.85, [(34, 14, 12), (112, 44, 22), (200, 104, 34), (244, 184, 80), (255, 240, 192)])
     out = 0.6 * warm + 0.4 * saturate(frame, 1.3)
     bloom = cv2.GaussianBlur(np.clip(out - 150, 0, None), (0, 0), 6) * 0.35
     return to_u8((out + bloom) * (0.5 + 0.5 * VIGNETTE[..., None]))
 
 
 def anime(frame):
-    """Cel shading: three flat, saturated tones and bold dark outlines."""
-    s = smooth(kuwahara(frame, 2), 1, 7, 50, 5)
+    """Cel shading: a few flat, clear tones and bold dark outlines; shadows are lifted, so faces stay bright."""
+    s = lift(smooth(kuwahara(frame, 2), 1, 7, 50, 5), 0.62)
     hsv = cv2.cvtColor(s, cv2.COLOR_RGB2HSV).astype(np.float32)
     v = cv2.GaussianBlur(hsv[..., 2], (0, 0), 1.0) / 255
-    hsv[..., 2] = np.clip(0.3 + 0.85 * soft_levels(v, 3), 0, 1) * 255
-    hsv[..., 1] = np.clip(hsv[..., 1] * 1.3 + 6, 0, 235)
+    hsv[..., 2] = np.clip(0.12 + 0.95 * soft_levels(v, 4), 0, 1) * 255
+    hsv[..., 1] = np.clip(hsv[..., 1] * 1.2, 0, 215)
     out = cv2.cvtColor(to_u8(hsv), cv2.COLOR_HSV2RGB).astype(np.float32)
-    line, _, _ = edges(grey(s), 1.3, 34, 80)
-    return to_u8(out * (1 - 0.92 * line)[..., None])
+    outline, _, _ = edges(grey(s), 1.3, 60, 90)
+    line = np.clip(0.9 * outline + 0.9 * details(grey(frame)), 0, 0.92)[..., None]
+    return to_u8(out * (1 - line) + np.array([30, 18, 34]) * line)
 
 
 def noir(frame):
     """Film noir: black and white, very high contrast, vignette."""
-    g = cv2.GaussianBlur(grey(smooth(frame, 1)), (0, 0), 1.0).astype(np.float32) / 255
-    g = np.clip(0.5 + (g - 0.45) * 1.7, 0, 1)
+    g = cv2.GaussianBlur(grey(smooth(frame, 1)), (0, 0), 0.8).astype(np.float32) / 255
+    g = np.clip(0.5 + (g ** 0.85 - 0.47) * 1.6, 0, 1)
     out = g * g * (3 - 2 * g) * np.clip(VIGNETTE * 1.1, 0, 1)
     return to_u8(ramp(out, [(6, 6, 8), (122, 122, 124), (250, 250, 246)]))
 

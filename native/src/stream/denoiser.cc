@@ -48,7 +48,9 @@ void Denoiser::make_room(size_t sessions, size_t rows_each) {
   dit_rows_.reserve(sessions * rows_each);
   if (rows <= room_rows_) return;
   const Shape input{rows, latent_[0] * config_.dit.in_channels}, output{rows, latent_.count()};
-  room_.reset();  // before the larger one is taken
+  // Before the larger one is taken; where that fails, the next forward takes what it needs.
+  room_rows_ = 0;
+  room_.reset();
   const auto bytes = [](const Shape& shape) {
     return Arena::rounded(static_cast<size_t>(shape.count()) * sizeof(float));
   };
@@ -84,8 +86,8 @@ void Denoiser::forward(std::vector<Row>& rows) {
   }
 }
 
-// In halves where a GPU has no room left for all at once. A row that is tried again writes what it
-// wrote before.
+// In halves where a GPU has no room left for all at once. A row that is tried again writes into its
+// ring what it wrote before.
 void Denoiser::forward_as_fits(Row* rows, size_t count, size_t at) {
   try {
     return forward_group(rows, count, at);
