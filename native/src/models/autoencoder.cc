@@ -43,14 +43,10 @@ size_t bytes_of(const std::vector<size_t>& sizes) {
 }
 
 std::unique_ptr<CodecState> make_state(const std::vector<size_t>& sizes, Ops& ops) {
-  size_t room = 0;
-  for (size_t size : sizes) room += size == 0 ? 0 : Arena::rounded(size * sizeof(float));
-  auto state = std::make_unique<AutoencoderState>(ops.memory(), room);
+  auto state = std::make_unique<AutoencoderState>(ops.memory(), memory_bytes(sizes));
   for (size_t size : sizes) {
-    state->past.emplace_back();
-    if (size == 0) continue;
-    state->past.back() = state->memory.tensor({static_cast<int64_t>(size)});
-    ops.clear(state->past.back());
+    Tensor& slot = state->past.emplace_back();
+    if (size > 0) remembered(slot, static_cast<int64_t>(size), state->memory, ops);
   }
   return state;
 }
@@ -112,19 +108,10 @@ Autoencoder::Autoencoder(const AutoencoderConfig& config, WeightSource& weights,
 }
 
 void Autoencoder::take_parameters() {
-  const int64_t channels = config_.latent_channels;
-  std::vector<float> scale, shift;
-  for (size_t c = 0; c < static_cast<size_t>(channels); ++c) {
-    scale.push_back(1.0f / config_.latent_std[c]);
-    shift.push_back(-config_.latent_mean[c] / config_.latent_std[c]);
-  }
   const auto take = [this](const std::vector<float>& values, const Shape& shape) {
     return parameter(values, shape, ops_, parameters_);
   };
-  normalise_scale_ = take(scale, {channels});
-  normalise_shift_ = take(shift, {channels});
-  latent_std_ = take(config_.latent_std, {channels});
-  latent_mean_ = take(config_.latent_mean, {channels});
+  statistics_ = LatentStatistics::of(config_.latent_mean, config_.latent_std, ops_, parameters_);
   if (!config_.has_anchor) return;
   const ChromaAnchor& anchor = config_.anchor;
   const float span = config_.input_high - config_.input_low;
@@ -198,13 +185,13 @@ void Autoencoder::encode(const Tensor& rgb, CodecState& state, const Tensor& z) 
   const Tensor pixels = ops_.arena().tensor(rgb.shape());
   ops_.u8_to_f32(rgb, config_.input_high - config_.input_low, config_.input_low, pixels);
   encode_raw(pixels, own_state(state), z);
-  ops_.affine_channels(z, normalise_scale_, normalise_shift_, z);
+  ops_.affine_channels(z, statistics_.scale, statistics_.shift, z);
 }
 
 void Autoencoder::decode(const Tensor& z, CodecState& state, const Tensor& rgb) {
   const ArenaScope scope(ops_.arena());
   const Tensor latent = ops_.arena().tensor(z.shape());
-  ops_.affine_channels(z, latent_std_, latent_mean_, latent);
+  ops_.affine_channels(z, statistics_.std, statistics_.mean, latent);
   const Tensor pixels = ops_.arena().tensor(rgb.shape());
   decode_raw(latent, own_state(state), pixels);
   const float span = config_.output_high - config_.output_low;

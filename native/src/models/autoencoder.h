@@ -11,6 +11,7 @@
 
 #include "core/arena.h"
 #include "core/tensor.h"
+#include "models/codec_memory.h"
 #include "models/latent_codec.h"
 #include "models/weights.h"
 #include "ops/ops.h"
@@ -124,8 +125,7 @@ class Autoencoder : public LatentCodec {
   Ops& ops_;
   std::unique_ptr<LayerStack> encoder_, decoder_;
   Arena parameters_;
-  // Latent statistics as one multiply-add, each way.
-  Tensor normalise_scale_, normalise_shift_, latent_std_, latent_mean_;
+  LatentStatistics statistics_;
   // Pixels to 0..1 and to chroma, and back.
   Tensor unit_scale_, unit_shift_, to_chroma_, from_chroma_;
   Tensor anchor_scale_, anchor_gain_;  // [2], both values the same

@@ -89,11 +89,7 @@ LayerStack::LayerStack(const std::string& prefix, const std::vector<AutoencoderL
 Tensor LayerStack::remember(size_t index, const Tensor& x, AutoencoderState& state,
                             Arena& arena) const {
   const int64_t steps = x.dim(0), step = x.count() / steps;
-  Tensor& past = state.past[index];
-  if (!past.present() || past.count() != step) {
-    past = state.memory.tensor({step});
-    ops_.clear(past);
-  }
+  const Tensor& past = remembered(state.past[index], step, state.memory, ops_);
   const Tensor before = arena.tensor(x.shape());
   ops_.copy(past, before.at(0));
   if (steps > 1) ops_.copy(x.slice(0, steps - 1), before.slice(1, steps));

@@ -3,6 +3,7 @@
 #include <vector>
 
 #include "core/error.h"
+#include "models/codec_memory.h"
 
 namespace driftless {
 
@@ -35,15 +36,12 @@ size_t bytes_of(const std::vector<WanVaeMemory>& memory, int64_t height, int64_t
 
 std::unique_ptr<CodecState> make_state(const std::vector<WanVaeMemory>& memory, int64_t height,
                                        int64_t width, Ops& ops) {
-  size_t room = 0;
-  for (const WanVaeMemory& slot : memory) {
-    room += Arena::rounded(slot.values(height, width) * sizeof(float));
-  }
-  auto state = std::make_unique<WanCodecState>(ops.memory(), room);
-  for (const WanVaeMemory& slot : memory) {
-    state->vae.slots.emplace_back();
-    const auto values = static_cast<int64_t>(slot.values(height, width));
-    ops.clear(state->vae.slots.back().frames = state->vae.memory.tensor({values}));
+  std::vector<size_t> sizes;
+  for (const WanVaeMemory& slot : memory) sizes.push_back(slot.values(height, width));
+  auto state = std::make_unique<WanCodecState>(ops.memory(), memory_bytes(sizes));
+  for (size_t size : sizes) {
+    WanVaeSlot& slot = state->vae.slots.emplace_back();
+    remembered(slot.frames, static_cast<int64_t>(size), state->vae.memory, ops);
   }
   return state;
 }

@@ -55,15 +55,7 @@ WanVae::WanVae(const WanVaeConfig& config, WeightSource& weights, Ops& ops)
   DL_CHECK_EQ("wan vae: latentMean", channels, config.latent_mean.size());
   DL_CHECK_EQ("wan vae: latentStd", channels, config.latent_std.size());
   DL_CHECK_EQ("wan vae: temporalDown", config.multipliers.size() - 1, config.temporal_down.size());
-  std::vector<float> scale, shift;
-  for (size_t c = 0; c < channels; ++c) {
-    scale.push_back(1.0f / config.latent_std[c]);
-    shift.push_back(-config.latent_mean[c] / config.latent_std[c]);
-  }
-  normalise_scale_ = parameter(scale, {config.latent_channels}, ops, parameters_);
-  normalise_shift_ = parameter(shift, {config.latent_channels}, ops, parameters_);
-  latent_std_ = parameter(config.latent_std, {config.latent_channels}, ops, parameters_);
-  latent_mean_ = parameter(config.latent_mean, {config.latent_channels}, ops, parameters_);
+  statistics_ = LatentStatistics::of(config.latent_mean, config.latent_std, ops, parameters_);
   WanLayerContext encoder{weights, ops, parameters_};
   LayersOf encoder_blocks(encoder, encoder_);
   walk_wan_encoder(config, encoder_blocks);
@@ -125,7 +117,7 @@ void WanVae::encode(const Tensor& pixels, WanVaeState& state, bool normalise, co
     const Tensor moments = run(encoder_, pixels.slice(at, at + count), state);
     const Tensor means = z.slice(latent, latent + moments.dim(0));
     ops_.copy_channels(moments, 0, channels, means, 0);
-    if (normalise) ops_.affine_channels(means, normalise_scale_, normalise_shift_, means);
+    if (normalise) ops_.affine_channels(means, statistics_.scale, statistics_.shift, means);
     at += count;
     latent += moments.dim(0);
   }
@@ -141,7 +133,7 @@ void WanVae::decode(const Tensor& z, WanVaeState& state, const Tensor& pixels) {
               pixels.shape());
   const ArenaScope scope(ops_.arena());
   const Tensor scaled = ops_.arena().tensor(z.shape());
-  ops_.affine_channels(z, latent_std_, latent_mean_, scaled);
+  ops_.affine_channels(z, statistics_.std, statistics_.mean, scaled);
   for (int64_t at = 0, frame = 0; at < latents;) {
     const int64_t count = state.started ? 1 : (at == 0 ? 1 : latents - at);
     const Tensor rgb = run(decoder_, scaled.slice(at, at + count), state);

@@ -9,6 +9,7 @@
 
 #include "core/arena.h"
 #include "core/tensor.h"
+#include "models/codec_memory.h"
 #include "models/wan_vae_layers.h"
 #include "models/wan_vae_structure.h"
 #include "models/weights.h"
@@ -56,7 +57,7 @@ class WanVae {
   WanVaeConfig config_;
   Ops& ops_;
   Arena parameters_;
-  Tensor normalise_scale_, normalise_shift_, latent_std_, latent_mean_;
+  LatentStatistics statistics_;
   Arena ping_, pong_;  // results of every other layer
   Layers encoder_, decoder_;
   size_t encoder_slots_ = 0, encoder_convolutions_ = 0;

@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <cmath>
 
+#include "models/codec_memory.h"
+
 namespace driftless {
 
 namespace {
@@ -36,13 +38,9 @@ std::unique_ptr<PackedLinear> take_pointwise(WanLayerContext& context, const std
   return context.ops.pack_linear(w.reshape({out, in}), b);
 }
 
-// A slot's frames, of this shape; zeros before the first run.
-Tensor remembered(WanVaeSlot& slot, WanVaeState& state, const Shape& shape, Ops& ops) {
-  if (!slot.frames.present() || slot.frames.count() != shape.count()) {
-    slot.frames = state.memory.tensor(shape);
-    ops.clear(slot.frames);
-  }
-  return slot.frames.reshape(shape);
+// The frames of the slot, in this shape.
+Tensor frames_before(size_t slot, WanVaeState& state, const Shape& shape, Ops& ops) {
+  return remembered(state.slots[slot].frames, shape.count(), state.memory, ops).reshape(shape);
 }
 
 Tensor as_rows(const Tensor& x) { return x.reshape({x.count() / x.dim(-1), x.dim(-1)}); }
@@ -199,7 +197,7 @@ class Downsample : public WanLayer {
   Tensor halve_frames(const Tensor& x, WanVaeState& state, Arena& out, Arena& scratch) const {
     WanVaeSlot& slot = state.slots[slot_];
     const int64_t n = x.dim(0), h = x.dim(1), w = x.dim(2), c = channels_;
-    const Tensor past = remembered(slot, state, {1, h, w, c}, ops_);
+    const Tensor past = frames_before(slot_, state, {1, h, w, c}, ops_);
     if (!slot.started) {
       slot.started = true;
       ops_.copy(x.at(n - 1), past);
@@ -335,7 +333,7 @@ Tensor WanCausalConv::run(const Tensor& x, const Tensor& residual, WanVaeState& 
                           Arena& scratch) const {
   const int64_t n = x.dim(0), h = x.dim(1), w = x.dim(2);
   // The two frames before x.
-  const Tensor past = remembered(state.slots[slot_], state, {kTaps - 1, h, w, in_}, ops_);
+  const Tensor past = frames_before(slot_, state, {kTaps - 1, h, w, in_}, ops_);
   const Tensor joined = scratch.tensor({n, h, w, kTaps * in_});
   for (int64_t f = 0; f < n; ++f) {
     for (int64_t tap = 0; tap < kTaps; ++tap) {

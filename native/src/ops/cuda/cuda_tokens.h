@@ -4,7 +4,6 @@
 
 #include <array>
 #include <map>
-#include <vector>
 
 #include "ops/cuda/cuda_products.h"
 #include "ops/cuda/noise.cuh"
@@ -146,46 +145,53 @@ class CudaTokens : public CudaProducts {
   }
 
  private:
+  /// Temporal positions, height, width, head size.
+  using TableSizes = std::array<int64_t, 4>;
+
+  /// Tables in memory of rotations() of them: temporal, then rows, then columns.
+  static cuda::RopeTables lay_out(const TableSizes& sizes, cuda::Rotation* memory) {
+    cuda::RopeTables tables = cuda::rope_split(static_cast<int>(sizes[3]));
+    tables.t = memory;
+    tables.h = memory + sizes[0] * tables.pairs_t;
+    tables.w = tables.h + sizes[1] * tables.pairs_h;
+    return tables;
+  }
+  static int64_t rotations(const TableSizes& sizes) {
+    const cuda::RopeTables tables = cuda::rope_split(static_cast<int>(sizes[3]));
+    return sizes[0] * tables.pairs_t + sizes[1] * tables.pairs_h + sizes[2] * tables.pairs_w;
+  }
+  /// positions [sizes[0]] on the device, or null for 0, 1, 2, ...
+  void fill(const TableSizes& sizes, const double* positions, cuda::Rotation* memory) {
+    const cuda::RopeTables tables = cuda::rope_split(static_cast<int>(sizes[3]));
+    const auto table = [&](const double* from, int64_t count, int pairs) {
+      cuda::rope_table(from, static_cast<int>(count), pairs, memory, stream_.get());
+      memory += count * pairs;
+    };
+    table(positions, sizes[0], tables.pairs_t);
+    table(nullptr, sizes[1], tables.pairs_h);
+    table(nullptr, sizes[2], tables.pairs_w);
+  }
+
   template <typename T>
   void rotate(const checks::RopeSizes& s, const T* x, const double* positions, T* y) {
-    cuda::RopeTables tables = cuda::rope_split(static_cast<int>(s.head_dim));
-    const int64_t t = s.frames * s.pairs_t, h = s.height * s.pairs_h, w = s.width * s.pairs_w;
-    auto* memory = scratch_.take<cuda::Rotation>(kTables, t + h + w);
-    tables.t = memory;
-    tables.h = memory + t;
-    tables.w = memory + t + h;
+    const TableSizes sizes{s.frames, s.height, s.width, s.head_dim};
+    auto* memory = scratch_.take<cuda::Rotation>(kTables, rotations(sizes));
     const double* at = upload_doubles(positions, s.frames);
-    const auto fill = [&](const double* from, int64_t count, int64_t pairs, cuda::Rotation* to) {
-      cuda::rope_table(from, static_cast<int>(count), static_cast<int>(pairs), to, stream_.get());
-    };
-    fill(at, s.frames, s.pairs_t, memory);
-    fill(nullptr, s.height, s.pairs_h, memory + t);
-    fill(nullptr, s.width, s.pairs_w, memory + t + h);
+    const cuda::RopeTables tables = lay_out(sizes, memory);
+    fill(sizes, at, memory);
     cuda::rope3d(x, tables, s.frames, static_cast<int>(s.height), static_cast<int>(s.width),
                  static_cast<int>(s.heads), static_cast<int>(s.head_dim), y, stream_.get());
   }
 
   /// Tables of the positions in a ring and of a grid, kept from call to call.
   cuda::RopeTables grid_tables(const checks::RingSizes& s, int64_t height, int64_t width) {
-    cuda::RopeTables tables = cuda::rope_split(static_cast<int>(s.head_dim));
-    const int64_t t = int64_t{s.slots} * tables.pairs_t, h = height * tables.pairs_h;
-    const int64_t w = width * tables.pairs_w;
-    cuda::DeviceBuffer& kept = grid_tables_[{s.slots, height, width, s.head_dim}];
-    const bool fresh = kept.data() == nullptr;
-    if (fresh) kept = cuda::DeviceBuffer(static_cast<size_t>(t + h + w) * sizeof(cuda::Rotation));
-    auto* memory = static_cast<cuda::Rotation*>(kept.data());
-    tables.t = memory;
-    tables.h = memory + t;
-    tables.w = memory + t + h;
-    if (fresh) {
-      const auto fill = [&](int64_t n, int pairs, cuda::Rotation* to) {
-        cuda::rope_table(nullptr, static_cast<int>(n), pairs, to, stream_.get());
-      };
-      fill(s.slots, tables.pairs_t, memory);
-      fill(height, tables.pairs_h, memory + t);
-      fill(width, tables.pairs_w, memory + t + h);
+    const TableSizes sizes{s.slots, height, width, s.head_dim};
+    cuda::DeviceBuffer& kept = grid_tables_[sizes];
+    if (kept.data() == nullptr) {
+      kept = cuda::DeviceBuffer(static_cast<size_t>(rotations(sizes)) * sizeof(cuda::Rotation));
+      fill(sizes, nullptr, static_cast<cuda::Rotation*>(kept.data()));
     }
-    return tables;
+    return lay_out(sizes, static_cast<cuda::Rotation*>(kept.data()));
   }
 
   template <typename Ring>
@@ -194,7 +200,9 @@ class CudaTokens : public CudaProducts {
               const RingRow* rows, int64_t count) {
     // One upload for what changes from chunk to chunk.
     const auto n = static_cast<size_t>(count);
-    std::vector<uint64_t> list(4 * n);
+    const ArenaScope scope(host_arena());
+    const size_t bytes = 4 * n * sizeof(uint64_t);
+    auto* list = static_cast<uint64_t*>(host_arena().allocate(bytes));
     for (size_t r = 0; r < n; ++r) {
       list[r] = static_cast<uint64_t>(rows[r].frames);
       list[n + r] = reinterpret_cast<uint64_t>(on_device<Ring>(rows[r].ring.k));
@@ -202,8 +210,7 @@ class CudaTokens : public CudaProducts {
       list[3 * n + r] = reinterpret_cast<uint64_t>(on_device<Ring>(rows[r].rotated));
     }
     auto* there = scratch_.take<uint64_t>(kRings, 4 * count);
-    cuda::check(cudaMemcpyAsync(there, list.data(), list.size() * sizeof(uint64_t),
-                                cudaMemcpyHostToDevice, stream_.get()),
+    cuda::check(cudaMemcpyAsync(there, list, bytes, cudaMemcpyHostToDevice, stream_.get()),
                 "upload of rings");
     auto* plans = scratch_.take<cuda::RingPlan>(kPlans, count);
     const auto* frames = reinterpret_cast<const int64_t*>(there);
@@ -243,8 +250,7 @@ class CudaTokens : public CudaProducts {
                        stream_.get());
   }
 
-  // By slots, grid and head size.
-  std::map<std::array<int64_t, 4>, cuda::DeviceBuffer> grid_tables_;
+  std::map<TableSizes, cuda::DeviceBuffer> grid_tables_;
 };
 
 }  // namespace driftless

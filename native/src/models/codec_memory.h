@@ -1,0 +1,39 @@
+#pragma once
+
+// What a streaming autoencoder remembers between chunks: tensors in the memory of its operations,
+// zeros before the first chunk.
+
+#include <vector>
+
+#include "core/arena.h"
+#include "ops/ops.h"
+
+namespace driftless {
+
+// `slot` with so many values: as it is, or new zeros in `memory` where it is absent or of another
+// size.
+inline const Tensor& remembered(Tensor& slot, int64_t values, Arena& memory, Ops& ops) {
+  if (!slot.present() || slot.count() != values) {
+    slot = memory.tensor({values});
+    ops.clear(slot);
+  }
+  return slot;
+}
+
+// What an arena needs for so many tensors of so many f32 values each; none for empty ones.
+inline size_t memory_bytes(const std::vector<size_t>& sizes) {
+  size_t bytes = 0;
+  for (size_t size : sizes) bytes += size == 0 ? 0 : Arena::rounded(size * sizeof(float));
+  return bytes;
+}
+
+// Latent statistics as multiply-adds of affine_channels, from the codec's latents and back.
+struct LatentStatistics {
+  Tensor scale, shift;  // [channels], normalised = x * scale + shift
+  Tensor std, mean;     // [channels], x = normalised * std + mean
+
+  static LatentStatistics of(const std::vector<float>& mean, const std::vector<float>& std,
+                             Ops& ops, Arena& parameters);
+};
+
+}  // namespace driftless
