@@ -91,7 +91,7 @@ TEST_P(Company, RandomComingAndGoingOfAnotherFamily) {
   run(json, 2, 40);
 }
 
-INSTANTIATE_TEST_SUITE_P(Backends, Company, testing::Values("reference", "cpu"));
+INSTANTIATE_TEST_SUITE_P(Backends, Company, testing::Values("reference", "cpu", "cpu,cpu"));
 
 }  // namespace
 }  // namespace driftless

@@ -99,7 +99,7 @@ class Memory {
   KvView take(int n) {
     std::vector<float> kv = frame(n);
     if (mode_ == Mode::live) {
-      const KvView view = rolling_->append(0, kv.data(), kv.data(), kTokens);
+      const KvView view = rolling_->append(turn(), kv.data(), kv.data(), kTokens);
       rolling_->finish();
       return view;
     }
@@ -111,11 +111,17 @@ class Memory {
     }
     const int frames = n == 1 ? 2 : 1;
     reference_->begin((n + 1 - frames) * kTokens);
-    return reference_->append(0, kv.data(), kv.data(), frames * kTokens);
+    return reference_->append(turn(), kv.data(), kv.data(), frames * kTokens);
+  }
+
+  KvTurn turn() {
+    if (mode_ == Mode::reference) return KvTurn{*ops_, 0, {}, {}};
+    return KvTurn{*ops_, 0, rolling_->moment(), memory_.tensor(rolling_->rotated_shape())};
   }
 
   Mode mode_;
   int next_ = 0;
+  Arena memory_;
   std::unique_ptr<Ops> ops_ = make_ops("reference");
   std::unique_ptr<RollingCache> rolling_;
   std::unique_ptr<ReferenceCache> reference_;

@@ -93,7 +93,8 @@ TEST_F(LongStream, EndsAsItBegan) {
   Pass end;
   while (chunks_ < kChunks) {
     end = run_pass();
-    ASSERT_EQ(dynamic_cast<Session&>(*session_).cache(0).query_position(), 3) << chunks_;
+    const RollingCache& cache = dynamic_cast<Session&>(*session_).cache(0);
+    ASSERT_EQ(cache.query_position(cache.moment()), 3) << chunks_;
   }
   for (int c = 0; c < 3; ++c) {
     EXPECT_NEAR(end.mean[c], start.mean[c], 0.05) << "channel " << c;

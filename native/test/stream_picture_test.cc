@@ -199,8 +199,8 @@ TEST(SmallerPicture, NeverTakesMoreThanThePlanSays) {
       const SessionBytes plan = pipeline->info().memory.session;
       const auto opened = pipeline->open(settings("rain", true));
       const auto& session = static_cast<const Session&>(*opened);
-      SessionBytes smaller = Session::bytes(parse_model_config(json, "tiny"), 4);
-      PictureMemory::count(parse_model_config(json, "tiny"), {48, 32}, 4, smaller);
+      SessionBytes smaller = Session::bytes(parse_model_config(json, "tiny"), {4, 1});
+      PictureMemory::count(parse_model_config(json, "tiny"), {48, 32}, {4, 1}, smaller);
       EXPECT_EQ(session.arena_bytes(), smaller.arena());
       EXPECT_EQ(session.codec_bytes(), smaller.codec);
       EXPECT_LT(smaller.sum(), plan.sum());

@@ -106,7 +106,7 @@ TEST(PromptBank, LendsOnePromptToAllWhoWantIt) {
   const auto b = bank.get("neon");
   EXPECT_NE(a, b);
   EXPECT_EQ(bank.held(), 2u);
-  EXPECT_EQ(a->memory.capacity(), PromptBank::bytes(model->config().dit));
+  EXPECT_EQ(a->memory.capacity() + a->kv.bytes(), PromptBank::bytes(model->config().dit));
   a.reset();
   EXPECT_FALSE(bank.holds("rain"));
   EXPECT_EQ(bank.held(), 1u);

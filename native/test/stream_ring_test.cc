@@ -86,7 +86,8 @@ class Rolling : public testing::Test {
 
   KvView append(RollingCache& cache, int n) {
     const std::vector<float> k = at_position(n, 0.0), v = frame(n);
-    return cache.append(0, k.data(), v.data(), kTokens);
+    const Tensor rotated = memory_.tensor(cache.rotated_shape());
+    return cache.append(KvTurn{*ops_, 0, cache.moment(), rotated}, k.data(), v.data(), kTokens);
   }
 
   void expect_frame(const KvView& view, int slot, int n, double position) {
@@ -99,20 +100,22 @@ class Rolling : public testing::Test {
   }
 
   std::unique_ptr<Ops> ops_ = make_ops("reference");
+  Arena memory_;
 };
 
 TEST_F(Rolling, PositionsStayInsideTheRingForever) {
   RollingCache cache(config(4, 1), *ops_);
   for (int n = 0; n < 300; ++n) {
     const KvView view = append(cache, n);
-    EXPECT_EQ(cache.query_position(), std::min(n, 3));
+    const int position_now = cache.query_position(cache.moment());
+    EXPECT_EQ(position_now, std::min(n, 3));
     EXPECT_EQ(view.tokens, std::min(n + 1, 4) * kTokens);
     if (n == 2 || n == 3 || n == 4 || n == 299) {
       expect_frame(view, 0, 0, 0);  // the sink
       expect_frame(view, cache.slot(), n, std::min(n, 3));
       for (int slot = 1; slot < std::min(n + 1, 4); ++slot) {
         const int position = cache.position_of(slot);
-        expect_frame(view, slot, n - (cache.query_position() - position), position);
+        expect_frame(view, slot, n - (position_now - position), position);
       }
     }
     cache.finish();

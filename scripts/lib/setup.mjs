@@ -65,7 +65,7 @@ export const PROFILES = {
     clips: false,
   },
   bench: {
-    packages: ["build", "native"],
+    packages: ["build", "native", "media"],
     npm: true,
     worker: false,
     native: "programs",

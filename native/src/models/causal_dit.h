@@ -1,101 +1,83 @@
 #pragma once
 
 // The causal video transformer of the Wan / StreamDiffusionV2 family, one chunk at a time over a
-// key/value memory. Sizes come from the configuration.
+// key/value memory: the embedding before its blocks and the head after them. Sizes come from the
+// configuration.
 
 #include <cstdint>
-#include <functional>
+#include <deque>
 #include <memory>
 #include <vector>
 
 #include "core/arena.h"
 #include "core/tensor.h"
-#include "models/kv_cache.h"
+#include "models/dit_blocks.h"
+#include "models/dit_ranks.h"
 #include "models/weights.h"
 #include "ops/ops.h"
 
 namespace driftless {
 
-struct DitConfig {
-  int64_t dim = 0;
-  int64_t ffn = 0;
-  int64_t heads = 0;
-  int64_t layers = 0;
-  int64_t in_channels = 0;  // noisy latents, then clean ones where the model is conditioned on them
-  int64_t out_channels = 0;
-  int64_t patch = 2;  // rows and columns of latents per token
-  int64_t freq_dim = 256;
-  int64_t text_dim = 0;
-  int64_t text_len = 0;
-  float eps = 1e-6f;
-  DType kv_dtype = DType::f32;  // what keys and values are kept in: the operations' choice
-
-  int64_t head_dim() const { return dim / heads; }
-};
-
-// Cross-attention keys and values of one prompt, [text_len, dim] of the configured type each. A
-// view: the memory is the caller's, and shared by all chunks that are made with the prompt.
-struct PromptKv {
-  struct Layer {
-    Tensor k, v;
-  };
-  std::vector<Layer> layers;
-
-  // Room in `arena`, uninitialised, and the bytes that it takes there.
-  static PromptKv in(Arena& arena, const DitConfig& config);
-  static size_t bytes(const DitConfig& config);
-};
-
-// One (session, step) entry of a batched forward: consecutive latent frames with a timestep each.
-struct DitRow {
-  int64_t frames = 1;
-  const double* timesteps = nullptr;  // [frames], 0..1000
-  KvCache* cache = nullptr;
-  const PromptKv* prompt = nullptr;
-};
-
 class CausalDit {
  public:
-  // Receives intermediate values by name; `layer` is -1 outside of the blocks.
-  using Trace = std::function<void(const char* name, int64_t layer, const Tensor& value)>;
+  using Trace = DitTrace;
 
-  // Takes the weights under Wan's keys. `ops` must outlive the model.
-  CausalDit(const DitConfig& config, WeightSource& weights, Ops& ops);
+  // Takes the weights under Wan's keys. `ops` must outlive the model. `ranks`: operations of the
+  // devices that the blocks are split over, in order; none: they run on `ops`, on the caller's
+  // thread.
+  CausalDit(const DitConfig& config, WeightSource& weights, Ops& ops,
+            std::vector<std::unique_ptr<Ops>> ranks = {});
   ~CausalDit();
 
   const DitConfig& config() const { return config_; }
+  // Where keys and values have to lie.
+  LayerPlaces& places() { return *places_; }
 
-  // text: [text_len, text_dim], empty positions as zeros (they are attended like the others).
+  // text: [text_len, text_dim], empty positions as zeros (they are attended like the others). With
+  // ranks the work is begun only, see DitRanks::encode_prompt().
   void encode_prompt(const Tensor& text, const PromptKv& prompt, const Trace& trace = nullptr);
-  // The same with memory of its own.
+  // The same with memory of its own, and done when it returns.
   std::shared_ptr<const PromptKv> encode_prompt(const Tensor& text, const Trace& trace = nullptr);
 
   // x [frames of all rows, h, w, in_channels] -> y [same, h, w, out_channels], h and w multiples of
   // the patch. Writes each row's keys and values into its cache. A row's result does not depend on
-  // the rows beside it.
+  // the rows beside it. trace: not with ranks.
   void forward(const DitRow* rows, int64_t count, const Tensor& x, const Tensor& y,
                const Trace& trace = nullptr);
 
- private:
-  struct Block;
-  struct Batch;
+  // forward() in two halves. x and the timesteps may go after start(); what else rows point to, and
+  // y, must stay until finish(), which ends the oldest. Without ranks start() does everything.
+  void start(const DitRow* rows, int64_t count, const Tensor& x, const Tensor& y);
+  void finish();
+  // Whether finish() has nothing to wait for.
+  bool ready() const { return ranks_ == nullptr || ranks_->ready(); }
+  // Waits until prompts are encoded and what was begun has passed the ranks.
+  void rest();
 
+  // Ranks, or null.
+  DitRanks* ranks() { return ranks_.get(); }
+
+ private:
+  struct Begun;
+
+  void check_input(const DitRow* rows, int64_t count, const Tensor& x) const;
+  DitTokens embed(const DitRow* rows, int64_t count, const Tensor& x, const Tensor& e,
+                  const Trace& trace);
+  void head(const DitTokens& tokens, const Tensor& e, const Tensor& y, const Trace& trace);
   void forward_part(const DitRow* rows, int64_t count, const Tensor& x, const Tensor& y,
                     const Trace& trace);
-  void embed_time(Batch& batch, const Trace& trace);
-  void self_attention(int64_t layer, Batch& batch, const Trace& trace);
-  bool into_rings(int64_t layer, Batch& batch);
-  void into_caches(int64_t layer, Batch& batch);
-  void cross_attention(int64_t layer, Batch& batch, const Trace& trace);
-  void feed_forward(int64_t layer, Batch& batch, const Trace& trace);
-  void head(Batch& batch, const Tensor& y, const Trace& trace);
+  DitRow* noted(const DitRow* rows, int64_t count);
 
   DitConfig config_;
   Ops& ops_;
   Arena parameters_;  // vectors that are used as they are; matrices are packed
   std::unique_ptr<PackedLinear> patch_, text0_, text2_, time0_, time2_, time_projection_, head_;
   Tensor head_modulation_;
-  std::vector<Block> blocks_;
+  std::unique_ptr<LayerPlaces> places_;
+  std::unique_ptr<DitBlocks> blocks_;  // one of the two
+  std::unique_ptr<DitRanks> ranks_;
+  // Forwards under way over the ranks, the oldest first; kept to be used again.
+  std::deque<std::unique_ptr<Begun>> begun_, spare_;
 };
 
 }  // namespace driftless

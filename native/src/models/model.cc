@@ -1,7 +1,9 @@
 #include "models/model.h"
 
 #include <utility>
+#include <vector>
 
+#include "core/error.h"
 #include "core/json.h"
 
 namespace driftless {
@@ -35,7 +37,14 @@ std::unique_ptr<Model> Model::load(const std::string& dir, const std::string& ba
   const std::string json_path = dir + "/model.json";
   auto model = std::unique_ptr<Model>(new Model());
   model->config_ = parse_model_config(load_json(json_path), json_path);
-  model->ops_ = make_ops(backend, threads, dtype);
+  const std::vector<std::string> devices = split_backends(backend);
+  std::vector<std::unique_ptr<Ops>> ranks;
+  for (size_t r = 0; devices.size() > 1 && r < devices.size(); ++r) {
+    ranks.push_back(make_ops(devices[r], 1, dtype));
+    DL_CHECK(ranks.back()->kv_dtype() == ranks.front()->kv_dtype(), "ranks",
+             "devices that keep keys and values alike", "\"" + backend + "\"");
+  }
+  model->ops_ = make_ops(devices.front(), threads, dtype);
   Ops& ops = *model->ops_;
   model->config_.dit.kv_dtype = ops.kv_dtype();
 
@@ -44,10 +53,11 @@ std::unique_ptr<Model> Model::load(const std::string& dir, const std::string& ba
   autoencoder.finish();
 
   FileWeights dit(dir + "/" + model->config_.dit_file);
-  model->dit_ = std::make_unique<CausalDit>(model->config_.dit, dit, ops);
+  model->dit_ = std::make_unique<CausalDit>(model->config_.dit, dit, ops, std::move(ranks));
   // Prompts are encoded in the host's memory, whatever the video runs on.
   const bool here = ops.memory().kind() == Memory::host;
-  const std::string prompt_backend = here ? backend : "cpu", prompt_dtype = here ? dtype : "auto";
+  const std::string prompt_backend = here ? devices.front() : "cpu",
+                    prompt_dtype = here ? dtype : "auto";
   model->prompts_ = make_prompts(
       model->config_.prompt, dir, dit,
       [=] { return make_ops(prompt_backend, threads, prompt_dtype); }, residency);

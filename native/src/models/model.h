@@ -15,7 +15,9 @@ namespace driftless {
 
 class Model {
  public:
-  // backend, threads, dtype: as for make_ops(). `residency` is about the prompt encoder of Wan's
+  // backend, threads, dtype: as for make_ops(); several backends with commas between them split the
+  // transformer over them (DitRanks), and the first one's device also does all the rest.
+  // `residency` is about the prompt encoder of Wan's
   // models, which is loaded when a prompt first needs it; the small one of hashed prompts always
   // stays. Throws Error for a missing or broken file, a missing, surplus or misshaped tensor, or a
   // type that is not a float; the message names file, key, what was expected and what came.

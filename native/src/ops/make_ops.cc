@@ -62,6 +62,22 @@ std::string choose_backend(const std::string& asked) {
   return asked;
 }
 
+std::vector<std::string> split_backends(const std::string& list) {
+  std::vector<std::string> names(1);
+  for (const char letter : list) {
+    if (letter == ',') {
+      names.emplace_back();
+    } else if (letter != ' ') {
+      names.back() += letter;
+    }
+  }
+  for (const std::string& name : names) {
+    DL_CHECK(!name.empty(), "compute backends", "names with commas between them",
+             "\"" + list + "\"");
+  }
+  return names;
+}
+
 CudaBackend& cuda_backend() {
 #ifdef DRIFTLESS_CUDA
   static CudaBackend backend = [](int device, const std::string& dtype) {

@@ -3,6 +3,7 @@
 #include <cstdint>
 #include <memory>
 #include <string>
+#include <vector>
 
 #include "core/arena.h"
 #include "core/task_ref.h"
@@ -121,6 +122,9 @@ class Ops {
   /// in. Only rope_time, refresh_sink, convert and copy know it beside attention.
   virtual DType kv_dtype() const { return DType::f32; }
 
+  /// Called by a thread before it first uses this object: a GPU is chosen by thread.
+  virtual void enter_thread() {}
+
   // ---- Sharing work ---------------------------------------------------------------------------
 
   /// Compute threads.
@@ -156,6 +160,10 @@ class Ops {
 
   /// weight [out, in], bias [out] or absent. Both are copied.
   virtual std::unique_ptr<PackedLinear> pack_linear(const Tensor& weight, const Tensor& bias) = 0;
+  /// Weights that another object of this backend packed, where this one can use them.
+  virtual std::unique_ptr<PackedLinear> adopt_linear(std::unique_ptr<PackedLinear> weights) {
+    return weights;
+  }
   /// x [rows, in] -> y [rows, out]. y may be epilogue.residual but not x. A row's result does not
   /// depend on the rows beside it, to the bit: sessions share a batch.
   virtual void linear(const PackedLinear& weights, const Tensor& x, const Tensor& y,
@@ -280,6 +288,9 @@ class Ops {
 /// or dtype, and for "bf16" on a processor without it.
 std::unique_ptr<Ops> make_ops(const std::string& backend, int threads = 1,
                               const std::string& dtype = "f32");
+
+/// The names between the commas of a list of backends: at least one, none empty.
+std::vector<std::string> split_backends(const std::string& list);
 
 /// What make_ops() calls for "cuda"; null where the build has no such backend. Tests put another
 /// one here, and before they end the one that was there.

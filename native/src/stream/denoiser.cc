@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <utility>
 
 #include "core/error.h"
 #include "models/weights.h"
@@ -43,21 +44,32 @@ Denoiser::Denoiser(const ModelConfig& config, CausalDit& dit, Ops& ops)
   input_shift_ = parameter(shift, {config.latent_channels()}, ops, memory_);
 }
 
-void Denoiser::make_room(size_t sessions, size_t rows_each) {
+void Denoiser::make_room(Batch& batch, size_t sessions, size_t rows_each) {
   const auto rows = static_cast<int64_t>(sessions * rows_each);
+  batch.rows.reserve(sessions * rows_each);
   dit_rows_.reserve(sessions * rows_each);
-  if (rows <= room_rows_) return;
-  const Shape input{rows, latent_[0] * config_.dit.in_channels}, output{rows, latent_.count()};
+  make_input_room(rows);
+  if (rows <= batch.room_rows) return;
   // Before the larger one is taken; where that fails, the next forward takes what it needs.
+  batch.room_rows = 0;
+  batch.room.reset();
+  batch.room = room_for({rows, latent_.count()}, batch.output);
+  batch.room_rows = rows;
+}
+
+void Denoiser::make_input_room(int64_t rows) {
+  if (rows <= room_rows_) return;
   room_rows_ = 0;
   room_.reset();
-  const auto bytes = [](const Shape& shape) {
-    return Arena::rounded(static_cast<size_t>(shape.count()) * sizeof(float));
-  };
-  room_ = std::make_unique<Arena>(bytes(input) + bytes(output), 0, ops_.memory());
-  input_ = room_->tensor(input);
-  output_ = room_->tensor(output);
+  room_ = room_for({rows, latent_[0] * config_.dit.in_channels}, input_);
   room_rows_ = rows;
+}
+
+std::unique_ptr<Arena> Denoiser::room_for(const Shape& shape, Tensor& tensor) const {
+  const size_t bytes = Arena::rounded(static_cast<size_t>(shape.count()) * sizeof(float));
+  auto room = std::make_unique<Arena>(bytes, 0, ops_.memory());
+  tensor = room->tensor(shape);
+  return room;
 }
 
 // The stream's own tensor, or fresh values.
@@ -75,44 +87,59 @@ void Denoiser::enter(ChunkInFlight& chunk) {
   ops_.axpby(1.0f - chunk.noise_scale, noisy, chunk.noise_scale, noise_for(chunk, 0), noisy);
 }
 
-void Denoiser::forward(std::vector<Row>& rows) {
-  make_room(rows.size(), 1);
-  for (size_t from = 0; from < rows.size();) {
-    size_t to = from + 1;
-    const PictureSize& size = rows[from].session->picture().size();
-    while (to < rows.size() && rows[to].session->picture().size() == size) ++to;
-    forward_as_fits(rows.data() + from, to - from, from);
-    from = to;
+void Denoiser::start(Batch& batch) {
+  batch.error = nullptr;
+  try {
+    make_room(batch, batch.rows.size(), 1);
+    for (size_t from = 0; from < batch.rows.size();) {
+      size_t to = from + 1;
+      const PictureSize& size = batch.rows[from].session->picture().size();
+      while (to < batch.rows.size() && batch.rows[to].session->picture().size() == size) ++to;
+      start_as_fits(batch, from, to - from);
+      from = to;
+    }
+  } catch (...) {
+    batch.error = std::current_exception();  // those that were begun must be finished first
   }
+}
+
+void Denoiser::finish(Batch& batch) {
+  for (; batch.forwards > 0; --batch.forwards) {
+    try {
+      dit_.finish();
+    } catch (...) {
+      if (!batch.error) batch.error = std::current_exception();
+    }
+  }
+  if (batch.error) std::rethrow_exception(std::exchange(batch.error, nullptr));
 }
 
 // In halves where a GPU has no room left for all at once. A row that is tried again writes into its
 // ring what it wrote before.
-void Denoiser::forward_as_fits(Row* rows, size_t count, size_t at) {
+void Denoiser::start_as_fits(Batch& batch, size_t from, size_t count) {
   try {
-    return forward_group(rows, count, at);
+    return start_group(batch, from, count);
   } catch (const OutOfMemory&) {
     if (count == 1) throw;
   }
   const size_t half = count / 2;
-  forward_as_fits(rows, half, at);
-  forward_as_fits(rows + half, count - half, at + half);
+  start_as_fits(batch, from, half);
+  start_as_fits(batch, from + half, count - half);
 }
 
-// at: of the first row in its list, and so in input_ and output_.
-void Denoiser::forward_group(Row* rows, size_t count, size_t at) {
-  const Shape latent = rows[0].session->picture().latent_shape();
+void Denoiser::start_group(Batch& batch, size_t from, size_t count) {
+  const Shape latent = batch.rows[from].session->picture().latent_shape();
   const int64_t channels = config_.latent_channels(), in_channels = config_.dit.in_channels;
-  const int64_t n = static_cast<int64_t>(count), first = static_cast<int64_t>(at);
+  const int64_t n = static_cast<int64_t>(count), first = static_cast<int64_t>(from);
   const auto part = [&](const Tensor& of, int64_t last) {
     const Tensor rest = of.slice(first, of.dim(0));
     return shaped(rest.reshape({rest.count()}), {n, latent[1], latent[2], last});
   };
   const Tensor input = part(input_, in_channels);
-  const Tensor output = part(output_, config_.dit.out_channels);
+  const Tensor output = part(batch.output, config_.dit.out_channels);
   dit_rows_.clear();
   for (int64_t r = 0; r < n; ++r) {
-    Row& row = rows[r];
+    Row& row = batch.rows[from + static_cast<size_t>(r)];
     const ChunkInFlight& chunk = *row.chunk;
     row.output = output.slice(r, r + 1);
     const Tensor in = input.slice(r, r + 1);
@@ -120,9 +147,11 @@ void Denoiser::forward_group(Row* rows, size_t count, size_t at) {
     if (config_.clean_conditioning) {
       ops_.copy_channels(chunk.latents.clean, 0, channels, in, channels);
     }
-    dit_rows_.push_back(DitRow{1, &chunk.timestep, &row.session->cache(row.step), &chunk.prompt()});
+    dit_rows_.push_back(
+        DitRow{1, &chunk.timestep, &row.session->cache(row.step), &chunk.prompt(), {}});
   }
-  dit_.forward(dit_rows_.data(), n, input, output);
+  dit_.start(dit_rows_.data(), n, input, output);
+  ++batch.forwards;
 }
 
 void Denoiser::predict(const Row& row) {
@@ -154,12 +183,13 @@ void Denoiser::mix(const ChunkInFlight& chunk, const Tensor& latents) const {
 Tensor Denoiser::replay(Session& session, ChunkInFlight& chunk, size_t rows) {
   for (size_t k = 0; k < std::min(rows, session.rows()); ++k) {
     if (k > 0) step_down(chunk, k);
-    replayed_.assign(1, Row{nullptr, &session, &chunk, k, {}});
-    forward(replayed_);
-    predict(replayed_[0]);
+    replayed_.rows.assign(1, Row{nullptr, &session, &chunk, k, {}});
+    start(replayed_);
+    finish(replayed_);
+    predict(replayed_.rows[0]);
     session.cache(k).finish();
   }
-  return replayed_.empty() ? Tensor() : replayed_[0].output;
+  return replayed_.rows.empty() ? Tensor() : replayed_.rows[0].output;
 }
 
 void Denoiser::recache(Session& session) {
@@ -176,8 +206,9 @@ void Denoiser::recache(Session& session) {
     chunk.timestep = entry.timestep;
     ops_.copy(entry.clean, chunk.latents.clean);
     enter(chunk);
-    // Row k has seen the chunks up to k before the newest one that has been through row 0.
-    replay(session, chunk, static_cast<size_t>(newest.index - entry.index));
+    // Row k is k turns of the lanes behind row 0, which has seen all chunks before the newest.
+    const auto before = static_cast<size_t>(newest.index - entry.index);
+    replay(session, chunk, (before - 1) / session.lanes() + 1);
   }
   chunk.settings.reset();
 }

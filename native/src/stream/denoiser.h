@@ -1,9 +1,10 @@
 #pragma once
 
 // The rows of the stream batch on their way through the network: what is noised for them, what the
-// network says, and what they become for the next step. One call after another.
+// network says, and what they become for the next step.
 
 #include <cstddef>
+#include <exception>
 #include <memory>
 #include <vector>
 
@@ -22,21 +23,32 @@ class Denoiser {
     Session* session = nullptr;
     ChunkInFlight* chunk = nullptr;
     size_t step = 0;
-    Tensor output;  // by forward(): what the network says, until the next call
+    Tensor output;  // by finish(): what the network says, until the batch's room is used again
+  };
+  // The rows of some sessions that go through the network together, and room for what it says.
+  struct Batch {
+    std::vector<Row> rows;
+    size_t forwards = 0;  // begun and not finished
+    std::exception_ptr error;
+    std::unique_ptr<Arena> room;
+    int64_t room_rows = 0;
+    Tensor output;
   };
 
   // All must outlive it.
   Denoiser(const ModelConfig& config, CausalDit& dit, Ops& ops);
 
   // Takes memory for so many sessions with so many rows each.
-  void make_room(size_t sessions, size_t rows_each);
+  void make_room(Batch& batch, size_t sessions, size_t rows_each);
 
   // Noises a chunk's clean latents for row 0.
   void enter(ChunkInFlight& chunk);
 
   // One forward for the rows of each size, which must stand together; a row's result is the same in
-  // any company. Fills in their outputs.
-  void forward(std::vector<Row>& rows);
+  // any company. finish() fills in their outputs, or throws what went wrong in either half.
+  // Batches are finished in the order in which they were begun.
+  void start(Batch& batch);
+  void finish(Batch& batch);
 
   // The clean estimate of a row's chunk, at unit scale: it is x0() until the next call.
   void predict(const Row& row);
@@ -59,8 +71,10 @@ class Denoiser {
 
  private:
   Tensor noise_for(const ChunkInFlight& chunk, size_t step);
-  void forward_as_fits(Row* rows, size_t count, size_t at);
-  void forward_group(Row* rows, size_t count, size_t at);
+  void make_input_room(int64_t rows);
+  std::unique_ptr<Arena> room_for(const Shape& shape, Tensor& tensor) const;
+  void start_as_fits(Batch& batch, size_t from, size_t count);
+  void start_group(Batch& batch, size_t from, size_t count);
 
   const ModelConfig& config_;
   CausalDit& dit_;
@@ -73,12 +87,12 @@ class Denoiser {
   Tensor input_scale_, input_shift_;
   // A chunk's worth each, and x0_ in the shape of the chunk it is of.
   Tensor estimate_, drawn_, x0_;
-  // Reused from call to call: input and output of so many rows of the full size.
-  std::vector<Row> replayed_;
+  // Reused from call to call: the network's input for so many rows of the full size.
   std::vector<DitRow> dit_rows_;
   std::unique_ptr<Arena> room_;
   int64_t room_rows_ = 0;
-  Tensor input_, output_;
+  Tensor input_;
+  Batch replayed_;
 };
 
 }  // namespace driftless

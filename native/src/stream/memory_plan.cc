@@ -13,14 +13,16 @@ namespace driftless {
 namespace {
 
 // The largest tensors of a forward: residual stream, its norm, queries, keys, values and the feed
-// forward's inside, beside the patches that go in and come out.
+// forward's inside, beside the patches that go in and come out; and one layer's keys, rotated.
 size_t row_bytes(const ModelConfig& config) {
   const DitConfig& dit = config.dit;
   const int64_t pixels = dit.patch * dit.patch;
   const int64_t tokens = int64_t{config.latent_height()} * config.latent_width() / pixels;
   return static_cast<size_t>(
              tokens * (5 * dit.dim + dit.ffn + (dit.in_channels + dit.out_channels) * pixels)) *
-         sizeof(float);
+             sizeof(float) +
+         static_cast<size_t>(config.schedule.kv_frames * tokens * dit.dim) *
+             dtype_size(dit.kv_dtype);
 }
 
 void check(const std::string& what, const MemoryPlan& plan, size_t used, size_t needed,
@@ -51,8 +53,8 @@ std::vector<std::pair<std::string, size_t>> SessionBytes::parts() const {
 }
 
 size_t MemoryPlan::total(size_t sessions, size_t prompts) const {
-  const size_t rows = static_cast<size_t>(max_steps) * sessions;
-  return weights + encoder + rows * row + prompts * prompt + sessions * session.sum();
+  return weights + encoder + sessions * rows.steps * row + prompts * prompt +
+         sessions * session.sum();
 }
 
 void MemoryPlan::admit(size_t sessions, size_t prompts, size_t new_prompts) const {
@@ -60,7 +62,7 @@ void MemoryPlan::admit(size_t sessions, size_t prompts, size_t new_prompts) cons
   const size_t needed = total(sessions + 1, prompts + new_prompts) - used;
   auto parts = session.parts();
   parts.resize(2);
-  parts.emplace_back("rows at work", static_cast<size_t>(max_steps) * row);
+  parts.emplace_back("rows at work", rows.steps * row);
   std::string text;
   for (const auto& [name, bytes] : parts) {
     text += (text.empty() ? " (" : ", ") + name + " " + mebibytes(bytes);
@@ -75,12 +77,12 @@ void MemoryPlan::admit_prompt(size_t sessions, size_t prompts) const {
 }
 
 MemoryPlan plan_memory(const ModelConfig& config, int max_steps, size_t limit_bytes,
-                       bool keep_encoder) {
+                       bool keep_encoder, size_t lanes) {
   const int most = static_cast<int>(config.schedule.steps.size());
   DL_CHECK(max_steps >= 1 && max_steps <= most, "max steps", "1 to " + std::to_string(most),
            max_steps);
   MemoryPlan plan;
-  plan.max_steps = max_steps;
+  plan.rows = {static_cast<size_t>(max_steps), lanes};
   plan.limit = limit_bytes;
   plan.weights =
       (dit_weight_values(config.dit) + codec_weight_values(config.autoencoder)) * sizeof(float);
@@ -92,7 +94,7 @@ MemoryPlan plan_memory(const ModelConfig& config, int max_steps, size_t limit_by
   }
   plan.row = row_bytes(config);
   plan.prompt = PromptBank::bytes(config.dit);
-  plan.session = Session::bytes(config, max_steps);
+  plan.session = Session::bytes(config, plan.rows);
   return plan;
 }
 

@@ -13,6 +13,17 @@ struct ModelConfig;
 
 // Bytes of one session at the model's full size: a smaller picture takes less. All but `codec` lies
 // in arenas, taken whole when the session opens.
+// What a session has memory for.
+struct StreamRows {
+  size_t steps = 1;  // rows of the stream batch
+  // Chunks of the session that may be under way at once, over the ranks of a model that is split.
+  // Chunk number n goes through all its steps in lane n % lanes, a step each time the lane's turn
+  // comes round.
+  size_t lanes = 1;
+
+  size_t chunks() const { return steps * lanes; }
+};
+
 struct SessionBytes {
   size_t rings = 0;    // self-attention keys and values of every row
   size_t latents = 0;  // of the chunks in flight, and the stream's noise
@@ -31,7 +42,7 @@ struct SessionBytes {
 // Weights count as 32 bits, which is the most they take. Not in it: the autoencoder's working
 // memory, which all sessions share.
 struct MemoryPlan {
-  int max_steps = 0;   // that each session has rows for
+  StreamRows rows;     // of each session
   size_t weights = 0;  // of the networks, once
   size_t encoder = 0;  // of UMT5, where it reads prompts: all, or what it has at a time
   size_t row = 0;      // what one row takes while it is computed
@@ -49,8 +60,9 @@ struct MemoryPlan {
 };
 
 // max_steps: 1 to the length of the model's step list. keep_encoder: whether UMT5 stays as a whole.
+// lanes: of StreamRows.
 MemoryPlan plan_memory(const ModelConfig& config, int max_steps, size_t limit_bytes,
-                       bool keep_encoder = false);
+                       bool keep_encoder = false, size_t lanes = 1);
 
 // "12.3 MiB".
 std::string mebibytes(size_t bytes);

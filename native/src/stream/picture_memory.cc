@@ -24,33 +24,34 @@ RollingConfig cache_config(const ModelConfig& config, const PictureSize& size) {
   return cache;
 }
 
-// Of the history: row k is k chunks behind the newest, so its window reaches as much further back.
-size_t newest_frames(const ModelConfig& config, size_t steps) {
-  return static_cast<size_t>(config.schedule.kv_frames - config.schedule.sink_frames) + steps - 1;
+// Of the history: each row is some chunks behind the one before it, so its window reaches as much
+// further back.
+size_t newest_frames(const ModelConfig& config, const StreamRows& rows) {
+  return static_cast<size_t>(config.schedule.kv_frames - config.schedule.sink_frames) +
+         (rows.steps - 1) * rows.lanes;
 }
 
-size_t arena_bytes_of(const ModelConfig& config, const PictureSize& size, int max_steps) {
+size_t arena_bytes_of(const ModelConfig& config, const PictureSize& size, const StreamRows& rows) {
   SessionBytes bytes;
-  PictureMemory::count(config, size, max_steps, bytes);
-  return bytes.rings + bytes.latents + bytes.history;
+  PictureMemory::count(config, size, rows, bytes);
+  return bytes.latents + bytes.history;
 }
 
 }  // namespace
 
-void PictureMemory::count(const ModelConfig& config, const PictureSize& size, int max_steps,
-                          SessionBytes& bytes) {
-  const size_t steps = static_cast<size_t>(max_steps);
+void PictureMemory::count(const ModelConfig& config, const PictureSize& size,
+                          const StreamRows& rows, SessionBytes& bytes) {
   const ScheduleConfig& schedule = config.schedule;
   const bool fixed = schedule.noise == NoiseSource::fixed;
   const size_t values = static_cast<size_t>(latent_shape_of(config, size).count());
   const size_t latent = Arena::rounded(values * sizeof(float));
   const size_t chunk = (fixed ? 3 : 2) * latent;
-  bytes.rings = steps * RollingCache::bytes(cache_config(config, size));
-  bytes.latents = steps * chunk + (fixed ? latent : 0);
+  bytes.rings = rows.steps * RollingCache::bytes(cache_config(config, size));
+  bytes.latents = rows.chunks() * chunk + (fixed ? latent : 0);
   bytes.history = 0;
   if (schedule.prompt_ring == PromptRing::recache) {
     bytes.history = chunk + LatentHistory::bytes(values, static_cast<size_t>(schedule.sink_frames),
-                                                 newest_frames(config, steps));
+                                                 newest_frames(config, rows));
   }
   bytes.scaled = 0;
   if (!(size == full_picture(config))) {
@@ -60,22 +61,21 @@ void PictureMemory::count(const ModelConfig& config, const PictureSize& size, in
 }
 
 PictureMemory::PictureMemory(const ModelConfig& config, const LatentCodec& codec, Ops& ops,
-                             const PictureSize& size, int max_steps)
+                             LayerPlaces& places, const PictureSize& size, const StreamRows& rows)
     : ops_(ops),
       size_(size),
       frames_(config.frames_per_chunk),
       latent_shape_(latent_shape_of(config, size)),
       encoder_(codec.make_encoder_state(size.height, size.width)),
       decoder_(codec.make_decoder_state(size.height, size.width)),
-      arena_(arena_bytes_of(config, size, max_steps), 0, ops.memory()),
+      arena_(arena_bytes_of(config, size, rows), 0, ops.memory()),
       pixels_(static_cast<size_t>(size.rgb(config.frames_per_chunk).count())) {
-  const size_t steps = static_cast<size_t>(max_steps);
   const bool fixed = config.schedule.noise == NoiseSource::fixed;
   const bool recache = config.schedule.prompt_ring == PromptRing::recache;
   if (fixed) noise_ = arena_.tensor(latent_shape_);
-  caches_.reserve(steps);
-  for (size_t i = 0; i < steps; ++i) caches_.emplace_back(cache_config(config, size), ops, arena_);
-  for (size_t i = 0; i < steps + (recache ? 1 : 0); ++i) {
+  caches_.reserve(rows.steps);
+  for (size_t i = 0; i < rows.steps; ++i) caches_.emplace_back(cache_config(config, size), places);
+  for (size_t i = 0; i < rows.chunks() + (recache ? 1 : 0); ++i) {
     Latents latents;
     latents.clean = arena_.tensor(latent_shape_);
     latents.noisy = arena_.tensor(latent_shape_);
@@ -84,13 +84,19 @@ PictureMemory::PictureMemory(const ModelConfig& config, const LatentCodec& codec
   }
   if (recache) {
     history_.emplace(arena_, ops, latent_values(), static_cast<size_t>(config.schedule.sink_frames),
-                     newest_frames(config, steps));
+                     newest_frames(config, rows));
   }
   const PictureSize full = full_picture(config);
   if (size == full) return;
   shrink_.emplace(full, size);
   grow_.emplace(size, full);
   scaled_ = pixels_.tensor(size.rgb(frames_), DType::u8).u8();
+}
+
+size_t PictureMemory::bytes() const {
+  size_t bytes = arena_.capacity() + pixels_.capacity();
+  for (const RollingCache& cache : caches_) bytes += RollingCache::bytes(cache.config());
+  return bytes;
 }
 
 const Tensor& PictureMemory::noise(uint64_t seed) {

@@ -22,11 +22,11 @@ namespace driftless {
 
 class PictureMemory {
  public:
-  // Takes all that it will ever need, for up to `max_steps` steps. `ops` must outlive it.
-  PictureMemory(const ModelConfig& config, const LatentCodec& codec, Ops& ops,
-                const PictureSize& size, int max_steps);
+  // Takes all that it will ever need. `ops` and `places` must outlive it.
+  PictureMemory(const ModelConfig& config, const LatentCodec& codec, Ops& ops, LayerPlaces& places,
+                const PictureSize& size, const StreamRows& rows);
   // Fills in rings, latents, history, scaled and codec.
-  static void count(const ModelConfig& config, const PictureSize& size, int max_steps,
+  static void count(const ModelConfig& config, const PictureSize& size, const StreamRows& rows,
                     SessionBytes& bytes);
 
   const PictureSize& size() const { return size_; }
@@ -34,14 +34,15 @@ class PictureMemory {
   const Shape& latent_shape() const { return latent_shape_; }
   size_t latent_values() const { return static_cast<size_t>(latent_shape_.count()); }
 
-  size_t arena_bytes() const { return arena_.capacity() + pixels_.capacity(); }
+  // All but the codec's states.
+  size_t bytes() const;
   size_t codec_bytes() const { return encoder_->bytes() + decoder_->bytes(); }
 
   // Of one chunk in flight, of latent_shape() each; noise is absent where each step draws its own.
   struct Latents {
     Tensor clean, noisy, noise;
   };
-  const Latents& latents(size_t row) const { return latents_[row]; }
+  const Latents& latents(size_t chunk) const { return latents_[chunk]; }
   const Latents& recache_latents() const { return latents_.back(); }
 
   // The stream's fixed noise, drawn with this seed; absent where each step draws its own.
@@ -65,7 +66,7 @@ class PictureMemory {
   Tensor noise_;
   std::optional<uint64_t> noise_seed_;
   std::vector<RollingCache> caches_;  // by row: memory belongs to a noise level
-  std::vector<Latents> latents_;      // by row; then those that rings are made anew with
+  std::vector<Latents> latents_;      // by chunk; then those that rings are made anew with
   std::optional<LatentHistory> history_;
   // Where the size is not the full one.
   std::optional<PictureScaler> shrink_, grow_;

@@ -18,10 +18,25 @@ namespace {
 // The longest prompt in bytes. The encoder reads only the first words; this bounds what it is fed.
 constexpr size_t kMaxPromptBytes = 4096;
 
+// Batches that may be under way: one at each rank, and one at the autoencoder.
+size_t lanes_of(const ModelConfig& config, const ModelOptions& options) {
+  const size_t ranks = split_backends(options.backend).size();
+  // A clean context pass ends a chunk in every block before the next one may begin in the first.
+  const bool one_by_one = config.schedule.context_pass == ContextPass::clean;
+  return ranks == 1 || one_by_one ? 1 : ranks + 1;
+}
+
 MemoryPlan plan_for(const ModelConfig& config, const ModelOptions& options) {
   const int most = static_cast<int>(config.schedule.steps.size());
   return plan_memory(config, options.max_steps == 0 ? most : options.max_steps,
-                     options.memory_limit_bytes, options.keep_prompt_encoder);
+                     options.memory_limit_bytes, options.keep_prompt_encoder,
+                     lanes_of(config, options));
+}
+
+using Clock = std::chrono::steady_clock;
+
+double milliseconds_since(Clock::time_point start) {
+  return std::chrono::duration<double, std::milli>(Clock::now() - start).count();
 }
 
 class ModelPipeline : public Pipeline {
@@ -40,6 +55,7 @@ class ModelPipeline : public Pipeline {
     info_.frames_per_chunk = config_.frames_per_chunk;
     info_.fps = config_.fps;
     info_.memory = plan_for(config_, options);
+    batches_.resize(info_.memory.rows.lanes);
     if (const auto smaller = smaller_picture(config_)) {
       info_.smaller_width = smaller->width;
       info_.smaller_height = smaller->height;
@@ -55,18 +71,17 @@ class ModelPipeline : public Pipeline {
     std::vector<uint8_t> out(grey.size());
     const std::unique_ptr<StreamSession> session = open(TransformSettings());
     Job job{session.get(), grey.data(), out.data(), {}};
+    for (size_t i = 0; i < depth(); ++i) run(&job, 1);
+    const auto began = Clock::now();
     run(&job, 1);
-    const auto start = std::chrono::steady_clock::now();
-    run(&job, 1);
-    const auto took = std::chrono::steady_clock::now() - start;
-    info_.warm_up_ms = std::chrono::duration<double, std::milli>(took).count();
+    info_.warm_up_ms = milliseconds_since(began);
   }
 
   std::unique_ptr<StreamSession> open(const TransformSettings& settings) override {
     check(settings);
     info_.memory.admit(open_sessions(), prompts_.held(), prompts_.holds(settings.prompt) ? 0 : 1);
-    auto session = std::make_unique<Session>(config_, model_->codec(), model_->ops(), identity_,
-                                             info_.memory.max_steps, activate(settings, nullptr));
+    auto session = std::make_unique<Session>(*model_, identity_, info_.memory.rows,
+                                             activate(settings, nullptr));
     if (drift_guard_) {
       DriftGuardConfig guard;
       guard.channels = static_cast<int>(config_.latent_channels());
@@ -95,21 +110,48 @@ class ModelPipeline : public Pipeline {
     return own.settings().revision;
   }
 
-  void run(Job* jobs, size_t count) override;
+  void run(Job* jobs, size_t count) override {
+    start(jobs, count);
+    finish();
+  }
+
+  size_t depth() const override { return batches_.size(); }
+  void start(Job* jobs, size_t count) override;
+  void finish() override;
+  bool ready() const override { return model_->dit().ready(); }
+  bool wants_rest(const StreamSession& session) const override {
+    return own_session(&session).wants_rest();
+  }
+  double busiest_ms() const override { return busiest_ms_; }
+  void enter_thread() override { model_->ops().enter_thread(); }
 
  private:
   using Row = Denoiser::Row;
+  struct Batch {
+    Denoiser::Batch rows;
+    double home_ms = 0;  // that this thread has had it
+  };
 
-  Session& own_session(StreamSession* session) const;
+  const Session& own_session(const StreamSession* session) const;
+  Session& own_session(StreamSession* session) const {
+    return const_cast<Session&>(own_session(static_cast<const StreamSession*>(session)));
+  }
+  static bool is_last(const Row& row) { return row.step + 1 == row.session->rows(); }
+  // Whether the row's chunk is done and goes through the network once more, without noise.
+  bool shown_clean(const Row& row) const {
+    return config_.schedule.context_pass == ContextPass::clean && is_last(row);
+  }
+  int max_steps() const { return static_cast<int>(info_.memory.rows.steps); }
   size_t open_sessions() const { return static_cast<size_t>(identity_.use_count()) - 1; }
   void check(const TransformSettings& settings) const;
   void make_room();
   std::shared_ptr<const ActiveSettings> activate(const TransformSettings& settings,
                                                  const ActiveSettings* before);
   void encode(Job& job);
-  void begin(Job& job);
+  void begin(Job& job, std::vector<Row>& rows);
   void resize(Session& session);
-  void finish(const Row& row);
+  void end(std::vector<Row>& rows);
+  void end(const Row& row);
   // Of a chunk of the full size.
   size_t picture_bytes() const {
     return static_cast<size_t>(full_picture(config_).rgb(config_.frames_per_chunk).count());
@@ -123,13 +165,17 @@ class ModelPipeline : public Pipeline {
   // Held by each of its sessions too, which tells them from strangers and counts them.
   std::shared_ptr<const int> identity_ = std::make_shared<const int>(0);
   ModelInfo info_;
+  // Under way are `under_way_` of them, from `oldest_` on.
+  std::vector<Batch> batches_;
+  size_t oldest_ = 0, under_way_ = 0;
+  double busiest_ms_ = 0;
   // Reused from call to call.
-  std::vector<Row> rows_, context_rows_;
+  Denoiser::Batch context_;
   std::vector<uint8_t> still_;
 };
 
-Session& ModelPipeline::own_session(StreamSession* session) const {
-  auto* own = dynamic_cast<Session*>(session);
+const Session& ModelPipeline::own_session(const StreamSession* session) const {
+  auto* own = dynamic_cast<const Session*>(session);
   if (own == nullptr || own->owner() != identity_.get()) {
     throw Error("session", "one that this pipeline opened",
                 session == nullptr ? "none" : "another");
@@ -141,8 +187,8 @@ void ModelPipeline::check(const TransformSettings& settings) const {
   if (!(settings.strength >= 0 && settings.strength <= TransformSettings::kMostStrength)) {
     throw Error("strength", "0 to 2", settings.strength);
   }
-  if (settings.steps < 1 || settings.steps > info_.memory.max_steps) {
-    throw Error("steps", "1 to " + std::to_string(info_.memory.max_steps), settings.steps);
+  if (settings.steps < 1 || settings.steps > max_steps()) {
+    throw Error("steps", "1 to " + std::to_string(max_steps()), settings.steps);
   }
   if (settings.smaller_picture && info_.smaller_width == 0) {
     throw Error("smaller picture", "a model of more than a few tokens", info_.name);
@@ -153,13 +199,16 @@ void ModelPipeline::check(const TransformSettings& settings) const {
   }
 }
 
-// So that run() finds room for the rows of every open session.
+// So that the next batch finds room for the rows of every open session; those under way have
+// theirs.
 void ModelPipeline::make_room() {
   const size_t sessions = open_sessions();
-  const size_t steps = static_cast<size_t>(info_.memory.max_steps);
-  rows_.reserve(sessions * steps);
-  context_rows_.reserve(sessions);
-  denoiser_.make_room(sessions, steps);
+  const bool clean = config_.schedule.context_pass == ContextPass::clean;
+  for (size_t i = under_way_; i < batches_.size(); ++i) {
+    denoiser_.make_room(batches_[(oldest_ + i) % batches_.size()].rows, sessions,
+                        info_.memory.rows.steps);
+  }
+  if (clean) denoiser_.make_room(context_, sessions, 1);
 }
 
 std::shared_ptr<const ActiveSettings> ModelPipeline::activate(const TransformSettings& settings,
@@ -182,24 +231,24 @@ void ModelPipeline::encode(Job& job) {
 }
 
 // Noises an encoded chunk into row 0 and lists the session's rows.
-void ModelPipeline::begin(Job& job) {
+void ModelPipeline::begin(Job& job, std::vector<Row>& rows) {
   Session& session = own_session(job.session);
   ChunkInFlight& chunk = session.row(0);
-  if (chunk.blended) model_->dit().encode_prompt(session.blend().text(), chunk.blend);
+  if (chunk.blended) model_->dit().encode_prompt(session.blend().text(), *chunk.blend);
   if (session.recache_due()) denoiser_.recache(session);
   if (LatentHistory* history = session.history()) {
     history->push(chunk.index, chunk.noise_scale, chunk.timestep, chunk.latents.clean);
   }
   denoiser_.enter(chunk);
   for (size_t k = 0; k < session.rows(); ++k) {
-    if (session.row(k).present) rows_.push_back(Row{&job, &session, &session.row(k), k, {}});
+    if (session.row(k).present) rows.push_back(Row{&job, &session, &session.row(k), k, {}});
   }
 }
 
 // Gives a session the memory of another size, and shows it the last frame as a chunk that stands
 // still: rings and autoencoder then know the picture that the next chunk goes on from.
 void ModelPipeline::resize(Session& session) {
-  if (!session.fit_picture(model_->codec())) return;
+  if (!session.fit_picture()) return;
   const size_t bytes = picture_bytes(), frames = static_cast<size_t>(config_.frames_per_chunk);
   still_.resize(bytes);
   for (size_t f = 0; f < frames; ++f) {
@@ -216,18 +265,69 @@ void ModelPipeline::resize(Session& session) {
   session.picture().decode(model_->codec(), latents, still_.data());
 }
 
+void ModelPipeline::start(Job* jobs, size_t count) {
+  const auto began = Clock::now();
+  DL_CHECK(under_way_ < depth(), "batches under way", "less than " + std::to_string(depth()),
+           under_way_);
+  for (size_t i = 0; i < count; ++i) {
+    const Session& session = own_session(jobs[i].session);
+    if (jobs[i].rgb_in == nullptr || jobs[i].rgb_out == nullptr) {
+      throw Error("job", "pixels in and out", "a null pointer");
+    }
+    for (size_t j = 0; j < i; ++j) {
+      if (jobs[j].session == jobs[i].session) throw Error("jobs", "each session once", "one twice");
+    }
+    DL_CHECK(under_way_ == 0 || !session.wants_rest(), "session",
+             "one that does not want rest while batches are under way", "one that does");
+  }
+  for (size_t i = 0; i < count; ++i) {
+    Session& session = own_session(jobs[i].session);
+    if (session.picture_due()) resize(session);
+  }
+  Batch& batch = batches_[(oldest_ + under_way_) % batches_.size()];
+  std::vector<Row>& rows = batch.rows.rows;
+  rows.clear();
+  // Sessions go through the autoencoder side by side, each on a thread of its own.
+  model_->ops().each(static_cast<int64_t>(count), [&](int64_t i) { encode(jobs[i]); });
+  for (const bool full : {true, false}) {
+    for (size_t i = 0; i < count; ++i) {
+      const PictureSize& size = own_session(jobs[i].session).picture().size();
+      if ((size == full_picture(config_)) == full) begin(jobs[i], rows);
+    }
+  }
+  denoiser_.start(batch.rows);
+  ++under_way_;
+  // The next chunk may go where this one has not been yet.
+  for (const Row& row : rows) {
+    if (!shown_clean(row)) row.session->cache(row.step).finish();
+  }
+  batch.home_ms = milliseconds_since(began);
+}
+
+void ModelPipeline::finish() {
+  DL_CHECK(under_way_ > 0, "finish", "a batch under way", "none");
+  Batch& batch = batches_[oldest_];
+  oldest_ = (oldest_ + 1) % batches_.size();
+  --under_way_;
+  denoiser_.finish(batch.rows);
+  const auto began = Clock::now();
+  end(batch.rows.rows);
+  batch.home_ms += milliseconds_since(began);
+  if (DitRanks* ranks = model_->dit().ranks()) {
+    busiest_ms_ = std::max(batch.home_ms, ranks->busiest_ms());
+  }
+}
+
 // Ends a chunk that has been through the last row: the prediction becomes the latents to be
 // decoded, which take the output's place.
-void ModelPipeline::finish(const Row& row) {
+void ModelPipeline::end(const Row& row) {
   ChunkInFlight& chunk = *row.chunk;
   row.session->guard(chunk, denoiser_.x0());
-  if (config_.schedule.context_pass == ContextPass::clean) {
+  if (shown_clean(row)) {
     // Shown to the network without noise, it takes the noisy one's place in the ring.
     denoiser_.show_clean(chunk);
     row.session->cache(row.step).rewrite();
-    context_rows_.push_back(row);
-  } else {
-    row.session->cache(row.step).finish();
+    context_.rows.push_back(row);
   }
   denoiser_.mix(chunk, row.output);
   chunk.present = false;
@@ -237,72 +337,49 @@ void ModelPipeline::finish(const Row& row) {
   row.job->result.settings_complete = !chunk.blended;
 }
 
-void ModelPipeline::run(Job* jobs, size_t count) {
-  for (size_t i = 0; i < count; ++i) {
-    own_session(jobs[i].session);
-    if (jobs[i].rgb_in == nullptr || jobs[i].rgb_out == nullptr) {
-      throw Error("job", "pixels in and out", "a null pointer");
-    }
-    for (size_t j = 0; j < i; ++j) {
-      if (jobs[j].session == jobs[i].session) throw Error("jobs", "each session once", "one twice");
-    }
-  }
-  for (size_t i = 0; i < count; ++i) {
-    Session& session = own_session(jobs[i].session);
-    if (session.picture_due()) resize(session);
-  }
-  rows_.clear();
-  // Sessions go through the autoencoder side by side, each on a thread of its own.
-  model_->ops().each(static_cast<int64_t>(count), [&](int64_t i) { encode(jobs[i]); });
-  for (const bool full : {true, false}) {
-    for (size_t i = 0; i < count; ++i) {
-      const PictureSize& size = own_session(jobs[i].session).picture().size();
-      if ((size == full_picture(config_)) == full) begin(jobs[i]);
-    }
-  }
-  if (rows_.empty()) return;
-  denoiser_.forward(rows_);
-  context_rows_.clear();
-  for (const Row& row : rows_) {
+// Makes of what the network said the rows' next step, or pictures.
+void ModelPipeline::end(std::vector<Row>& rows) {
+  context_.rows.clear();
+  for (const Row& row : rows) {
     denoiser_.predict(row);
-    if (row.step + 1 < row.session->rows()) {
-      row.session->cache(row.step).finish();
-      denoiser_.step_down(*row.chunk, row.step + 1);
+    if (is_last(row)) {
+      end(row);
     } else {
-      finish(row);
+      denoiser_.step_down(*row.chunk, row.step + 1);
     }
   }
-  model_->ops().each(static_cast<int64_t>(rows_.size()), [&](int64_t r) {
-    const Row& row = rows_[static_cast<size_t>(r)];
-    if (row.step + 1 == row.session->rows()) {
-      row.session->picture().decode(model_->codec(), row.output, row.job->rgb_out);
-      row.session->guard_pictures(row.job->rgb_in, row.job->rgb_out);
-      row.session->steady(*row.chunk, row.job->rgb_out);
-    }
+  model_->ops().each(static_cast<int64_t>(rows.size()), [&](int64_t r) {
+    const Row& row = rows[static_cast<size_t>(r)];
+    if (!is_last(row)) return;
+    row.session->picture().decode(model_->codec(), row.output, row.job->rgb_out);
+    row.session->guard_pictures(row.job->rgb_in, row.job->rgb_out);
+    row.session->steady(*row.chunk, row.job->rgb_out);
   });
-  for (const Row& row : rows_) {
+  for (const Row& row : rows) {
     if (!row.session->drift_guard) continue;
-    if (row.step + 1 == row.session->rows()) row.session->drift_guard->follow();
+    if (is_last(row)) row.session->drift_guard->follow();
     row.job->result.guard = row.session->drift_guard->guard().counters();
     row.job->result.picture_guard = row.session->picture_guard->counters();
   }
-  if (context_rows_.empty()) return;
-  denoiser_.forward(context_rows_);
-  for (const Row& row : context_rows_) row.session->cache(row.step).finish();
+  if (context_.rows.empty()) return;
+  denoiser_.start(context_);
+  denoiser_.finish(context_);
+  for (const Row& row : context_.rows) row.session->cache(row.step).finish();
 }
 
 }  // namespace
 
 std::unique_ptr<Pipeline> Pipeline::load(const ModelOptions& options) {
   if (options.threads < 1) throw Error("threads", "at least 1", options.threads);
+  const std::string first_backend = split_backends(options.backend).front();
   // Before anything is allocated: a model that leaves no room for one session is of no use.
   const std::string json_path = options.dir + "/model.json";
   ModelConfig config = parse_model_config(load_json(json_path), json_path);
-  config.dit.kv_dtype = make_ops(options.backend, 1, options.dtype)->kv_dtype();
+  config.dit.kv_dtype = make_ops(first_backend, 1, options.dtype)->kv_dtype();
   plan_for(config, options).admit(0, 0, 1);
   auto pipeline = std::make_unique<ModelPipeline>(options);
   // The plain loops of the reference backend have nothing to prepare and are slow.
-  if (options.backend != "reference") pipeline->warm_up();
+  if (first_backend != "reference") pipeline->warm_up();
   return pipeline;
 }
 

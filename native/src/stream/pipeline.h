@@ -16,10 +16,12 @@
 namespace driftless {
 
 struct ModelOptions {
-  std::string dir;              // folder with model.json and its safetensors files
-  std::string backend = "cpu";  // "cpu", "reference", or "cuda" in a build with it
-  int threads = 1;              // compute threads of the backend
-  std::string dtype = "auto";   // "f32", "bf16" or "auto": see make_ops()
+  std::string dir;  // folder with model.json and its safetensors files
+  // "cpu", "reference", or "cuda" in a build with it. Several with commas between them: the
+  // transformer's blocks are split over them as a pipeline (models/dit_ranks.h).
+  std::string backend = "cpu";
+  int threads = 1;             // compute threads of the backend
+  std::string dtype = "auto";  // "f32", "bf16" or "auto": see make_ops()
   // Whether an imported model's prompt encoder stays in memory, or is read for each new prompt.
   bool keep_prompt_encoder = false;
   int max_steps = 0;              // steps that a session may ask for; 0: all of the model's
@@ -66,8 +68,8 @@ class StreamSession {
   virtual ~StreamSession() = default;
 };
 
-// Not thread-safe but for what says so: open(), update() and run() are called by one compute
-// thread, or under one lock.
+// Not thread-safe but for what says so: everything else is called by one compute thread, or under
+// one lock.
 class Pipeline {
  public:
   virtual ~Pipeline() = default;
@@ -85,8 +87,12 @@ class Pipeline {
   // many seconds. Safe from any thread, also while run() runs. Throws driftless::Error.
   virtual void prepare_prompt(const std::string& /*words*/) {}
 
+  // By the compute thread, before anything else.
+  virtual void enter_thread() {}
+
   // Throws driftless::Error when a setting is out of range, or when the session would take more
-  // memory than the limit leaves. A session must die before its pipeline.
+  // memory than the limit leaves. A session must die before its pipeline, and not while a batch
+  // with it is under way.
   virtual std::unique_ptr<StreamSession> open(const TransformSettings& settings) = 0;
 
   // Changes the settings of a running session without a cut, from the next chunk on; a new prompt
@@ -97,7 +103,7 @@ class Pipeline {
 
   // One chunk of one session. rgb_in and rgb_out: frames_per_chunk x height x width x 3 bytes.
   // rgb_out is filled when result.has_frames. With n steps the frames that come out belong to the
-  // chunk n-1 before the one that went in.
+  // chunk (n - 1) * depth() before the one that went in.
   struct Job {
     StreamSession* session = nullptr;
     const uint8_t* rgb_in = nullptr;
@@ -105,8 +111,24 @@ class Pipeline {
     ChunkResult result;
   };
 
-  // Runs one chunk for each job; a session may appear once in a call.
+  // Runs one chunk for each job; a session may appear once in a call. After an error the sessions
+  // of the call are of no use any more.
   virtual void run(Job* jobs, size_t count) = 0;
+
+  // run() in two halves, for a pipeline that keeps several devices busy: up to depth() batches may
+  // be under way. The jobs must stay until finish(), which ends the oldest batch and throws what
+  // run() would have thrown. After an error in start() nothing more is under way than before.
+  virtual size_t depth() const { return 1; }
+  virtual void start(Job* jobs, size_t count) { run(jobs, count); }
+  virtual void finish() {}
+  // Whether finish() would not wait for a device.
+  virtual bool ready() const { return true; }
+  // Whether nothing may be under way when this session's next chunk is begun: another size of
+  // picture, or another number of steps.
+  virtual bool wants_rest(const StreamSession& /*session*/) const { return false; }
+  // Milliseconds for which the batch that was finished last kept the busiest device: one batch
+  // after another cannot be done faster. 0: as long as it took.
+  virtual double busiest_ms() const { return 0; }
 };
 
 }  // namespace driftless

@@ -4,9 +4,16 @@
 
 namespace driftless {
 
+namespace {
+
+size_t text_bytes(const DitConfig& config) {
+  return Arena::rounded(static_cast<size_t>(config.text_len * config.text_dim) * sizeof(float));
+}
+
+}  // namespace
+
 size_t PromptBank::bytes(const DitConfig& config) {
-  return Arena::rounded(static_cast<size_t>(config.text_len * config.text_dim) * sizeof(float)) +
-         PromptKv::bytes(config);
+  return text_bytes(config) + PromptKv::bytes(config);
 }
 
 std::shared_ptr<const Prompt> PromptBank::get(const std::string& words) {
@@ -19,12 +26,14 @@ std::shared_ptr<const Prompt> PromptBank::get(const std::string& words) {
     it = it->second.expired() ? prompts_.erase(it) : std::next(it);
   }
   const DitConfig& config = model_.config().dit;
+  CausalDit& dit = model_.dit();
+  Arena memory(text_bytes(config), 0, model_.ops().memory());
   auto prompt =
-      std::make_shared<Prompt>(Prompt{Arena(bytes(config), 0, model_.ops().memory()), {}, {}});
+      std::shared_ptr<Prompt>(new Prompt{std::move(memory), {}, PromptKv(dit.places(), config)});
   prompt->text = prompt->memory.tensor({config.text_len, config.text_dim});
-  prompt->kv = PromptKv::in(prompt->memory, config);
   model_.embed_prompt(words, prompt->text);
-  model_.dit().encode_prompt(prompt->text, prompt->kv);
+  dit.encode_prompt(prompt->text, prompt->kv);
+  dit.rest();
   prompts_[words] = prompt;
   return prompt;
 }

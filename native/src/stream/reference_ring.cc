@@ -86,8 +86,8 @@ void ReferenceCache::refresh_sinks(Layer& layer, const float* k, const float* v)
   }
 }
 
-KvView ReferenceCache::append(int index, const float* k, const float* v, int tokens) {
-  Layer& layer = layers_[static_cast<size_t>(index)];
+KvView ReferenceCache::append(const KvTurn& turn, const float* k, const float* v, int tokens) {
+  Layer& layer = layers_[static_cast<size_t>(turn.layer)];
   layer.similarity.clear();
   if (config_.sink_threshold > -1 && config_.sink_frames > 0 &&
       tokens == config_.tokens_per_frame) {

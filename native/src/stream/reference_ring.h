@@ -66,9 +66,9 @@ class ReferenceCache : public KvCache {
   // Says where the coming forward's chunk starts, in tokens.
   void begin(int start_tokens) { start_ = start_tokens; }
 
-  int query_position() const override { return start_ / config_.tokens_per_frame; }
-  int key_position() const override { return query_position(); }
-  KvView append(int layer, const float* k, const float* v, int tokens) override;
+  int query_position(const KvMoment&) const override { return start_ / config_.tokens_per_frame; }
+  int key_position(const KvMoment& moment) const override { return query_position(moment); }
+  KvView append(const KvTurn& turn, const float* k, const float* v, int tokens) override;
 
   // Empties the slots for a new session and keeps the evict queues (see ReferenceRing::restart).
   void restart();

@@ -15,100 +15,101 @@ Shape ring_shape(const RollingConfig& config) {
 
 }  // namespace
 
-RollingCache::RollingCache(const RollingConfig& config, Ops& ops, Arena& arena)
-    : config_(config), ops_(ops) {
+RollingCache::RollingCache(const RollingConfig& config, LayerPlaces& places) : config_(config) {
   if (config.kv_frames < 1 || config.sink_frames < 0 || config.sink_frames >= config.kv_frames) {
     throw Error("key/value ring: expected 0 <= sink frames < kv frames, got sink " +
                 std::to_string(config.sink_frames) + ", kv " + std::to_string(config.kv_frames));
   }
-  positions_.resize(static_cast<size_t>(config.kv_frames));
-  rotated_ = arena.tensor(ring_shape(config), config.dtype);
-  layers_.resize(static_cast<size_t>(config.layers));
-  for (RingLayer& layer : layers_) {
-    layer.k = arena.tensor(ring_shape(config), config.dtype);
-    layer.v = arena.tensor(ring_shape(config), config.dtype);
-    layer.sinks = config.sink_frames;
-  }
+  DL_CHECK_EQ("key/value ring: layers", places.layers(), config.layers);
+  rings_ = std::make_unique<KvLayers>(places, ring_shape(config), config.dtype);
 }
 
-RollingCache::RollingCache(const RollingConfig& config, Ops& ops)
-    : RollingCache(config, ops, std::make_unique<Arena>(bytes(config), 0, ops.memory())) {}
-
-RollingCache::RollingCache(const RollingConfig& config, Ops& ops, std::unique_ptr<Arena> memory)
-    : RollingCache(config, ops, *memory) {
-  own_memory_ = std::move(memory);
+RollingCache::RollingCache(const RollingConfig& config, Ops& ops) : config_(config) {
+  own_places_ = std::make_unique<LayerPlaces>(ops, config.layers);
+  rings_ = std::move(RollingCache(config, *own_places_).rings_);
 }
 
 size_t RollingCache::bytes(const RollingConfig& config) {
-  const size_t rings = 1 + 2 * static_cast<size_t>(config.layers);
-  return rings *
-         Arena::rounded(static_cast<size_t>(ring_shape(config).count()) * dtype_size(config.dtype));
+  return KvLayers::bytes(config.layers, ring_shape(config), config.dtype);
 }
 
 void RollingCache::copy_from(const RollingCache& other) {
-  DL_CHECK_EQ("key/value ring: layers", layers_.size(), other.layers_.size());
+  DL_CHECK_EQ("key/value ring: layers", rings_->count(), other.rings_->count());
   DL_CHECK_EQ("key/value ring: shape", ring_shape(config_), ring_shape(other.config_));
   frames_ = other.frames_;
   rewriting_ = other.rewriting_;
+  renewed_sink_ = other.renewed_sink_;
   const int64_t held = std::min<int64_t>(frames_, config_.kv_frames);
-  for (size_t i = 0; i < layers_.size(); ++i) {
-    ops_.copy(other.layers_[i].k.slice(0, held), layers_[i].k.slice(0, held));
-    ops_.copy(other.layers_[i].v.slice(0, held), layers_[i].v.slice(0, held));
+  for (int64_t i = 0; i < rings_->count(); ++i) {
+    Ops& ops = rings_->places().ops(i);
+    ops.copy((*other.rings_)[i].k.slice(0, held), (*rings_)[i].k.slice(0, held));
+    ops.copy((*other.rings_)[i].v.slice(0, held), (*rings_)[i].v.slice(0, held));
   }
 }
 
 KvView RollingCache::stored(int layer, int slot) const {
-  const RingLayer& from = layers_[static_cast<size_t>(layer)];
+  const KvLayers::Layer& from = (*rings_)[layer];
   return KvView{from.k.at(slot).data(), from.v.at(slot).data(), config_.tokens_per_frame,
                 config_.dtype};
 }
 
-int RollingCache::slot() const { return place().slot(frames_); }
-int RollingCache::valid_slots() const { return place().valid(frames_); }
-int RollingCache::position_of(int slot) const { return place().position(frames_, slot); }
-
-void RollingCache::renew_sink(int sink) {
-  if (frames_ < config_.kv_frames) return;
-  for (RingLayer& layer : layers_) {
-    ops_.copy(layer.k.at(slot()), layer.k.at(sink));
-    ops_.copy(layer.v.at(slot()), layer.v.at(sink));
-  }
+int RollingCache::query_position(const KvMoment& moment) const {
+  return place().position(moment.frames, place().slot(moment.frames));
 }
 
-Tensor RollingCache::chunk(const float* values) const {
-  const Shape shape{config_.tokens_per_frame, int64_t{config_.heads} * config_.head_dim};
-  return Tensor(DType::f32, shape, const_cast<float*>(values), rotated_.memory());
-}
+Shape RollingCache::rotated_shape() const { return ring_shape(config_); }
 
 // Whether the anchors are compared with the chunk before it is written.
-bool RollingCache::sink_due() const {
-  return frames_ >= config_.kv_frames && config_.sink_threshold > -1 && !rewriting_;
+bool RollingCache::sink_due(const KvMoment& moment) const {
+  return moment.frames >= config_.kv_frames && config_.sink_threshold > -1 && !moment.rewriting;
 }
 
-bool RollingCache::ring(int layer, RingRow& row, KvView& view) {
-  if (sink_due()) return false;
-  const RingLayer& own = layers_[static_cast<size_t>(layer)];
-  row = RingRow{own, rotated_, frames_};
-  view = KvView{rotated_.data(), own.v.data(), valid_slots() * config_.tokens_per_frame,
+// The layer's rings, with the anchor that the moment renews.
+RingLayer RollingCache::layer(const KvTurn& turn) const {
+  const KvLayers::Layer& rings = (*rings_)[turn.layer];
+  const int leaving = place().slot(turn.moment.frames), renewed = turn.moment.renewed_sink;
+  if (renewed >= 0) {
+    turn.ops.copy(rings.k.at(leaving), rings.k.at(renewed));
+    turn.ops.copy(rings.v.at(leaving), rings.v.at(renewed));
+  }
+  return {rings.k, rings.v, config_.sink_frames};
+}
+
+bool RollingCache::ring(const KvTurn& turn, RingRow& row, KvView& view) {
+  if (sink_due(turn.moment)) return false;
+  const RingLayer own = layer(turn);
+  const int64_t frames = turn.moment.frames;
+  row = RingRow{own, turn.rotated, frames};
+  view = KvView{turn.rotated.data(), own.v.data(), place().valid(frames) * config_.tokens_per_frame,
                 config_.dtype};
   return true;
 }
 
-KvView RollingCache::append(int index, const float* k, const float* v, int tokens) {
+KvView RollingCache::append(const KvTurn& turn, const float* k, const float* v, int tokens) {
   if (tokens != config_.tokens_per_frame) {
     throw Error("key/value ring: expected a chunk of " + std::to_string(config_.tokens_per_frame) +
                 " tokens, got " + std::to_string(tokens));
   }
-  const RingLayer& layer = layers_[static_cast<size_t>(index)];
-  if (sink_due()) {
-    ops_.refresh_sink(layer, chunk(k), chunk(v), slot(), config_.sink_threshold);
+  Ops& ops = turn.ops;
+  const RingLayer own = layer(turn);
+  const int64_t frames = turn.moment.frames;
+  const auto chunk = [&](const float* values) {
+    const Shape shape{tokens, int64_t{config_.heads} * config_.head_dim};
+    return Tensor(DType::f32, shape, const_cast<float*>(values), own.k.memory());
+  };
+  const int slot = place().slot(frames), valid = place().valid(frames);
+  if (sink_due(turn.moment)) {
+    ops.refresh_sink(own, chunk(k), chunk(v), slot, config_.sink_threshold);
   }
-  ops_.convert(chunk(k), layer.k.at(slot()));
-  ops_.convert(chunk(v), layer.v.at(slot()));
-  const int valid = valid_slots();
-  for (int s = 0; s < valid; ++s) positions_[static_cast<size_t>(s)] = position_of(s);
-  ops_.rope_time(layer.k.slice(0, valid), positions_.data(), rotated_.slice(0, valid));
-  return KvView{rotated_.data(), layer.v.data(), valid * tokens, config_.dtype};
+  ops.convert(chunk(k), own.k.at(slot));
+  ops.convert(chunk(v), own.v.at(slot));
+  const ArenaScope scope(ops.host_arena());
+  auto* positions =
+      static_cast<double*>(ops.host_arena().allocate(static_cast<size_t>(valid) * sizeof(double)));
+  for (int s = 0; s < valid; ++s) positions[s] = place().position(frames, s);
+  const Tensor rotated = turn.rotated.slice(0, valid);
+  ops.rope_time(own.k.slice(0, valid), positions, rotated);
+  return KvView{rotated.data(), own.v.data(), valid * tokens, config_.dtype};
 }
 
 }  // namespace driftless

@@ -10,10 +10,9 @@
 
 #include <cstdint>
 #include <memory>
-#include <vector>
 
-#include "core/arena.h"
 #include "models/kv_cache.h"
+#include "models/layer_places.h"
 #include "ops/ops.h"
 #include "ops/ring_place.h"
 
@@ -33,65 +32,72 @@ struct RollingConfig {
 // One row of one session, all layers. Chunks of one latent frame.
 class RollingCache : public KvCache {
  public:
-  // In `arena`, where it takes bytes() of `ops`' memory; or with memory of its own. `ops` must
-  // outlive it. Throws Error when the configuration has no rolling slot.
-  RollingCache(const RollingConfig& config, Ops& ops, Arena& arena);
+  // With the layers where they are; or all beside `ops`. Either must outlive it. Throws Error when
+  // the configuration has no rolling slot.
+  RollingCache(const RollingConfig& config, LayerPlaces& places);
   RollingCache(const RollingConfig& config, Ops& ops);
   static size_t bytes(const RollingConfig& config);
 
   // Takes over what `other` remembers, which must have the same configuration: a row that joins
-  // later starts from the memory of the row above it.
+  // later starts from the memory of the row above it. Nothing of either may be under way.
   void copy_from(const RollingCache& other);
 
-  int query_position() const override { return position_of(slot()); }
-  int key_position() const override { return 0; }
-  bool ring(int layer, RingRow& row, KvView& view) override;
-  KvView append(int layer, const float* k, const float* v, int tokens) override;
+  KvMoment moment() const override { return {frames_, rewriting_, renewed_sink_}; }
+  int query_position(const KvMoment& moment) const override;
+  int key_position(const KvMoment&) const override { return 0; }
+  Shape rotated_shape() const override;
+  DType dtype() const override { return config_.dtype; }
+  bool ring(const KvTurn& turn, RingRow& row, KvView& view) override;
+  KvView append(const KvTurn& turn, const float* k, const float* v, int tokens) override;
 
   // The next append() of each layer replaces the frame that was appended last, sinks untouched.
-  void rewrite() { rewriting_ = true; }
+  void rewrite() {
+    rewriting_ = true;
+    renewed_sink_ = -1;
+  }
 
   // Ends a chunk: the next append() belongs to a new frame.
   void finish() {
     ++frames_;
     rewriting_ = false;
+    renewed_sink_ = -1;
   }
 
   // Forgets everything.
   void restart() {
     frames_ = 0;
     rewriting_ = false;
+    renewed_sink_ = -1;
   }
 
-  // Between chunks: replaces a sink with the frame that the next chunk overwrites. Does nothing
+  // Between chunks: the next one replaces a sink with the frame that it overwrites. Does nothing
   // while the ring is not full.
-  void renew_sink(int sink);
+  void renew_sink(int sink) {
+    if (frames_ >= config_.kv_frames) renewed_sink_ = sink;
+  }
 
   const RollingConfig& config() const { return config_; }
   // Frames seen, and the slot that the current frame is written to.
   int64_t frames() const { return frames_; }
-  int slot() const;
+  int slot() const { return place().slot(frames_); }
   // Slots that hold a frame, the current one included.
-  int valid_slots() const;
+  int valid_slots() const { return place().valid(frames_); }
   // Position of a slot relative to the ring, 0..kv_frames-1.
-  int position_of(int slot) const;
+  int position_of(int slot) const { return place().position(frames_, slot); }
   // Keys, without their temporal rotation, and values of one frame.
   KvView stored(int layer, int slot) const;
 
  private:
-  RollingCache(const RollingConfig& config, Ops& ops, std::unique_ptr<Arena> memory);
-  Tensor chunk(const float* values) const;
+  RingLayer layer(const KvTurn& turn) const;
   RingPlace place() const { return {config_.kv_frames, config_.sink_frames}; }
-  bool sink_due() const;
+  bool sink_due(const KvMoment& moment) const;
 
   RollingConfig config_;
-  Ops& ops_;
-  std::unique_ptr<Arena> own_memory_;
+  std::unique_ptr<LayerPlaces> own_places_;
+  std::unique_ptr<KvLayers> rings_;
   int64_t frames_ = 0;
   bool rewriting_ = false;
-  std::vector<double> positions_;  // of the slots, for the layer read last
-  Tensor rotated_;                 // its keys
-  std::vector<RingLayer> layers_;
+  int renewed_sink_ = -1;
 };
 
 }  // namespace driftless

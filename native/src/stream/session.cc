@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "core/error.h"
+#include "models/model.h"
 
 namespace driftless {
 
@@ -28,47 +29,49 @@ size_t motion_bytes(const ModelConfig& config) {
 
 }  // namespace
 
-SessionBytes Session::bytes(const ModelConfig& config, int max_steps) {
+SessionBytes Session::bytes(const ModelConfig& config, const StreamRows& rows) {
   SessionBytes bytes;
-  PictureMemory::count(config, full_picture(config), max_steps, bytes);
+  PictureMemory::count(config, full_picture(config), rows, bytes);
   bytes.prompt = PromptBlend::bytes(config.dit);
   if (config.schedule.blend_chunks > 1) {
-    bytes.prompt += static_cast<size_t>(max_steps) * PromptKv::bytes(config.dit);
+    bytes.prompt += rows.chunks() * PromptKv::bytes(config.dit);
   }
   bytes.picture = Arena::rounded(frame_bytes(config));
   if (config.schedule.hold_still > 0) {
     bytes.picture += Steadier::bytes(config.width, config.height) +
-                     static_cast<size_t>(max_steps) * Arena::rounded(motion_bytes(config));
+                     rows.chunks() * Arena::rounded(motion_bytes(config));
   }
   return bytes;
 }
 
-Session::Session(const ModelConfig& config, const LatentCodec& codec, Ops& ops,
-                 std::shared_ptr<const void> owner, int max_steps,
+Session::Session(Model& model, std::shared_ptr<const void> owner, const StreamRows& rows,
                  std::shared_ptr<const ActiveSettings> settings)
-    : config_(config),
+    : model_(model),
+      config_(model.config()),
       owner_(std::move(owner)),
       settings_(std::move(settings)),
-      max_steps_(max_steps),
-      ops_(ops),
-      prompts_(bytes(config, max_steps).prompt, 0, ops.memory()),
-      memory_(bytes(config, max_steps).picture),
-      controller_(controller_config(config)),
-      last_frame_(static_cast<uint8_t*>(memory_.allocate(frame_bytes(config)))),
-      blend_(prompts_, ops, config.dit),
-      chunks_(static_cast<size_t>(max_steps)) {
-  if (config.schedule.blend_chunks > 1) {
-    for (ChunkInFlight& chunk : chunks_) chunk.blend = PromptKv::in(prompts_, config.dit);
-  }
-  if (config.schedule.hold_still > 0) {
-    motion_.emplace(config.width, config.height);
-    steadier_.emplace(memory_, config.width, config.height, config.schedule.hold_still);
+      memory_for_(rows),
+      ops_(model.ops()),
+      prompts_(PromptBlend::bytes(config_.dit), 0, ops_.memory()),
+      memory_(bytes(config_, rows).picture),
+      controller_(controller_config(config_)),
+      last_frame_(static_cast<uint8_t*>(memory_.allocate(frame_bytes(config_)))),
+      blend_(prompts_, ops_, config_.dit),
+      chunks_(rows.chunks()) {
+  if (config_.schedule.blend_chunks > 1) {
     for (ChunkInFlight& chunk : chunks_) {
-      chunk.motion = static_cast<uint8_t*>(memory_.allocate(motion_bytes(config)));
+      chunk.blend = std::make_unique<PromptKv>(model.dit().places(), config_.dit);
+    }
+  }
+  if (config_.schedule.hold_still > 0) {
+    motion_.emplace(config_.width, config_.height);
+    steadier_.emplace(memory_, config_.width, config_.height, config_.schedule.hold_still);
+    for (ChunkInFlight& chunk : chunks_) {
+      chunk.motion = static_cast<uint8_t*>(memory_.allocate(motion_bytes(config_)));
     }
   }
   blend_.stand(settings_->prompt->text);
-  take_picture(codec);
+  take_picture();
 }
 
 PictureSize Session::asked_size() const {
@@ -78,9 +81,22 @@ PictureSize Session::asked_size() const {
 
 bool Session::picture_due() const { return !(picture_->size() == asked_size()); }
 
-void Session::take_picture(const LatentCodec& codec) {
+size_t Session::arena_bytes() const {
+  size_t bytes = memory_.capacity() + prompts_.capacity() + picture_->bytes();
+  for (const ChunkInFlight& chunk : chunks_) bytes += chunk.blend ? chunk.blend->bytes() : 0;
+  return bytes;
+}
+
+bool Session::wants_rest() const {
+  if (next_index_ == 0) return false;
+  return picture_due() || rows_ != static_cast<size_t>(settings_->asked.steps) ||
+         (blend_.moving() && picture_->history());
+}
+
+void Session::take_picture() {
   picture_.reset();  // before the other one is taken: there is room for one
-  picture_ = std::make_unique<PictureMemory>(config_, codec, ops_, asked_size(), max_steps_);
+  picture_ = std::make_unique<PictureMemory>(config_, model_.codec(), ops_, model_.dit().places(),
+                                             asked_size(), memory_for_);
   const auto give_latents = [this](ChunkInFlight& chunk, const PictureMemory::Latents& latents) {
     chunk.present = false;
     chunk.latents = latents;
@@ -91,10 +107,10 @@ void Session::take_picture(const LatentCodec& codec) {
   fit_rows();
 }
 
-bool Session::fit_picture(const LatentCodec& codec) {
-  take_picture(codec);
+bool Session::fit_picture() {
+  take_picture();
   if (next_index_ == 0) return false;
-  begin_at_row_0(chunks_.front());
+  begin_at_row_0(row(0));
   return true;
 }
 
@@ -119,11 +135,13 @@ void Session::set_settings(std::shared_ptr<const ActiveSettings> settings) {
 
 void Session::fit_rows() {
   const size_t steps = static_cast<size_t>(settings_->asked.steps);
-  DL_CHECK(steps <= chunks_.size(), "steps of this session",
-           "at most " + std::to_string(chunks_.size()), steps);
+  DL_CHECK(steps <= memory_for_.steps, "steps of this session",
+           "at most " + std::to_string(memory_for_.steps), steps);
   for (; rows_ > steps; --rows_) {
-    chunks_[rows_ - 1].present = false;
-    chunks_[rows_ - 1].settings.reset();
+    for (size_t i = rows_ - 1; i < chunks_.size(); i += memory_for_.steps) {
+      chunks_[i].present = false;
+      chunks_[i].settings.reset();
+    }
   }
   for (; rows_ < steps; ++rows_) {
     if (rows_ > 0) cache(rows_).copy_from(cache(rows_ - 1));
@@ -137,10 +155,11 @@ ChunkInFlight& Session::begin(const uint8_t* rgb) {
   const size_t frames = static_cast<size_t>(config_.frames_per_chunk);
   controller_.next(next_index_ == 0 ? nullptr : last_frame_, rgb, frames, frame);
 
+  lane_ = next_index_ % memory_for_.lanes;
   // The finished chunk's buffers come round to the top.
-  std::rotate(chunks_.begin(), chunks_.begin() + static_cast<long>(rows_) - 1,
-              chunks_.begin() + static_cast<long>(rows_));
-  ChunkInFlight& chunk = chunks_.front();
+  ChunkInFlight* lane = &row(0);
+  std::rotate(lane, lane + rows_ - 1, lane + rows_);
+  ChunkInFlight& chunk = *lane;
   chunk.present = true;
   if (motion_) {
     motion_->measure(next_index_ == 0 ? nullptr : last_frame_, rgb, frames, chunk.motion);
@@ -152,7 +171,7 @@ ChunkInFlight& Session::begin(const uint8_t* rgb) {
   blend_.step();
   chunk.blended = blend_.moving();
   recache_due_ = history() != nullptr && arriving && !chunk.blended;
-  for (size_t k = 1; k < rows_; ++k) chunks_[k].timestep = config_.schedule.steps[k];
+  for (size_t k = 1; k < rows_; ++k) row(k).timestep = config_.schedule.steps[k];
   return chunk;
 }
 

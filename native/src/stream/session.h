@@ -40,47 +40,50 @@ struct ChunkInFlight {
   PictureMemory::Latents latents;
   uint8_t* motion = nullptr;  // MotionMap's of its frames; absent where nothing is held still
   bool blended = false;       // the prompt is on its way from another one, and lies in `blend`
-  PromptKv blend;
+  std::unique_ptr<PromptKv> blend;
 
-  const PromptKv& prompt() const { return blended ? blend : settings->prompt->kv; }
+  const PromptKv& prompt() const { return blended ? *blend : settings->prompt->kv; }
 };
 
 class Session : public StreamSession {
  public:
-  // Takes all memory that it will ever need, for up to `max_steps` steps; a smaller picture's comes
-  // in the place of the full one's. `ops` must outlive it.
-  Session(const ModelConfig& config, const LatentCodec& codec, Ops& ops,
-          std::shared_ptr<const void> owner, int max_steps,
+  // Takes all memory that it will ever need; a smaller picture's comes in the place of the full
+  // one's. `model` must outlive it.
+  Session(Model& model, std::shared_ptr<const void> owner, const StreamRows& rows,
           std::shared_ptr<const ActiveSettings> settings);
-  static SessionBytes bytes(const ModelConfig& config, int max_steps);
+  static SessionBytes bytes(const ModelConfig& config, const StreamRows& rows);
 
   const void* owner() const { return owner_.get(); }
   const ActiveSettings& settings() const { return *settings_; }
   // From the next chunk on. A new prompt comes in over the model's number of blended chunks.
   void set_settings(std::shared_ptr<const ActiveSettings> settings);
 
-  // Begins a chunk: measures its motion, moves the chunks in flight one row down and returns row 0
-  // for the new one. rgb: frames_per_chunk frames. Rows follow the settings' number of steps: a new
-  // row starts from the memory of the row above it, a row that goes drops its chunk.
+  // Begins a chunk in the next lane: measures its motion, moves the lane's chunks one row down and
+  // returns row 0 for the new one. rgb: frames_per_chunk frames. Rows follow the settings' number
+  // of steps: a new row starts from the memory of the row above it, a row that goes drops its
+  // chunks.
   ChunkInFlight& begin(const uint8_t* rgb);
+  // Whether nothing of the session may be under way when the next chunk begins: its rows or its
+  // picture change then, or its rings are made anew.
+  bool wants_rest() const;
 
   // Whether the settings ask for another size of picture than there is memory for.
   bool picture_due() const;
   // Takes the memory of the size asked for; what the other one remembered is lost, and so are the
   // chunks in flight. Returns whether the stream has begun: then row 0 holds the newest chunk's
   // buffers and noise for the new memory to be shown last_frame() with, at most once in each row.
-  bool fit_picture(const LatentCodec& codec);
+  bool fit_picture();
   // [height, width, 3] of the full size; undefined before the first chunk.
   const uint8_t* last_frame() const { return last_frame_; }
 
   // What it holds: arenas, and beside them the codec's states.
-  size_t arena_bytes() const {
-    return memory_.capacity() + prompts_.capacity() + picture_->arena_bytes();
-  }
+  size_t arena_bytes() const;
   size_t codec_bytes() const { return picture_->codec_bytes(); }
 
+  // Rows in use, and the newest chunk's lane by row.
   size_t rows() const { return rows_; }
-  ChunkInFlight& row(size_t index) { return chunks_[index]; }
+  ChunkInFlight& row(size_t index) { return chunks_[lane_ * memory_for_.steps + index]; }
+  size_t lanes() const { return memory_for_.lanes; }
   RollingCache& cache(size_t index) { return picture_->cache(index); }
   PictureMemory& picture() { return *picture_; }
 
@@ -104,15 +107,16 @@ class Session : public StreamSession {
 
  private:
   PictureSize asked_size() const;
-  void take_picture(const LatentCodec& codec);
+  void take_picture();
   void begin_at_row_0(ChunkInFlight& chunk);
   void fit_rows();
   void renew_sinks();
 
+  Model& model_;
   const ModelConfig& config_;
   std::shared_ptr<const void> owner_;
   std::shared_ptr<const ActiveSettings> settings_;
-  const int max_steps_;
+  const StreamRows memory_for_;
   Ops& ops_;
   // What does not depend on the picture's size: prompts where the operations want them, pixels
   // here.
@@ -122,7 +126,8 @@ class Session : public StreamSession {
   uint8_t* last_frame_;
   PromptBlend blend_;
   bool recache_due_ = false;
-  std::vector<ChunkInFlight> chunks_;  // by row
+  std::vector<ChunkInFlight> chunks_;  // by lane and row
+  size_t lane_ = 0;                    // of the newest chunk
   size_t rows_ = 0;                    // in use
   ChunkInFlight recache_;
   uint64_t next_index_ = 0;

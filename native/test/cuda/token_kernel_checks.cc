@@ -151,11 +151,13 @@ KernelResult ring(KernelRun& run) {
       const Shape grid = {1, tokens, heads, head_dim};
       const Tensor queries = q.slice(row * tokens, (row + 1) * tokens).reshape(grid);
       const Tensor fresh = k.slice(row * tokens, (row + 1) * tokens).reshape(grid);
-      const double query_position = cache.query_position(), key_position = cache.key_position();
+      const double query_position = cache.query_position(cache.moment());
+      const double key_position = cache.key_position(cache.moment());
       run.oracle->rope3d(queries, &query_position, height, width, queries);
       run.oracle->rope3d(fresh, &key_position, height, width, fresh);
+      const KvTurn turn{*run.oracle, 0, cache.moment(), run.empty(cache.rotated_shape())};
       const KvView view =
-          cache.append(0, fresh.f32(), v.f32() + row * tokens * d, static_cast<int>(tokens));
+          cache.append(turn, fresh.f32(), v.f32() + row * tokens * d, static_cast<int>(tokens));
       cache.finish();
       DL_CHECK_EQ("keys of a row", view.tokens, plans.data()[row].keys);
       const int64_t valid = view.tokens * d;

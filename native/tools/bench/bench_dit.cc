@@ -34,11 +34,11 @@ class FullCache : public KvCache {
       ops.normal_noise(seed, static_cast<uint64_t>(2 * l + 1), 0, v_.back());
     }
   }
-  int query_position() const override { return 5; }
-  int key_position() const override { return 5; }
-  KvView append(int layer, const float* k, const float* v, int tokens) override {
-    const Tensor& keys = k_[static_cast<size_t>(layer)];
-    const Tensor& values = v_[static_cast<size_t>(layer)];
+  int query_position(const KvMoment&) const override { return 5; }
+  int key_position(const KvMoment&) const override { return 5; }
+  KvView append(const KvTurn& turn, const float* k, const float* v, int tokens) override {
+    const Tensor& keys = k_[static_cast<size_t>(turn.layer)];
+    const Tensor& values = v_[static_cast<size_t>(turn.layer)];
     const Shape chunk{tokens, keys.dim(1)};
     const auto there = [&](const float* data) {
       return Tensor(DType::f32, chunk, const_cast<float*>(data), keys.memory());

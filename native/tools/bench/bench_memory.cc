@@ -48,7 +48,7 @@ int bench_memory(const Arguments& arguments) {
   const auto count = static_cast<size_t>(sessions);
   const size_t total = plan.total(count, count);
   std::printf("%s, up to %d step(s), %lld session(s) with a prompt each\n", config.name.c_str(),
-              plan.max_steps, static_cast<long long>(sessions));
+              options.max_steps, static_cast<long long>(sessions));
   std::printf("  weights   %12s\n", mebibytes(plan.weights).c_str());
   std::printf("  session   %12s each, of which\n", mebibytes(plan.session.sum()).c_str());
   for (const auto& [name, bytes] : plan.session.parts()) {
@@ -62,7 +62,7 @@ int bench_memory(const Arguments& arguments) {
       measured ? measure(options, static_cast<int>(sessions), options.max_steps) : 0;
   if (measured) std::printf("  resident  %8.1f MB after a few chunks\n", resident);
   if (arguments.flag("--json")) {
-    Json line = {{"sessions", sessions},         {"steps", plan.max_steps},
+    Json line = {{"sessions", sessions},         {"steps", options.max_steps},
                  {"weightsBytes", plan.weights}, {"sessionBytes", plan.session.sum()},
                  {"rowBytes", plan.row},         {"promptBytes", plan.prompt},
                  {"totalBytes", total}};

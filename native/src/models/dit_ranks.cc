@@ -1,0 +1,345 @@
+#include "models/dit_ranks.h"
+
+#include <algorithm>
+#include <chrono>
+#include <condition_variable>
+#include <deque>
+#include <future>
+#include <mutex>
+#include <optional>
+#include <string>
+#include <thread>
+#include <utility>
+
+#include "core/error.h"
+
+namespace driftless {
+
+// A block that changes its rank. `up`: from the later rank to the earlier one, which goes on
+// without it and waits for it only at the end of its next forward.
+struct DitRanks::HandOver {
+  int64_t layer = 0;
+  size_t from = 0, to = 0;  // ranks
+  std::promise<std::unique_ptr<DitBlock>> block;
+};
+
+// What passes the ranks one after another: a forward, a prompt, or a block that moves.
+struct DitRanks::Flight {
+  // Tensors in the memory of one rank.
+  struct Place {
+    Arena memory;
+    size_t bytes = 0;
+    Tensor x, e0;
+  };
+
+  std::vector<DitRow> rows;
+  DitTokens tokens;          // of a forward; its tensors are those of each rank's place
+  std::vector<Place> ranks;  // by rank
+  std::vector<double> busy_ms;
+  const PromptKv* prompt = nullptr;  // present in a prompt's flight, whose x is the context
+  std::shared_ptr<HandOver> hand_over;
+  std::exception_ptr error;
+
+  bool is_forward() const { return prompt == nullptr && hand_over == nullptr; }
+};
+
+// Between two threads. nullptr: nothing will follow.
+class DitRanks::Queue {
+ public:
+  void push(Flight* flight) {
+    {
+      const std::lock_guard<std::mutex> lock(mutex_);
+      flights_.push_back(flight);
+    }
+    pushed_.notify_all();
+  }
+  Flight* pop() {
+    std::unique_lock<std::mutex> lock(mutex_);
+    pushed_.wait(lock, [this] { return !flights_.empty(); });
+    Flight* flight = flights_.front();
+    flights_.pop_front();
+    return flight;
+  }
+  bool holds_forward() const {
+    const std::lock_guard<std::mutex> lock(mutex_);
+    return std::any_of(flights_.begin(), flights_.end(),
+                       [](const Flight* flight) { return flight->is_forward(); });
+  }
+  // Waits until so many are there, and takes those out that are no forwards.
+  std::vector<Flight*> sift(size_t count) {
+    std::unique_lock<std::mutex> lock(mutex_);
+    pushed_.wait(lock, [&] { return flights_.size() == count; });
+    std::vector<Flight*> others;
+    const auto end = std::remove_if(flights_.begin(), flights_.end(), [&](Flight* flight) {
+      if (!flight->is_forward()) others.push_back(flight);
+      return !flight->is_forward();
+    });
+    flights_.erase(end, flights_.end());
+    return others;
+  }
+
+ private:
+  mutable std::mutex mutex_;
+  std::condition_variable pushed_;
+  std::deque<Flight*> flights_;
+};
+
+class DitRanks::Rank {
+ public:
+  Rank(const DitConfig& config, std::unique_ptr<Ops> ops, LayerPlaces& places, size_t number,
+       int64_t first)
+      : ops_(std::move(ops)), places_(places), number_(number), blocks_(config, *ops_, first) {}
+
+  void take(WeightSource& weights, int64_t count) {
+    for (int64_t i = 0; i < count; ++i) {
+      places_.move(blocks_.end(), *ops_);
+      blocks_.take(weights);
+    }
+  }
+
+  void start(Queue& in, Queue& out) {
+    thread_ = std::thread([this, &in, &out] { run(in, out); });
+  }
+  void join() {
+    if (thread_.joinable()) thread_.join();
+  }
+
+  Ops& ops() const { return *ops_; }
+
+ private:
+  void run(Queue& in, Queue& out) {
+    try {
+      ops_->enter_thread();
+    } catch (...) {
+      broken_ = std::current_exception();
+    }
+    while (Flight* flight = in.pop()) {
+      if (flight->hand_over != nullptr) {
+        change_blocks(flight->hand_over);
+      } else if (!flight->error) {
+        try {
+          if (broken_) std::rethrow_exception(broken_);
+          work(*flight);
+        } catch (...) {
+          flight->error = std::current_exception();
+        }
+      }
+      out.push(flight);
+    }
+    out.push(nullptr);
+  }
+
+  void work(Flight& flight) {
+    const auto start = std::chrono::steady_clock::now();
+    const Flight::Place& here = flight.ranks[number_];
+    pass_blocks(flight, here, blocks_.first());
+    // The block that comes from the rank below is this rank's last.
+    std::chrono::steady_clock::duration waited{};
+    if (awaited_) {
+      const auto waits = std::chrono::steady_clock::now();
+      const int64_t from = blocks_.end();
+      take_over(*std::exchange(awaited_, nullptr));
+      waited = std::chrono::steady_clock::now() - waits;
+      if (broken_) std::rethrow_exception(broken_);
+      pass_blocks(flight, here, from);
+    }
+    if (number_ + 1 < flight.ranks.size()) {
+      const Flight::Place& next = flight.ranks[number_ + 1];
+      ops_->copy(here.x, next.x);
+      if (here.e0.present()) ops_->copy(here.e0, next.e0);
+    }
+    ops_->wait();
+    const auto took = std::chrono::steady_clock::now() - start - waited;
+    flight.busy_ms[number_] = std::chrono::duration<double, std::milli>(took).count();
+  }
+
+  void pass_blocks(Flight& flight, const Flight::Place& here, int64_t from) {
+    if (flight.prompt != nullptr) {
+      blocks_.encode_prompt(here.x, *flight.prompt, from);
+    } else {
+      DitTokens tokens = flight.tokens;
+      tokens.x = here.x;
+      tokens.e0 = here.e0;
+      blocks_.run(tokens, from);
+    }
+  }
+
+  void change_blocks(const std::shared_ptr<HandOver>& hand_over) {
+    const bool gives = hand_over->from == number_, takes = hand_over->to == number_;
+    if ((gives || takes) && awaited_) take_over(*std::exchange(awaited_, nullptr));
+    if (gives && broken_) {
+      hand_over->block.set_exception(broken_);
+    } else if (gives) {
+      const bool last = hand_over->to > number_;
+      hand_over->block.set_value(last ? blocks_.give_last() : blocks_.give_first());
+    } else if (takes && hand_over->from < number_) {
+      take_over(*hand_over);
+    } else if (takes) {
+      awaited_ = hand_over;
+    }
+  }
+
+  void take_over(HandOver& hand_over) {
+    try {
+      std::unique_ptr<DitBlock> block = hand_over.block.get_future().get();
+      places_.move(hand_over.layer, *ops_);
+      if (hand_over.from < number_) {
+        blocks_.put_first(std::move(block));
+      } else {
+        blocks_.put_last(std::move(block));
+      }
+    } catch (const std::exception& error) {
+      // The block is nobody's now.
+      broken_ = std::make_exception_ptr(
+          DeviceLost("rank " + std::to_string(number_), "room for one more block", error.what()));
+    }
+  }
+
+  const std::unique_ptr<Ops> ops_;
+  LayerPlaces& places_;
+  const size_t number_;
+  DitBlocks blocks_;
+  std::shared_ptr<HandOver> awaited_;
+  std::exception_ptr broken_;
+  std::thread thread_;
+};
+
+DitRanks::DitRanks(const DitConfig& config, WeightSource& weights,
+                   std::vector<std::unique_ptr<Ops>> ops, LayerPlaces& places)
+    : config_(config) {
+  const auto count = static_cast<int64_t>(ops.size());
+  DL_CHECK(count <= config.layers, "ranks",
+           "at most one for each of the model's " + std::to_string(config.layers) + " blocks",
+           count);
+  queues_.push_back(std::make_unique<Queue>());
+  for (int64_t r = 0; r < count; ++r) {
+    const int64_t first = config.layers * r / count, end = config.layers * (r + 1) / count;
+    const auto number = static_cast<size_t>(r);
+    ops[number]->enter_thread();
+    ranks_.push_back(std::make_unique<Rank>(config, std::move(ops[number]), places, number, first));
+    ranks_.back()->take(weights, end - first);
+    shares_.push_back(end - first);
+    queues_.push_back(std::make_unique<Queue>());
+  }
+  for (size_t r = 0; r < ranks_.size(); ++r) ranks_[r]->start(*queues_[r], *queues_[r + 1]);
+}
+
+DitRanks::~DitRanks() {
+  queues_.front()->push(nullptr);
+  for (const auto& rank : ranks_) rank->join();
+}
+
+// One that nothing is known of; those under way are as many as the callers make.
+DitRanks::Flight& DitRanks::take_flight() {
+  if (free_.empty()) {
+    flights_.push_back(std::make_unique<Flight>());
+    Flight& flight = *flights_.back();
+    flight.busy_ms.resize(ranks_.size());
+    for (const auto& rank : ranks_) {
+      flight.ranks.push_back({Arena(64, 0, rank->ops().memory()), 0, {}, {}});
+    }
+    free_.reserve(flights_.size());
+    free_.push_back(&flight);
+  }
+  Flight& flight = *free_.back();
+  free_.pop_back();
+  flight.tokens = {};
+  flight.prompt = nullptr;
+  flight.hand_over = nullptr;
+  flight.error = nullptr;
+  return flight;
+}
+
+void DitRanks::land(Flight& flight) {
+  if (flight.prompt != nullptr && flight.error) prompt_error_ = flight.error;
+  flight.hand_over = nullptr;
+  free_.push_back(&flight);
+}
+
+// Tensors of each rank in the shapes of these, whose e0 may be absent.
+void DitRanks::take_room(Flight& flight, const DitTokens& tokens) {
+  for (size_t r = 0; r < ranks_.size(); ++r) {
+    Flight::Place& place = flight.ranks[r];
+    const size_t bytes = Arena::rounded(tokens.x.bytes()) + Arena::rounded(tokens.e0.bytes());
+    if (bytes > place.bytes) {
+      place.memory = Arena(64, 0, ranks_[r]->ops().memory());  // before the larger one is taken
+      place.memory = Arena(bytes, 0, ranks_[r]->ops().memory());
+      place.bytes = bytes;
+    }
+    place.memory.reset();
+    place.x = place.memory.tensor(tokens.x.shape());
+    place.e0 = tokens.e0.present() ? place.memory.tensor(tokens.e0.shape()) : Tensor();
+  }
+}
+
+void DitRanks::start(const DitTokens& tokens, Ops& home) {
+  Flight& flight = take_flight();
+  try {
+    take_room(flight, tokens);
+    home.copy(tokens.x, flight.ranks.front().x);
+    home.copy(tokens.e0, flight.ranks.front().e0);
+    home.wait();
+  } catch (...) {
+    land(flight);
+    throw;
+  }
+  flight.rows.assign(tokens.rows, tokens.rows + tokens.count);
+  flight.tokens = tokens;
+  flight.tokens.rows = flight.rows.data();
+  queues_.front()->push(&flight);
+}
+
+void DitRanks::encode_prompt(const Tensor& context, const PromptKv& prompt, Ops& home) {
+  Flight& flight = take_flight();
+  DitTokens tokens;
+  tokens.x = context;
+  try {
+    take_room(flight, tokens);
+    home.copy(context, flight.ranks.front().x);
+    home.wait();
+  } catch (...) {
+    land(flight);
+    throw;
+  }
+  flight.prompt = &prompt;
+  queues_.front()->push(&flight);
+}
+
+bool DitRanks::ready() const { return queues_.back()->holds_forward(); }
+
+void DitRanks::finish(const Tensor& x, Ops& home) {
+  Flight* flight = queues_.back()->pop();
+  for (; !flight->is_forward(); flight = queues_.back()->pop()) land(*flight);
+  const std::exception_ptr error =
+      flight->error ? flight->error : std::exchange(prompt_error_, nullptr);
+  if (!error) home.copy(flight->ranks.back().x, x);
+  // Before another forward may write there.
+  if (!error) home.wait();
+  busiest_ms_ = *std::max_element(flight->busy_ms.begin(), flight->busy_ms.end());
+  land(*flight);
+  if (error) std::rethrow_exception(error);
+}
+
+void DitRanks::rest() {
+  for (Flight* flight : queues_.back()->sift(flights_.size() - free_.size())) land(*flight);
+  if (prompt_error_) std::rethrow_exception(std::exchange(prompt_error_, nullptr));
+}
+
+void DitRanks::move_boundary(size_t rank, int direction) {
+  DL_CHECK(rank + 1 < ranks_.size(), "boundary",
+           "one of " + std::to_string(ranks_.size() - 1) + " between ranks", rank);
+  auto hand_over = std::make_shared<HandOver>();
+  hand_over->from = direction > 0 ? rank + 1 : rank;
+  hand_over->to = direction > 0 ? rank : rank + 1;
+  if (shares_[hand_over->from] < 2)
+    throw Error("boundary", "a rank that keeps a block", "its last");
+  for (size_t r = 0; r <= rank; ++r) hand_over->layer += shares_[r];
+  if (direction < 0) --hand_over->layer;
+  --shares_[hand_over->from];
+  ++shares_[hand_over->to];
+  Flight& flight = take_flight();
+  flight.hand_over = std::move(hand_over);
+  queues_.front()->push(&flight);
+}
+
+}  // namespace driftless

@@ -1,0 +1,75 @@
+#pragma once
+
+// The transformer's blocks split over several devices as a pipeline: each rank has a device, a
+// thread and consecutive blocks, and hands the tokens of a forward on to the next. Several forwards
+// are under way at once, each at another rank. Keys and values never leave the rank of their block,
+// and forwards pass every rank in the order in which they were begun, so the result is the same to
+// the bit as with one device.
+//
+// After every so many forwards the boundary between two ranks may move by one block
+// (rank_balance.h). Nobody stops for it: the block travels between two forwards, and who needs it
+// waits for it alone.
+
+#include <cstdint>
+#include <exception>
+#include <memory>
+#include <vector>
+
+#include "models/dit_blocks.h"
+
+namespace driftless {
+
+class DitRanks {
+ public:
+  // One rank for each of `ops`, each with a share of the blocks, in order. `places` must outlive
+  // it.
+  DitRanks(const DitConfig& config, WeightSource& weights, std::vector<std::unique_ptr<Ops>> ops,
+           LayerPlaces& places);
+  // Waits for what is under way.
+  ~DitRanks();
+
+  // Begins a forward: x [tokens, dim] and e0 [frames, 6 * dim] as in DitTokens, in the memory of
+  // `home`; copied, like the rows. What rows point to must stay until finish().
+  void start(const DitTokens& tokens, Ops& home);
+  // Waits for the oldest forward that was begun and brings its x back. Rethrows what a rank threw.
+  void finish(const Tensor& x, Ops& home);
+  // Whether finish() would not wait.
+  bool ready() const;
+  // Of the forward that was finished last, milliseconds that the busiest rank had it.
+  double busiest_ms() const { return busiest_ms_; }
+
+  // context [text_len, dim] in the memory of `home`; copied. Every forward begun after it sees the
+  // prompt, which must stay until then or until rest().
+  void encode_prompt(const Tensor& context, const PromptKv& prompt, Ops& home);
+
+  // Waits until all that was begun has passed all ranks. Rethrows what a prompt's encoding threw.
+  void rest();
+
+  size_t count() const { return ranks_.size(); }
+  // Blocks of each rank, as they will be once all that was begun has passed.
+  const std::vector<int64_t>& shares() const { return shares_; }
+  // Moves the boundary after rank `rank` down by one block (+1) or up (-1); each rank keeps one.
+  void move_boundary(size_t rank, int direction);
+
+ private:
+  struct Flight;
+  struct HandOver;
+  class Queue;
+  class Rank;
+
+  Flight& take_flight();
+  void take_room(Flight& flight, const DitTokens& tokens);
+  void begin(Flight& flight);
+  void land(Flight& flight);
+
+  const DitConfig& config_;
+  std::vector<std::unique_ptr<Rank>> ranks_;
+  std::vector<std::unique_ptr<Queue>> queues_;  // before each rank, and after the last
+  std::vector<std::unique_ptr<Flight>> flights_;
+  std::vector<Flight*> free_;
+  std::vector<int64_t> shares_;
+  std::exception_ptr prompt_error_;
+  double busiest_ms_ = 0;
+};
+
+}  // namespace driftless
