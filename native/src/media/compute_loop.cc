@@ -26,12 +26,12 @@ struct ComputeLoop::Track {
   std::optional<std::pair<Transform, uint64_t>> preparing;  // the same, its prompt not encoded yet
   bool begun = false;                                       // has settings to work with
   uint64_t last_revision = 0;
-  bool running = false;
+  int running = 0;  // batches with it, and one more while its level changes
   bool removed = false;
 
   // Used by the compute thread only, while running.
   ModelTrack model;
-  Chunk chunk;
+  bool broken = false;  // its stream has failed in a batch, and others may be under way
   std::optional<std::pair<Transform, uint64_t>> change;
   Transform asked;  // what the model accepted last
   uint64_t asked_revision = 0;
@@ -39,7 +39,6 @@ struct ComputeLoop::Track {
   bool refused = false;
   std::optional<LevelChange> level_change;
   GuardCounters latents_guard, pictures_guard;  // as the stream said last
-  std::vector<uint8_t> rgb_out;
   int failures_in_a_row = 0;
 };
 
@@ -64,10 +63,9 @@ SessionEvent error_event(const std::string& message, bool fatal) {
   return event;
 }
 
-void note_failure(ComputeLoop::Track& track, const std::string& message) {
+void note_failure(ComputeLoop::Track& track, const std::string& message, size_t lost) {
   ++track.counters.compute_errors;
-  // The chunk at hand is among the lost ones when the failure came after begin().
-  track.counters.drop_compute_error += std::max(track.model.reset(), track.chunk.frames.size());
+  track.counters.drop_compute_error += lost;
   const bool fatal = ++track.failures_in_a_row == ComputeLoop::kMaxFailuresInARow;
   if (track.failures_in_a_row <= ComputeLoop::kMaxFailuresInARow) {
     track.listener.on_compute_event(error_event(message, fatal));
@@ -227,13 +225,23 @@ void ComputeLoop::stop() {
 
 void ComputeLoop::run() {
   name_thread("dl-compute");
+  if (pipeline_ != nullptr) {
+    pipeline_->enter_thread();
+    pipeline_->on_ready([this] {
+      { const std::lock_guard<std::mutex> lock(mutex_); }
+      work_.notify_one();
+    });
+  }
+  const size_t depth = pipeline_ == nullptr ? 1 : pipeline_->depth();
   std::unique_lock<std::mutex> lock(mutex_);
   while (!stopping_) {
     ended_.swap(removed_);
     const double now_ms = steady_now_ms();
     change_levels(now_ms);
-    fill_batch(now_ms);
-    if (batch_.empty() && in_turn_ == 0 && ended_.empty() && moved_.empty()) {
+    std::unique_ptr<Batch> batch;
+    if (batches_.size() < depth) batch = fill_batch(now_ms);
+    const bool ends = !batches_.empty() && (batches_.size() == depth || oldest_is_ready());
+    if (batch == nullptr && !ends && ended_.empty() && moved_.empty()) {
       work_.wait(lock);
       continue;
     }
@@ -241,15 +249,20 @@ void ComputeLoop::run() {
     for (const auto& track : ended_) track->model.reset();
     ended_.clear();
     for (const auto& track : moved_) track->listener.on_level(*track->level_change);
-    const bool ok = run_batch();
+    if (batch != nullptr) {
+      start_batch(*batch);
+      batches_.push_back(std::move(batch));
+    }
+    // What came in together goes out first; one device has nothing else to do meanwhile.
+    if (!batches_.empty() && (ends || depth == 1)) finish_oldest();
     lock.lock();
-    judge_batch(ok);
-    for (const auto& track : batch_) track->running = false;
-    for (const auto& track : moved_) track->running = false;
-    batch_.clear();
+    for (const auto& track : moved_) --track->running;
     moved_.clear();
     done_.notify_all();
   }
+  lock.unlock();
+  finish_all();
+  if (pipeline_ != nullptr) pipeline_->on_ready(nullptr);
 }
 
 void ComputeLoop::run_prompts() {
@@ -287,111 +300,190 @@ void ComputeLoop::change_levels(double now_ms) {
         track->waiting.reset();
       }
       track->level_change = change;
-      track->running = true;
+      ++track->running;
       moved_.push_back(track);
     }
   }
 }
 
-void ComputeLoop::fill_batch(double now_ms) {
+std::unique_ptr<ComputeLoop::Batch> ComputeLoop::fill_batch(double now_ms) {
   const auto& chosen = scheduler_.next(now_ms);
-  in_turn_ = chosen.size();
-  batch_start_ms_ = now_ms;
+  std::unique_ptr<Batch> batch;
+  if (spare_.empty()) {
+    batch = std::make_unique<Batch>();
+  } else {
+    batch = std::move(spare_.back());
+    spare_.pop_back();
+  }
+  batch->in_turn = chosen.size();
+  batch->start_ms = now_ms;
   for (const auto& track : tracks_) {
     if (!track->waiting || !track->begun) continue;
     const bool its_turn = std::any_of(chosen.begin(), chosen.end(), [&](const auto& entry) {
       return track->turn == entry.session;
     });
-    if (its_turn || !track->waits_for_turn) take(track);
+    if (its_turn || !track->waits_for_turn) take(track, *batch);
   }
+  if (!batch->entries.empty() || batch->in_turn > 0) return batch;
+  spare_.push_back(std::move(batch));
+  return nullptr;
 }
 
-void ComputeLoop::take(const std::shared_ptr<Track>& track) {
-  track->chunk = std::move(*track->waiting);
+void ComputeLoop::take(const std::shared_ptr<Track>& track, Batch& batch) {
+  batch.entries.push_back({track, std::move(*track->waiting), {}});
   track->waiting.reset();
   if (track->pending) track->change = std::exchange(track->pending, std::nullopt);
   if (track->turn) track->level = scheduler_.level(*track->turn);
-  track->running = true;
-  batch_.push_back(track);
+  ++track->running;
+}
+
+// Whether the pipeline is done with the oldest batch; one that never went there is done too.
+bool ComputeLoop::oldest_is_ready() const {
+  return !batches_.front()->under_way || pipeline_->ready();
+}
+
+// Begins a track's chunk: what only passes through is delivered, the others become jobs.
+void ComputeLoop::begin(Batch& batch, size_t index) {
+  Entry& entry = batch.entries[index];
+  Track& track = *entry.track;
+  ++track.counters.chunks;
+  if (track.model.passthrough()) {
+    GeneratedChunk copy;
+    copy.scene = entry.chunk.scene;
+    copy.rgb = std::move(entry.chunk.rgb);
+    copy.frames = std::move(entry.chunk.frames);
+    copy.revision = track.model.revision();
+    deliver(track, std::move(copy), batch.start_ms, batch.start_ms);
+    return;
+  }
+  try {
+    size_t lost = 0;
+    batch.jobs.push_back(track.model.begin(entry.chunk, entry.rgb_out, lost));
+    track.counters.drop_stream_batch += lost;
+    batch.owners.push_back(index);
+  } catch (const std::exception& error) {
+    // The chunk at hand is among the lost ones when the failure came after begin().
+    const size_t lost = std::max(track.model.reset(), entry.chunk.frames.size());
+    note_failure(track, error.what(), lost);
+  }
+}
+
+void ComputeLoop::start_batch(Batch& batch) {
+  for (size_t i = 0; i < batch.entries.size(); ++i) {
+    Track& track = *batch.entries[i].track;
+    // A stream must not end while it is in a batch under way.
+    if (track.broken || track.model.ends_stream(track.change ? &track.change->first : nullptr,
+                                                batch.entries[i].chunk)) {
+      finish_all();
+    }
+    apply_change(track);
+    begin(batch, i);
+  }
+  if (batch.jobs.empty()) return;
+  const bool rests = std::any_of(batch.jobs.begin(), batch.jobs.end(), [this](const auto& job) {
+    return pipeline_->wants_rest(*job.session);
+  });
+  if (rests) finish_all();
+  try {
+    pipeline_->start(batch.jobs.data(), batch.jobs.size());
+    batch.under_way = true;
+  } catch (...) {
+    batch.error = std::current_exception();
+  }
+}
+
+void ComputeLoop::finish_all() {
+  while (!batches_.empty()) finish_oldest();
+}
+
+void ComputeLoop::finish_oldest() {
+  std::unique_ptr<Batch> batch = std::move(batches_.front());
+  batches_.pop_front();
+  double busiest_ms = 0;
+  try {
+    if (batch->error) std::rethrow_exception(batch->error);
+    if (batch->under_way) pipeline_->finish();
+    if (batch->under_way) busiest_ms = pipeline_->busiest_ms();
+  } catch (...) {
+    batch->error = std::current_exception();
+  }
+  // The time that it took is that of exactly what the scheduler chose.
+  const bool ok = !batch->error && !batch->jobs.empty() && batch->jobs.size() == batch->in_turn;
+  deliver_batch(*batch);
+  const std::lock_guard<std::mutex> lock(mutex_);
+  judge_batch(*batch, ok, busiest_ms);
+  for (const Entry& entry : batch->entries) --entry.track->running;
+  batch->entries.clear();
+  batch->jobs.clear();
+  batch->owners.clear();
+  batch->under_way = false;
+  batch->error = nullptr;
+  spare_.push_back(std::move(batch));
+  done_.notify_all();
+}
+
+// Says what became of a batch that has been through the pipeline, or that failed.
+void ComputeLoop::deliver_batch(Batch& batch) {
+  std::string message;
+  std::optional<SessionEvent> lost_device;
+  try {
+    if (batch.error) std::rethrow_exception(batch.error);
+  } catch (const DeviceLost& error) {
+    message = error.what();
+    lost_device = SessionEvent();
+    lost_device->type = SessionEvent::Type::kDeviceLost;
+    lost_device->text = message;
+  } catch (const std::exception& error) {
+    message = error.what();
+  }
+  const double now_ms = steady_now_ms();
+  for (size_t i = 0; i < batch.jobs.size(); ++i) {
+    Entry& entry = batch.entries[batch.owners[i]];
+    Track& track = *entry.track;
+    const auto under_way = std::count_if(batches_.begin(), batches_.end(), [&](const auto& other) {
+      return std::any_of(other->owners.begin(), other->owners.end(),
+                         [&](size_t owner) { return other->entries[owner].track == entry.track; });
+    });
+    if (batch.error) {
+      track.broken = true;
+      note_failure(track, message, 0);
+      if (lost_device) track.listener.on_compute_event(*lost_device);
+    }
+    if (!track.broken) {
+      note_guards(track, batch.jobs[i].result);
+      size_t lost = 0;
+      auto generated = track.model.finish(batch.jobs[i].result, std::move(entry.rgb_out), lost);
+      track.counters.drop_stream_batch += lost;
+      if (generated) deliver(track, std::move(*generated), batch.start_ms, now_ms);
+    } else if (under_way == 0) {
+      track.counters.drop_compute_error += track.model.reset();
+      track.broken = false;
+    }
+  }
 }
 
 // Tells the scheduler what became of the batch that it chose.
-void ComputeLoop::judge_batch(bool ok) {
-  for (const auto& track : batch_) {
+void ComputeLoop::judge_batch(const Batch& batch, bool ok, double busiest_ms) {
+  for (const Entry& entry : batch.entries) {
+    Track& track = *entry.track;
     // The model kept its former settings.
-    if (std::exchange(track->refused, false) && !track->removed && track->turn && !track->pending) {
-      scheduler_.set_steps(*track->turn, track->asked.settings.steps);
+    if (std::exchange(track.refused, false) && !track.removed && track.turn && !track.pending) {
+      scheduler_.set_steps(*track.turn, track.asked.settings.steps);
     }
   }
-  if (in_turn_ == 0) return;
-  const double expected_ms = scheduler_.expected_ms();
+  if (batch.in_turn == 0) return;
   const double now_ms = steady_now_ms();
-  for (const auto& entry : scheduler_.finished(now_ms, ok)) {
-    for (const auto& track : batch_) {
-      if (track->turn != entry.session) continue;
-      SessionCounters& counters = track->counters;
-      counters.batch.add(now_ms - batch_start_ms_);
-      counters.expected.add(expected_ms);
-      if (entry.verdict == Verdict::kInTime) ++counters.chunks_in_time;
-      if (entry.verdict == Verdict::kWaited) ++counters.chunks_waited;
-      if (entry.verdict == Verdict::kSlow) ++counters.chunks_slow;
+  for (const auto& chosen : scheduler_.finished(now_ms, ok, busiest_ms)) {
+    for (const Entry& entry : batch.entries) {
+      if (entry.track->turn != chosen.session) continue;
+      SessionCounters& counters = entry.track->counters;
+      counters.batch.add(now_ms - batch.start_ms);
+      counters.expected.add(scheduler_.expected_ms());
+      if (chosen.verdict == Verdict::kInTime) ++counters.chunks_in_time;
+      if (chosen.verdict == Verdict::kWaited) ++counters.chunks_waited;
+      if (chosen.verdict == Verdict::kSlow) ++counters.chunks_slow;
     }
   }
-}
-
-// Returns whether the time that it took is that of exactly what the scheduler chose.
-bool ComputeLoop::run_batch() {
-  jobs_.clear();
-  owners_.clear();
-  const double start_ms = steady_now_ms();
-  for (const auto& track : batch_) {
-    apply_change(*track);
-    ++track->counters.chunks;
-    if (track->model.passthrough()) {
-      GeneratedChunk copy;
-      copy.scene = track->chunk.scene;
-      copy.rgb = std::move(track->chunk.rgb);
-      copy.frames = std::move(track->chunk.frames);
-      copy.revision = track->model.revision();
-      deliver(*track, std::move(copy), start_ms, start_ms);
-      continue;
-    }
-    try {
-      size_t lost = 0;
-      jobs_.push_back(track->model.begin(track->chunk, track->rgb_out, lost));
-      track->counters.drop_stream_batch += lost;
-      owners_.push_back(track.get());
-    } catch (const std::exception& error) {
-      note_failure(*track, error.what());
-    }
-  }
-  if (jobs_.empty()) return false;
-  try {
-    pipeline_->run(jobs_.data(), jobs_.size());
-  } catch (const DeviceLost& error) {
-    SessionEvent event;
-    event.type = SessionEvent::Type::kDeviceLost;
-    event.text = error.what();
-    for (Track* track : owners_) {
-      note_failure(*track, error.what());
-      track->listener.on_compute_event(event);
-    }
-    return false;
-  } catch (const std::exception& error) {
-    for (Track* track : owners_) note_failure(*track, error.what());
-    return false;
-  }
-  const double now_ms = steady_now_ms();
-  for (size_t i = 0; i < jobs_.size(); ++i) {
-    Track& track = *owners_[i];
-    note_guards(track, jobs_[i].result);
-    size_t lost = 0;
-    auto generated = track.model.finish(jobs_[i].result, std::move(track.rgb_out), lost);
-    track.counters.drop_stream_batch += lost;
-    track.rgb_out = {};
-    if (generated) deliver(track, std::move(*generated), start_ms, now_ms);
-  }
-  return jobs_.size() == in_turn_;
 }
 
 }  // namespace driftless

@@ -2,6 +2,8 @@
 
 #include <condition_variable>
 #include <cstdint>
+#include <deque>
+#include <exception>
 #include <memory>
 #include <mutex>
 #include <thread>
@@ -17,6 +19,9 @@ namespace driftless {
 /// chunks that wait run next, together or apart, and what each track gets when the device cannot
 /// keep every promise. A track holds at most one waiting chunk: a newer one takes its place,
 /// because old pictures are worth nothing.
+///
+/// Where the model is split over several devices, several batches are under way at once, and end in
+/// the order in which they were begun.
 ///
 /// Prompts that take long are encoded by a second thread: meanwhile a track goes on with the
 /// settings that it has, or keeps its newest chunk when they are its first; the others notice
@@ -66,14 +71,35 @@ class ComputeLoop {
   void stop();
 
  private:
+  /// One track's chunk in a batch.
+  struct Entry {
+    std::shared_ptr<Track> track;
+    Chunk chunk;
+    std::vector<uint8_t> rgb_out;
+  };
+  struct Batch {
+    std::vector<Entry> entries;
+    std::vector<Pipeline::Job> jobs;
+    std::vector<size_t> owners;  // entries that the jobs are of
+    double start_ms = 0;
+    size_t in_turn = 0;      // chunks that the scheduler chose
+    bool under_way = false;  // in the pipeline
+    std::exception_ptr error;
+  };
+
   void run();
   void run_prompts();
   void set_pending(Track& track, const Transform& transform, uint64_t revision);
   void change_levels(double now_ms);
-  void fill_batch(double now_ms);
-  void take(const std::shared_ptr<Track>& track);
-  bool run_batch();
-  void judge_batch(bool ok);
+  std::unique_ptr<Batch> fill_batch(double now_ms);
+  void take(const std::shared_ptr<Track>& track, Batch& batch);
+  void start_batch(Batch& batch);
+  void begin(Batch& batch, size_t entry);
+  bool oldest_is_ready() const;
+  void finish_oldest();
+  void finish_all();
+  void deliver_batch(Batch& batch);
+  void judge_batch(const Batch& batch, bool ok, double busiest_ms);
 
   Pipeline* const pipeline_;
   mutable std::mutex mutex_;
@@ -86,11 +112,9 @@ class ComputeLoop {
   bool stopping_ = false;
 
   // Used by the compute thread only; kept from batch to batch.
-  std::vector<std::shared_ptr<Track>> batch_, ended_, moved_;
-  std::vector<Pipeline::Job> jobs_;
-  std::vector<Track*> owners_;  // of the jobs
-  double batch_start_ms_ = 0;
-  size_t in_turn_ = 0;  // chunks of the batch that the scheduler chose
+  std::vector<std::shared_ptr<Track>> ended_, moved_;
+  std::deque<std::unique_ptr<Batch>> batches_;  // begun, the oldest first
+  std::vector<std::unique_ptr<Batch>> spare_;
 
   std::thread thread_, prompt_thread_;
 };

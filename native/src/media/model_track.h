@@ -24,6 +24,13 @@ class ModelTrack {
   /// refuses them. Returns the number of frames that were lost inside the stream batch.
   size_t apply(const Transform& transform, uint64_t revision);
 
+  /// Whether apply() with these settings (null: none come) or begin() with this chunk ends the
+  /// stream.
+  bool ends_stream(const Transform* change, const Chunk& chunk) const {
+    const bool passes = change != nullptr && change->mode == TransformMode::kPassthrough;
+    return stream_ != nullptr && (passes || stream_is_scene_ != chunk.scene);
+  }
+
   bool passthrough() const { return mode_ == TransformMode::kPassthrough; }
   uint64_t revision() const { return revision_; }
 

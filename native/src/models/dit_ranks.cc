@@ -52,7 +52,10 @@ class DitRanks::Queue {
       flights_.push_back(flight);
     }
     pushed_.notify_all();
+    if (on_push) on_push();
   }
+  std::function<void()> on_push;
+
   Flight* pop() {
     std::unique_lock<std::mutex> lock(mutex_);
     pushed_.wait(lock, [this] { return !flights_.empty(); });
@@ -306,6 +309,11 @@ void DitRanks::encode_prompt(const Tensor& context, const PromptKv& prompt, Ops&
 }
 
 bool DitRanks::ready() const { return queues_.back()->holds_forward(); }
+
+void DitRanks::on_ready(std::function<void()> listener) {
+  rest();
+  queues_.back()->on_push = std::move(listener);
+}
 
 void DitRanks::finish(const Tensor& x, Ops& home) {
   Flight* flight = queues_.back()->pop();

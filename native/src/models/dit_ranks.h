@@ -12,6 +12,7 @@
 
 #include <cstdint>
 #include <exception>
+#include <functional>
 #include <memory>
 #include <vector>
 
@@ -33,8 +34,10 @@ class DitRanks {
   void start(const DitTokens& tokens, Ops& home);
   // Waits for the oldest forward that was begun and brings its x back. Rethrows what a rank threw.
   void finish(const Tensor& x, Ops& home);
-  // Whether finish() would not wait.
+  // Whether finish() would not wait; and what the last rank's thread calls when that may have
+  // changed. Set and cleared while nothing is under way.
   bool ready() const;
+  void on_ready(std::function<void()> listener);
   // Of the forward that was finished last, milliseconds that the busiest rank had it.
   double busiest_ms() const { return busiest_ms_; }
 

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <chrono>
+#include <utility>
 #include <variant>
 #include <vector>
 
@@ -119,6 +120,9 @@ class ModelPipeline : public Pipeline {
   void start(Job* jobs, size_t count) override;
   void finish() override;
   bool ready() const override { return model_->dit().ready(); }
+  void on_ready(std::function<void()> listener) override {
+    if (DitRanks* ranks = model_->dit().ranks()) ranks->on_ready(std::move(listener));
+  }
   bool wants_rest(const StreamSession& session) const override {
     return own_session(&session).wants_rest();
   }

@@ -7,6 +7,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <string>
 
@@ -121,8 +122,10 @@ class Pipeline {
   virtual size_t depth() const { return 1; }
   virtual void start(Job* jobs, size_t count) { run(jobs, count); }
   virtual void finish() {}
-  // Whether finish() would not wait for a device.
+  // Whether finish() would not wait for a device; and what is called, from another thread, when
+  // that may have changed. Set and cleared while nothing is under way.
   virtual bool ready() const { return true; }
+  virtual void on_ready(std::function<void()> /*listener*/) {}
   // Whether nothing may be under way when this session's next chunk is begun: another size of
   // picture, or another number of steps.
   virtual bool wants_rest(const StreamSession& /*session*/) const { return false; }

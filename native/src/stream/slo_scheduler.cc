@@ -4,12 +4,17 @@
 #include <cstddef>
 #include <utility>
 
+#include "core/error.h"
+
 namespace driftless {
 
 namespace {
 
 // What a chunk must save of its own cost by joining a batch when time is short.
 constexpr double kLeastGain = 0.01;
+
+// Of the newest batch in the average time of passage.
+constexpr double kPassageWeight = 0.1;
 
 }  // namespace
 
@@ -19,7 +24,8 @@ SloScheduler::SloScheduler(const Config& config)
 
 size_t SloScheduler::add(const Slo& slo, int steps, double now_ms) {
   size_t session = 0;
-  while (session < sessions_.size() && (sessions_[session].present || sessions_[session].running)) {
+  while (session < sessions_.size() &&
+         (sessions_[session].present || sessions_[session].running > 0)) {
     ++session;
   }
   if (session == sessions_.size()) {
@@ -60,7 +66,7 @@ Arrival SloScheduler::arrive(size_t session, double now_ms) {
 }
 
 double SloScheduler::deadline_ms(size_t session) const {
-  return sessions_[session].ready_ms + degradation_.patience_ms(session);
+  return sessions_[session].ready_ms + degradation_.patience_ms(session) - passage_ms_;
 }
 
 void SloScheduler::put_in_order(double now_ms) {
@@ -110,11 +116,10 @@ const std::vector<SloScheduler::Entry>& SloScheduler::next(double now_ms) {
   for (const Entry& entry : batch_) {
     Session& session = sessions_[entry.session];
     session.waiting = false;
-    session.running = true;
+    ++session.running;
     session.begun_ms = now_ms;
   }
-  begun_ms_ = now_ms;
-  expected_ms_ = cost_.expected_ms(batch_load_);
+  running_.push_back({batch_, batch_load_, now_ms, cost_.expected_ms(batch_load_)});
   return batch_;
 }
 
@@ -163,7 +168,7 @@ bool SloScheduler::delays_somebody(size_t position, double end_ms, double longer
       const double arrival = session.last_arrival_ms + interval;
       // Longer overdue than an interval: nobody knows when it comes.
       if (arrival + interval < now_ms) continue;
-      deadline = std::max(arrival, now_ms) + degradation_.patience_ms(s);
+      deadline = std::max(arrival, now_ms) + degradation_.patience_ms(s) - passage_ms_;
     }
     if (deadline >= deadline_ms(candidate)) continue;
     const double latest_start = deadline - cost_.upper_ms(degradation_.load(s));
@@ -172,20 +177,29 @@ bool SloScheduler::delays_somebody(size_t position, double end_ms, double longer
   return false;
 }
 
-const std::vector<SloScheduler::Entry>& SloScheduler::finished(double now_ms, bool ok) {
-  for (Entry& entry : batch_) {
+const std::vector<SloScheduler::Entry>& SloScheduler::finished(double now_ms, bool ok,
+                                                               double busiest_ms) {
+  DL_CHECK(!running_.empty(), "finished batch", "one of next()", "none");
+  done_ = std::move(running_.front());
+  running_.pop_front();
+  for (Entry& entry : done_.entries) {
     Session& session = sessions_[entry.session];
-    session.running = false;
+    --session.running;
     if (!session.present) continue;
     const double deadline = entry.ready_ms + session.slo.delay_budget_ms;
     if (now_ms > deadline) {
-      entry.verdict = begun_ms_ + expected_ms_ > deadline ? Verdict::kWaited : Verdict::kSlow;
+      entry.verdict = done_.begun_ms + done_.expected_ms + passage_ms_ > deadline ? Verdict::kWaited
+                                                                                  : Verdict::kSlow;
     }
     degradation_.on_outcome(entry.session, entry.verdict == Verdict::kInTime ? ChunkOutcome::kInTime
                                                                              : ChunkOutcome::kLate);
   }
-  if (ok) cost_.observe(batch_load_, now_ms - begun_ms_);
-  return batch_;
+  const double took_ms = now_ms - done_.begun_ms;
+  if (ok) cost_.observe(done_.load, busiest_ms > 0 ? busiest_ms : took_ms);
+  if (ok && busiest_ms > 0) {
+    passage_ms_ += kPassageWeight * (std::max(0.0, took_ms - busiest_ms) - passage_ms_);
+  }
+  return done_.entries;
 }
 
 const std::vector<LevelChange>& SloScheduler::level_changes(double now_ms) {

@@ -6,6 +6,9 @@
 //   arrive() for each complete chunk; next() whenever the device is free; finished() when that
 //   batch is done; level_changes() after it.
 //
+// Several devices in a row, with a batch at each, count as one: a batch costs what the busiest of
+// them has it for, and is ready a learned while later.
+//
 // Nothing queues: a session has at most one chunk waiting, and a newer one takes its place. The
 // device never idles while a chunk waits.
 //
@@ -23,6 +26,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <deque>
 #include <vector>
 
 #include "stream/cost_model.h"
@@ -70,23 +74,32 @@ class SloScheduler {
 
   /// The batch to run now; empty when nothing waits. Valid until the next call.
   const std::vector<Entry>& next(double now_ms);
-  /// The batch of next() is done. ok: false when it failed, then its duration says nothing.
-  const std::vector<Entry>& finished(double now_ms, bool ok = true);
+  /// The oldest batch of next() is done. ok: false when it failed, then its duration says nothing.
+  /// busiest_ms: for which it kept the busiest of several devices; 0: there is only one. Valid
+  /// until the next call.
+  const std::vector<Entry>& finished(double now_ms, bool ok = true, double busiest_ms = 0);
 
   /// What to change now. Valid until the next call.
   const std::vector<LevelChange>& level_changes(double now_ms);
 
   const Level& level(size_t session) const { return degradation_.level(session); }
   const CostModel& cost() const { return cost_; }
-  /// What the batch of next() was expected to take.
-  double expected_ms() const { return expected_ms_; }
+  /// What the batch that finished last was expected to take.
+  double expected_ms() const { return done_.expected_ms; }
   double device_load(double now_ms) const { return degradation_.device_load(cost_, now_ms); }
 
  private:
   struct Session {
-    bool present = false, waiting = false, running = false;
+    bool present = false, waiting = false;
+    int running = 0;  // batches
     Slo slo;
     double last_arrival_ms = 0, ready_ms = 0, begun_ms = 0;
+  };
+
+  struct Batch {
+    std::vector<Entry> entries;
+    BatchLoad load;
+    double begun_ms = 0, expected_ms = 0;
   };
 
   double deadline_ms(size_t session) const;
@@ -101,7 +114,9 @@ class SloScheduler {
   std::vector<size_t> order_;
   std::vector<Entry> batch_;
   BatchLoad batch_load_;
-  double begun_ms_ = 0, expected_ms_ = 0;
+  std::deque<Batch> running_;  // the oldest first
+  Batch done_;
+  double passage_ms_ = 0;  // from the end of a batch's cost to its pictures, on average
 };
 
 }  // namespace driftless
