@@ -38,7 +38,7 @@ class DeepPipeline : public InvertingPipeline {
     return !batches_.empty() && batches_.front().done;
   }
   void on_ready(std::function<void()> listener) override {
-    const std::lock_guard<std::mutex> lock(batches_mutex_);
+    const std::lock_guard<std::mutex> lock(listener_mutex_);
     listener_ = std::move(listener);
   }
   void finish() override {
@@ -91,9 +91,11 @@ class DeepPipeline : public InvertingPipeline {
       batch.error = error;
       batch.done = true;
       batches_changed_.notify_all();
-      const auto listener = listener_;
       lock.unlock();
-      if (listener) listener();
+      {
+        const std::lock_guard<std::mutex> listener_lock(listener_mutex_);
+        if (listener_) listener_();
+      }
       lock.lock();
     }
   }
@@ -101,6 +103,7 @@ class DeepPipeline : public InvertingPipeline {
   mutable std::mutex batches_mutex_;
   std::condition_variable batches_changed_;
   std::deque<Batch> batches_;
+  std::mutex listener_mutex_;
   std::function<void()> listener_;
   std::atomic<bool> wants_rest_{false};
   size_t most_ = 0;

@@ -87,6 +87,94 @@ TEST_F(CudaStream, KeepsKeysAndValuesInHalfTheMemory) {
   EXPECT_LT(worst, 2);
 }
 
+// Three GPUs that hold a part of the blocks each; every launch must be on its own GPU.
+TEST_F(CudaStream, SplitsTheTransformerOverGpus) {
+  emulation::machine().devices = 3;
+  Json json = tiny_model_json();
+  json["dit"]["layers"] = 5;
+  json["schedule"]["adaptSinkThreshold"] = 0.999;
+  json["schedule"]["blendChunks"] = 2;
+  const TinyModel model(json);
+  const size_t before = emulation::device_bytes();
+  {
+    const auto one = Pipeline::load({model.dir(), "cuda", 1, "bf16"});
+    const auto split = Pipeline::load({model.dir(), "cuda:0,cuda:1,cuda:2", 1, "bf16"});
+    EXPECT_EQ(split->depth(), 4u);
+    EXPECT_GT(emulation::connections(), 3);
+    TransformSettings settings{"rain", 1, 1, 3};
+    const auto a = one->open(settings), b = split->open(settings);
+    for (int i = 0; i < 9; ++i) {
+      if (i == 4) {
+        settings.prompt = "a marble statue";
+        one->update(*a, settings);
+        split->update(*b, settings);
+      }
+      const Pixels in = tiny_chunk(0, i);
+      EXPECT_EQ(run_one(*one, *a, in).pixels, run_one(*split, *b, in).pixels) << "chunk " << i;
+    }
+  }
+  EXPECT_EQ(before, emulation::device_bytes());
+  expect_contains(error_of([&] {
+                    Pipeline::load({model.dir(), "cuda:0,cuda:3", 1, "f32"});
+                  }),
+                  "CUDA device");
+}
+
+// A block's weights, keys and values go to the next GPU and back.
+TEST_F(CudaStream, MovesBlocksBetweenGpus) {
+  emulation::machine().devices = 2;
+  Json json = tiny_model_json();
+  json["dit"]["layers"] = 3;
+  const TinyModel tiny(json);
+  const auto one = Model::load(tiny.dir(), "cuda", 1, "f32");
+  const auto split = Model::load(tiny.dir(), "cuda:0,cuda:1", 1, "f32");
+  DitRanks& ranks = *split->dit().ranks();
+  ranks.keep_balance(false);
+  Arena host;
+  const DitConfig& dit = one->config().dit;
+  const int64_t h = one->config().latent_height(), w = one->config().latent_width();
+  const RollingConfig ring{static_cast<int>(h * w / 4),
+                           4,
+                           1,
+                           -1,
+                           static_cast<int>(dit.layers),
+                           static_cast<int>(dit.heads),
+                           static_cast<int>(dit.head_dim()),
+                           dit.kv_dtype};
+  struct Side {
+    Model& model;
+    std::shared_ptr<const PromptKv> prompt;
+    RollingCache cache;
+    Arena memory;
+  };
+  const auto side = [&](Model& model) {
+    return Side{model, model.encode_prompt("rain"), RollingCache(ring, model.dit().places()),
+                Arena(size_t{1} << 16, 0, model.ops().memory())};
+  };
+  Side a = side(*one), b = side(*split);
+  for (int i = 0; i < 8; ++i) {
+    if (i == 2 || i == 5) ranks.move_boundary(0, 1);
+    if (i == 3 || i == 6) ranks.move_boundary(0, -1);
+    std::vector<Tensor> outputs;
+    for (Side* side : {&a, &b}) {
+      Ops& ops = side->model.ops();
+      const Tensor x = side->memory.tensor({1, h, w, dit.in_channels});
+      const Tensor y = side->memory.tensor({1, h, w, dit.out_channels});
+      ops.normal_noise(7, static_cast<uint64_t>(i), 0, x);
+      const double time = 500;
+      const DitRow row{1, &time, &side->cache, side->prompt.get(), {}};
+      side->model.dit().forward(&row, 1, x, y);
+      side->cache.finish();
+      outputs.push_back(host.tensor(y.shape()));
+      ops.copy(y, outputs.back());
+    }
+    EXPECT_EQ(
+        relative_error(outputs[0].f32(), outputs[1].f32(), static_cast<size_t>(outputs[0].count())),
+        0)
+        << "chunk " << i;
+  }
+}
+
 TEST_F(CudaStream, LeavesNothingBehindAndAFullDeviceRefusesOneSession) {
   const TinyModel model;
   const size_t before = emulation::device_bytes();

@@ -226,7 +226,6 @@ void ComputeLoop::stop() {
 void ComputeLoop::run() {
   name_thread("dl-compute");
   if (pipeline_ != nullptr) {
-    pipeline_->enter_thread();
     pipeline_->on_ready([this] {
       { const std::lock_guard<std::mutex> lock(mutex_); }
       work_.notify_one();

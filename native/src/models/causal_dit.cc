@@ -41,8 +41,7 @@ CausalDit::CausalDit(const DitConfig& config, WeightSource& weights, Ops& ops,
     blocks_ = std::make_unique<DitBlocks>(config_, ops, 0);
     for (int64_t i = 0; i < config.layers; ++i) blocks_->take(weights);
   } else {
-    ranks_ = std::make_unique<DitRanks>(config_, weights, std::move(ranks), *places_);
-    ops.enter_thread();
+    ranks_ = std::make_unique<DitRanks>(config_, weights, std::move(ranks), ops, *places_);
   }
   head_modulation_ =
       take_parameter(weights, "head.modulation", {1, 2, d}, ops, parameters_).reshape({2, d});

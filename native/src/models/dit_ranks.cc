@@ -52,9 +52,14 @@ class DitRanks::Queue {
       flights_.push_back(flight);
     }
     pushed_.notify_all();
-    if (on_push) on_push();
+    const std::lock_guard<std::mutex> lock(listener_mutex_);
+    if (listener_) listener_();
   }
-  std::function<void()> on_push;
+  // Returns when the one before is not called any more.
+  void set_listener(std::function<void()> listener) {
+    const std::lock_guard<std::mutex> lock(listener_mutex_);
+    listener_ = std::move(listener);
+  }
 
   Flight* pop() {
     std::unique_lock<std::mutex> lock(mutex_);
@@ -85,6 +90,8 @@ class DitRanks::Queue {
   mutable std::mutex mutex_;
   std::condition_variable pushed_;
   std::deque<Flight*> flights_;
+  std::mutex listener_mutex_;  // not the other: a listener may look whether something has come
+  std::function<void()> listener_;
 };
 
 class DitRanks::Rank {
@@ -111,11 +118,6 @@ class DitRanks::Rank {
 
  private:
   void run(Queue& in, Queue& out) {
-    try {
-      ops_->enter_thread();
-    } catch (...) {
-      broken_ = std::current_exception();
-    }
     while (Flight* flight = in.pop()) {
       if (flight->hand_over != nullptr) {
         change_blocks(flight->hand_over);
@@ -208,17 +210,23 @@ class DitRanks::Rank {
 };
 
 DitRanks::DitRanks(const DitConfig& config, WeightSource& weights,
-                   std::vector<std::unique_ptr<Ops>> ops, LayerPlaces& places)
-    : config_(config) {
+                   std::vector<std::unique_ptr<Ops>> ops, Ops& home, LayerPlaces& places)
+    : config_(config), balance_(ops.size()) {
   const auto count = static_cast<int64_t>(ops.size());
   DL_CHECK(count <= config.layers, "ranks",
            "at most one for each of the model's " + std::to_string(config.layers) + " blocks",
            count);
+  // Tokens and blocks go up and down, in at the first and out at the last.
+  for (size_t r = 0; r + 1 < ops.size(); ++r) {
+    ops[r]->connect(*ops[r + 1]);
+    ops[r + 1]->connect(*ops[r]);
+  }
+  home.connect(*ops.front());
+  home.connect(*ops.back());
   queues_.push_back(std::make_unique<Queue>());
   for (int64_t r = 0; r < count; ++r) {
     const int64_t first = config.layers * r / count, end = config.layers * (r + 1) / count;
     const auto number = static_cast<size_t>(r);
-    ops[number]->enter_thread();
     ranks_.push_back(std::make_unique<Rank>(config, std::move(ops[number]), places, number, first));
     ranks_.back()->take(weights, end - first);
     shares_.push_back(end - first);
@@ -311,8 +319,7 @@ void DitRanks::encode_prompt(const Tensor& context, const PromptKv& prompt, Ops&
 bool DitRanks::ready() const { return queues_.back()->holds_forward(); }
 
 void DitRanks::on_ready(std::function<void()> listener) {
-  rest();
-  queues_.back()->on_push = std::move(listener);
+  queues_.back()->set_listener(std::move(listener));
 }
 
 void DitRanks::finish(const Tensor& x, Ops& home) {
@@ -326,6 +333,28 @@ void DitRanks::finish(const Tensor& x, Ops& home) {
   busiest_ms_ = *std::max_element(flight->busy_ms.begin(), flight->busy_ms.end());
   land(*flight);
   if (error) std::rethrow_exception(error);
+  if (keeps_balance_) rebalance(flight->busy_ms);
+}
+
+void DitRanks::rebalance(const std::vector<double>& busy_ms) {
+  balance_.observe(busy_ms);
+  const int under_way = static_cast<int>(flights_.size() - free_.size());
+  const std::vector<int64_t> wanted = balance_.wanted(shares_, under_way);
+  // From boundary to boundary until each has the blocks before it that it should have. A move that
+  // would take a rank's last block waits until it has been given others.
+  for (bool moved = true; moved;) {
+    moved = false;
+    int64_t before = 0, wanted_before = 0;
+    for (size_t r = 0; r + 1 < ranks_.size(); ++r) {
+      before += shares_[r];
+      wanted_before += wanted[r];
+      const int direction = wanted_before > before ? 1 : wanted_before < before ? -1 : 0;
+      if (direction == 0 || shares_[direction > 0 ? r + 1 : r] < 2) continue;
+      move_boundary(r, direction);
+      before += direction;
+      moved = true;
+    }
+  }
 }
 
 void DitRanks::rest() {

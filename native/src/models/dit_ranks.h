@@ -6,9 +6,8 @@
 // and forwards pass every rank in the order in which they were begun, so the result is the same to
 // the bit as with one device.
 //
-// After every so many forwards the boundary between two ranks may move by one block
-// (rank_balance.h). Nobody stops for it: the block travels between two forwards, and who needs it
-// waits for it alone.
+// Where another split would be faster (rank_balance.h), blocks move to the next rank. Nobody stops
+// for it: a block travels between two forwards, and who needs it waits for it alone.
 
 #include <cstdint>
 #include <exception>
@@ -17,15 +16,16 @@
 #include <vector>
 
 #include "models/dit_blocks.h"
+#include "models/rank_balance.h"
 
 namespace driftless {
 
 class DitRanks {
  public:
-  // One rank for each of `ops`, each with a share of the blocks, in order. `places` must outlive
-  // it.
+  // One rank for each of `ops`, each with a share of the blocks, in order. `home`: the operations of
+  // who begins and finishes forwards. `places` must outlive it.
   DitRanks(const DitConfig& config, WeightSource& weights, std::vector<std::unique_ptr<Ops>> ops,
-           LayerPlaces& places);
+           Ops& home, LayerPlaces& places);
   // Waits for what is under way.
   ~DitRanks();
 
@@ -35,7 +35,7 @@ class DitRanks {
   // Waits for the oldest forward that was begun and brings its x back. Rethrows what a rank threw.
   void finish(const Tensor& x, Ops& home);
   // Whether finish() would not wait; and what the last rank's thread calls when that may have
-  // changed. Set and cleared while nothing is under way.
+  // changed. It may call ready(); the one before is not called any more when on_ready() returns.
   bool ready() const;
   void on_ready(std::function<void()> listener);
   // Of the forward that was finished last, milliseconds that the busiest rank had it.
@@ -51,6 +51,8 @@ class DitRanks {
   size_t count() const { return ranks_.size(); }
   // Blocks of each rank, as they will be once all that was begun has passed.
   const std::vector<int64_t>& shares() const { return shares_; }
+  // Whether blocks move by themselves; they do from the beginning.
+  void keep_balance(bool keep) { keeps_balance_ = keep; }
   // Moves the boundary after rank `rank` down by one block (+1) or up (-1); each rank keeps one.
   void move_boundary(size_t rank, int direction);
 
@@ -62,8 +64,8 @@ class DitRanks {
 
   Flight& take_flight();
   void take_room(Flight& flight, const DitTokens& tokens);
-  void begin(Flight& flight);
   void land(Flight& flight);
+  void rebalance(const std::vector<double>& busy_ms);
 
   const DitConfig& config_;
   std::vector<std::unique_ptr<Rank>> ranks_;
@@ -73,6 +75,8 @@ class DitRanks {
   std::vector<int64_t> shares_;
   std::exception_ptr prompt_error_;
   double busiest_ms_ = 0;
+  RankBalance balance_;
+  bool keeps_balance_ = true;
 };
 
 }  // namespace driftless

@@ -122,9 +122,6 @@ class Ops {
   /// in. Only rope_time, refresh_sink, convert and copy know it beside attention.
   virtual DType kv_dtype() const { return DType::f32; }
 
-  /// Called by a thread before it first uses this object: a GPU is chosen by thread.
-  virtual void enter_thread() {}
-
   // ---- Sharing work ---------------------------------------------------------------------------
 
   /// Compute threads.
@@ -155,6 +152,8 @@ class Ops {
   virtual void clear(const Tensor& x);
   /// Returns when all that was started is done.
   virtual void wait() {}
+  /// Makes copies to what `other` computes with as direct as the machine allows.
+  virtual void connect(const Ops& /*other*/) {}
 
   // ---- Linear algebra -------------------------------------------------------------------------
 

@@ -127,7 +127,6 @@ class ModelPipeline : public Pipeline {
     return own_session(&session).wants_rest();
   }
   double busiest_ms() const override { return busiest_ms_; }
-  void enter_thread() override { model_->ops().enter_thread(); }
 
  private:
   using Row = Denoiser::Row;

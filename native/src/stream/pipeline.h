@@ -88,9 +88,6 @@ class Pipeline {
   // many seconds. Safe from any thread, also while run() runs. Throws driftless::Error.
   virtual void prepare_prompt(const std::string& /*words*/) {}
 
-  // By the compute thread, before anything else.
-  virtual void enter_thread() {}
-
   // Throws driftless::Error when a setting is out of range, or when the session would take more
   // memory than the limit leaves. A session must die before its pipeline, and not while a batch
   // with it is under way.
@@ -123,7 +120,8 @@ class Pipeline {
   virtual void start(Job* jobs, size_t count) { run(jobs, count); }
   virtual void finish() {}
   // Whether finish() would not wait for a device; and what is called, from another thread, when
-  // that may have changed. Set and cleared while nothing is under way.
+  // that may have changed. It may call ready(); the one before is not called any more when
+  // on_ready() returns.
   virtual bool ready() const { return true; }
   virtual void on_ready(std::function<void()> /*listener*/) {}
   // Whether nothing may be under way when this session's next chunk is begun: another size of

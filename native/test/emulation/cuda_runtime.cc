@@ -7,7 +7,12 @@
 #include <cstdlib>
 #include <cstring>
 #include <map>
+#include <mutex>
+#include <set>
 #include <unordered_map>
+#include <utility>
+
+#include "core/error.h"
 
 namespace {
 
@@ -86,7 +91,17 @@ DeviceMemory& device_memory() {
 
 int refused = 0;
 
+/// One for everything: kernels, copies and allocations of all threads take turns.
+std::recursive_mutex& turn() {
+  static std::recursive_mutex mutex;
+  return mutex;
+}
+
+thread_local int current_device = 0;
+std::set<std::pair<int, int>> peers;
+
 cudaError_t allocate(void** memory, size_t bytes, bool managed) {
+  const std::lock_guard<std::recursive_mutex> lock(turn());
   if (driftless::emulation::device_bytes() + bytes > driftless::emulation::machine().memory_bytes) {
     ++refused;
     return cudaErrorMemoryAllocation;
@@ -115,6 +130,7 @@ Machine& machine() {
 }
 
 size_t device_bytes() {
+  const std::lock_guard<std::recursive_mutex> lock(turn());
   size_t total = 0;
   for (const auto& [memory, allocation] : allocations()) total += allocation.bytes;
   return total;
@@ -122,8 +138,21 @@ size_t device_bytes() {
 
 int refusals() { return refused; }
 
-DeviceAccess::DeviceAccess() { device_memory().open(); }
-DeviceAccess::~DeviceAccess() { device_memory().close(); }
+void require_own_stream(cudaStream_t stream) {
+  if (stream == nullptr) return;
+  DL_CHECK_EQ("device of the stream of a launch", current_device, stream->device);
+}
+
+int connections() { return static_cast<int>(peers.size()); }
+
+DeviceAccess::DeviceAccess() {
+  turn().lock();
+  device_memory().open();
+}
+DeviceAccess::~DeviceAccess() {
+  device_memory().close();
+  turn().unlock();
+}
 
 }  // namespace emulation
 }  // namespace driftless
@@ -179,14 +208,28 @@ cudaError_t cudaGetDeviceProperties(cudaDeviceProp* properties, int device) {
   return cudaSuccess;
 }
 cudaError_t cudaSetDevice(int device) {
-  return device >= 0 && device < machine().devices ? cudaSuccess : cudaErrorInvalidValue;
+  if (device < 0 || device >= machine().devices) return cudaErrorInvalidValue;
+  current_device = device;
+  return cudaSuccess;
+}
+cudaError_t cudaDeviceCanAccessPeer(int* reaches, int device, int peer) {
+  *reaches = device != peer;
+  return cudaSuccess;
+}
+cudaError_t cudaDeviceEnablePeerAccess(int peer, unsigned) {
+  const std::lock_guard<std::recursive_mutex> lock(turn());
+  return peers.emplace(current_device, peer).second ? cudaSuccess
+                                                    : cudaErrorPeerAccessAlreadyEnabled;
 }
 
 cudaError_t cudaStreamCreateWithFlags(cudaStream_t* stream, unsigned) {
-  *stream = nullptr;
+  *stream = new CUstream_st{current_device};
   return cudaSuccess;
 }
-cudaError_t cudaStreamDestroy(cudaStream_t) { return cudaSuccess; }
+cudaError_t cudaStreamDestroy(cudaStream_t stream) {
+  delete stream;
+  return cudaSuccess;
+}
 cudaError_t cudaStreamSynchronize(cudaStream_t) { return machine().lost; }
 
 cudaError_t cudaMalloc(void** memory, size_t bytes) { return allocate(memory, bytes, false); }
@@ -195,6 +238,7 @@ cudaError_t cudaMallocManaged(void** memory, size_t bytes, unsigned) {
 }
 cudaError_t cudaFree(void* memory) {
   if (memory == nullptr) return cudaSuccess;
+  const std::lock_guard<std::recursive_mutex> lock(turn());
   const auto found = allocations().find(memory);
   if (found == allocations().end()) return cudaErrorInvalidValue;
   if (found->second.managed) {

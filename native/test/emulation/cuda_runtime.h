@@ -1,9 +1,10 @@
 #pragma once
 
-// The CUDA runtime calls of the engine's host code, for the emulation: one device, and streams on
-// which everything is done before the call returns. Device memory is not readable or writable while
-// the host's code runs: who touches it from there is stopped by the processor, as on a real
-// machine.
+// The CUDA runtime calls of the engine's host code, for the emulation: devices that share their
+// memory, and streams on which everything is done before the call returns. A stream belongs to a
+// device, and only a thread that has chosen that device may launch kernels on it. Device memory is
+// not readable or writable while the host's code runs: who touches it from there is stopped by the
+// processor, as on a real machine (another thread's kernel opens it, though). Threads take turns.
 
 #include <cstddef>
 
@@ -18,6 +19,7 @@ enum cudaError_t {
   cudaErrorNvlinkUncorrectable = 220,
   cudaErrorIllegalAddress = 700,
   cudaErrorLaunchTimeout = 702,
+  cudaErrorPeerAccessAlreadyEnabled = 704,
   cudaErrorAssert = 710,
   cudaErrorHardwareStackError = 714,
   cudaErrorIllegalInstruction = 715,
@@ -35,7 +37,9 @@ enum cudaMemcpyKind {
 enum cudaFuncAttribute { cudaFuncAttributeMaxDynamicSharedMemorySize = 8 };
 enum { cudaMemAttachGlobal = 1, cudaStreamNonBlocking = 1 };
 
-struct CUstream_st;
+struct CUstream_st {
+  int device;
+};
 using cudaStream_t = CUstream_st*;
 
 namespace driftless {
@@ -57,7 +61,12 @@ size_t device_bytes();
 /// Allocations that were refused for want of memory, so far.
 int refusals();
 
-/// While one lives, device memory can be touched: kernels run, or copies.
+/// Throws Error unless this thread has chosen the stream's device (nullptr: any).
+void require_own_stream(cudaStream_t stream);
+/// Pairs of devices that reach each other's memory.
+int connections();
+
+/// While one lives, device memory can be touched: kernels run, or copies. Other threads' wait.
 class DeviceAccess {
  public:
   DeviceAccess();
@@ -86,6 +95,8 @@ cudaError_t cudaDriverGetVersion(int* version);
 cudaError_t cudaRuntimeGetVersion(int* version);
 cudaError_t cudaGetDeviceProperties(cudaDeviceProp* properties, int device);
 cudaError_t cudaSetDevice(int device);
+cudaError_t cudaDeviceCanAccessPeer(int* reaches, int device, int peer);
+cudaError_t cudaDeviceEnablePeerAccess(int peer, unsigned flags);
 cudaError_t cudaStreamCreateWithFlags(cudaStream_t* stream, unsigned flags);
 cudaError_t cudaStreamDestroy(cudaStream_t stream);
 cudaError_t cudaStreamSynchronize(cudaStream_t stream);

@@ -64,6 +64,12 @@ class CudaBase : public Ops {
     cuda::check(cudaMemsetAsync(x.data(), 0, x.bytes(), stream_.get()), "clear");
   }
 
+  void connect(const Ops& other) override {
+    if (const auto* there = dynamic_cast<const CudaBase*>(&other)) {
+      cuda::connect_devices(stream_.device(), there->stream_.device());
+    }
+  }
+
   void wait() override { cuda::check(cudaStreamSynchronize(stream_.get()), "wait"); }
 
  protected:

@@ -24,7 +24,13 @@ class CudaProducts : public CudaBase {
 
   std::unique_ptr<PackedLinear> pack_linear(const Tensor& weight, const Tensor& bias) override {
     checks::pack_linear(weight, bias);
-    return std::make_unique<CudaLinear>(weight, bias, precision_, stream_.get());
+    return std::make_unique<CudaLinear>(weight, bias, precision_, stream_);
+  }
+
+  std::unique_ptr<PackedLinear> adopt_linear(std::unique_ptr<PackedLinear> weights) override {
+    const auto& packed = packed_by_cuda<CudaLinear>(*weights);
+    if (packed.device == stream_.device()) return weights;
+    return std::make_unique<CudaLinear>(packed, stream_);
   }
 
   void linear(const PackedLinear& weights, const Tensor& x, const Tensor& y,

@@ -22,6 +22,16 @@ DeviceBuffer upload(const std::vector<T>& values, cudaStream_t stream) {
   return buffer;
 }
 
+DeviceBuffer copied(const DeviceBuffer& from, cudaStream_t stream) {
+  if (from.bytes() == 0) return {};
+  DeviceBuffer buffer(from.bytes());
+  cuda::check(
+      cudaMemcpyAsync(buffer.data(), from.data(), from.bytes(), cudaMemcpyDeviceToDevice, stream),
+      "copy of weights");
+  cuda::check(cudaStreamSynchronize(stream), "copy of weights");
+  return buffer;
+}
+
 std::vector<float> host_values(const Tensor& tensor) {
   if (!tensor.present()) return {};
   return std::vector<float>(tensor.f32(), tensor.f32() + tensor.count());
@@ -58,10 +68,17 @@ std::vector<float> channels_last(const Tensor& weight) {
 }  // namespace
 
 CudaLinear::CudaLinear(const Tensor& weight, const Tensor& bias, CudaPrecision precision,
-                       cudaStream_t stream)
+                       const cuda::Stream& stream)
     : PackedLinear(weight.dim(1), weight.dim(0)),
-      weight(upload_rounded(host_values(weight), precision, stream)),
-      bias(upload(host_values(bias), stream)) {}
+      weight(upload_rounded(host_values(weight), precision, stream.get())),
+      bias(upload(host_values(bias), stream.get())),
+      device(stream.device()) {}
+
+CudaLinear::CudaLinear(const CudaLinear& from, const cuda::Stream& stream)
+    : PackedLinear(from.in(), from.out()),
+      weight(copied(from.weight, stream.get())),
+      bias(copied(from.bias, stream.get())),
+      device(stream.device()) {}
 
 CudaConv::CudaConv(const Tensor& weight, const Tensor& bias, const ConvOptions& options,
                    CudaPrecision precision, cudaStream_t stream)

@@ -14,8 +14,11 @@ class CudaLinear : public PackedLinear {
  public:
   /// weight [out, in], bias [out] or absent, in host memory; copied before this returns.
   CudaLinear(const Tensor& weight, const Tensor& bias, CudaPrecision precision,
-             cudaStream_t stream);
+             const cuda::Stream& stream);
+  /// A copy on the stream's device, there when this returns.
+  CudaLinear(const CudaLinear& from, const cuda::Stream& stream);
   cuda::DeviceBuffer weight, bias;
+  int device;
 };
 
 class CudaConv : public PackedConv {

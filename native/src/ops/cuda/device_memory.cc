@@ -28,6 +28,20 @@ void require(cudaError_t status, size_t bytes) {
 // A note in the thread's own memory: asking for the device that it has already costs nothing.
 void use_device(int device) { check(cudaSetDevice(device), "CUDA device"); }
 
+void connect_devices(int from, int to) {
+  if (from == to) return;
+  int reaches = 0;
+  check(cudaDeviceCanAccessPeer(&reaches, from, to), "CUDA devices");
+  if (reaches == 0) return;
+  use_device(from);
+  const cudaError_t status = cudaDeviceEnablePeerAccess(to, 0);
+  if (status == cudaErrorPeerAccessAlreadyEnabled) {
+    cudaGetLastError();  // The next launch must not be taken for one that failed.
+  } else {
+    check(status, "CUDA devices");
+  }
+}
+
 Stream::Stream(int device) : device_(device) {
   use_device(device);
   check(cudaStreamCreateWithFlags(&stream_, cudaStreamNonBlocking), "CUDA stream");

@@ -15,6 +15,9 @@ namespace cuda {
 
 /// Makes a device the one that this thread's calls mean. Throws Error when there is none.
 void use_device(int device);
+/// Lets one device reach another's memory, so that copies between them need not go through the
+/// host's. Where the machine has no such way, nothing changes.
+void connect_devices(int from, int to);
 
 /// A stream of one device, which is awaited before it goes.
 class Stream {
@@ -29,6 +32,7 @@ class Stream {
     use_device(device_);
     return stream_;
   }
+  int device() const { return device_; }
 
  private:
   int device_;

@@ -164,8 +164,8 @@ void launch(const char* name, void (*kernel)(Parameters...), dim3 grid, dim3 blo
   kernel<<<grid, block, shared_bytes, stream>>>(arguments...);
   check(cudaGetLastError(), name);
 #else
-  static_cast<void>(stream);
   static_cast<void>(name);
+  emulation::require_own_stream(stream);
   emulation::launch({grid.x, grid.y, grid.z}, {block.x, block.y, block.z}, shared_bytes,
                     [=] { kernel(static_cast<Parameters>(arguments)...); });
 #endif
