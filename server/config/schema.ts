@@ -68,12 +68,13 @@ const engine = z.strictObject({
   /**
    * What the model runs on. cuda: the first NVIDIA GPU, cuda:N the one with that number; the engine
    * must have been built where a CUDA compiler is. auto: the first GPU where that works, else the
-   * processor. reference is slow plain loops to compare with.
+   * processor. reference is slow plain loops to compare with. Several GPUs with commas between them
+   * hold a part of the transformer each, for a model that one cannot run in time (docs/gpu.md).
    */
   backend: z
     .string()
-    .regex(/^(auto|cpu|cuda(:\d{1,3})?|reference)$/, {
-      error: "expected auto, cpu, cuda, cuda:N or reference",
+    .regex(/^(auto|reference|(cpu|cuda(:\d{1,3})?)(, ?(cpu|cuda(:\d{1,3})?)){0,31})$/, {
+      error: "expected auto, cpu, cuda, cuda:N, reference, or a list such as cuda:0,cuda:1",
     })
     .default("auto"),
   /**

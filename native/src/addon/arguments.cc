@@ -128,8 +128,12 @@ EngineArguments read_engine_arguments(const Napi::Value& value) {
     arguments.segmenter_dir = read_string(segmenters, "options.segmenterDir", kMaxPathBytes);
   }
   try {
-    const std::string asked = read_string(object.Get("backend"), "options.backend", 16);
-    arguments.model.backend = choose_backend(asked);
+    const std::string asked = read_string(object.Get("backend"), "options.backend", 256);
+    std::string chosen;
+    for (const std::string& name : split_backends(asked)) {
+      chosen += (chosen.empty() ? "" : ",") + choose_backend(name);
+    }
+    arguments.model.backend = chosen;
   } catch (const Error& error) {
     throw Napi::TypeError::New(object.Env(), error.what());
   }

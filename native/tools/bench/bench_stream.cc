@@ -2,6 +2,7 @@
 #include <chrono>
 #include <cmath>
 #include <cstdio>
+#include <deque>
 #include <memory>
 #include <thread>
 
@@ -50,30 +51,78 @@ struct Track {
 
 struct Totals {
   int64_t frames = 0, chunks = 0, dropped = 0;
-  std::vector<double> work_ms;   // of the call that made the chunk
+  std::vector<double> work_ms;   // from the chunk's beginning to its picture
   std::vector<double> delay_ms;  // from the chunk's last frame to its picture
-  double busy = 0, cpu = 0;      // seconds inside the engine, by the clock and of processor time
+  double busy = 0, cpu = 0;      // seconds with work under way, by the clock and of processor time
 };
 
-// Runs one batch over `who`.
+// Batches of a pipeline, as many under way as it can have.
+class Runner {
+ public:
+  explicit Runner(Pipeline& pipeline, Totals& totals) : pipeline_(pipeline), totals_(totals) {}
+
+  // Begins a batch over `who`, whose chunks were complete at these times after `origin`.
+  void begin(const std::vector<Track*>& who, const std::vector<double>& complete = {}) {
+    if (batches_.size() == pipeline_.depth()) end();
+    if (batches_.empty()) {
+      busy_since_ = Clock::now();
+      cpu_since_ = cpu_seconds();
+    }
+    batches_.emplace_back();
+    Batch& batch = batches_.back();
+    batch.began = Clock::now();
+    batch.complete = complete;
+    for (Track* track : who) {
+      const Pixels& in = track->clip[static_cast<size_t>(track->taken) % track->clip.size()];
+      batch.jobs.push_back({track->session.get(), in.data(), track->out.data(), {}});
+      ++track->taken;
+    }
+    pipeline_.start(batch.jobs.data(), batch.jobs.size());
+    if (pipeline_.depth() == 1) end();
+  }
+  // Ends the oldest batch.
+  void end() {
+    pipeline_.finish();
+    const Batch batch = std::move(batches_.front());
+    batches_.pop_front();
+    for (const Pipeline::Job& job : batch.jobs) {
+      totals_.work_ms.push_back(since(batch.began) * 1e3);
+      ++totals_.chunks;
+      if (job.result.has_frames) totals_.frames += pipeline_.info().frames_per_chunk;
+    }
+    for (double at : batch.complete) totals_.delay_ms.push_back((since(origin) - at) * 1e3);
+    if (!batches_.empty()) return;
+    totals_.busy += since(busy_since_);
+    totals_.cpu += cpu_seconds() - cpu_since_;
+  }
+  // Ends what is under way.
+  void end_all() {
+    while (!batches_.empty()) end();
+  }
+  bool under_way() const { return !batches_.empty(); }
+  bool ready() const { return pipeline_.ready(); }
+
+  Clock::time_point origin = Clock::now();
+
+ private:
+  struct Batch {
+    std::vector<Pipeline::Job> jobs;
+    std::vector<double> complete;
+    Clock::time_point began;
+  };
+
+  Pipeline& pipeline_;
+  Totals& totals_;
+  std::deque<Batch> batches_;
+  Clock::time_point busy_since_;
+  double cpu_since_ = 0;
+};
+
+// One batch over `who`, alone.
 void run_batch(Pipeline& pipeline, const std::vector<Track*>& who, Totals& totals) {
-  std::vector<Pipeline::Job> jobs;
-  for (Track* track : who) {
-    const Pixels& in = track->clip[static_cast<size_t>(track->taken) % track->clip.size()];
-    jobs.push_back({track->session.get(), in.data(), track->out.data(), {}});
-    ++track->taken;
-  }
-  const auto start = Clock::now();
-  const double cpu_start = cpu_seconds();
-  pipeline.run(jobs.data(), jobs.size());
-  const double seconds = since(start);
-  totals.cpu += cpu_seconds() - cpu_start;
-  totals.busy += seconds;
-  for (const Pipeline::Job& job : jobs) {
-    totals.work_ms.push_back(seconds * 1e3);
-    ++totals.chunks;
-    if (job.result.has_frames) totals.frames += pipeline.info().frames_per_chunk;
-  }
+  Runner runner(pipeline, totals);
+  runner.begin(who);
+  runner.end_all();
 }
 
 // The same sessions in one batch and one after another, in alternation, so that a busy neighbour
@@ -150,7 +199,8 @@ int bench_stream(const Arguments& arguments) {
 
   Totals totals;
   const double resident_at_start = resident_mb();
-  const auto start = Clock::now();
+  Runner runner(*pipeline, totals);
+  const auto start = runner.origin;
   // Chunk n of session s is complete at (n + s / sessions) intervals: cameras are not in step.
   const auto due = [&](size_t s, int64_t n) {
     return interval *
@@ -177,15 +227,18 @@ int bench_stream(const Arguments& arguments) {
       complete.push_back(free_running ? now : due(s, track.taken));
       ready.push_back(&track);
     }
+    if (ready.empty() && runner.under_way()) {
+      runner.end();
+      continue;
+    }
     if (ready.empty()) {
       std::this_thread::sleep_until(
           start + std::chrono::duration_cast<Clock::duration>(std::chrono::duration<double>(next)));
       continue;
     }
-    run_batch(*pipeline, ready, totals);
-    const double done = since(start);
-    for (double at : complete) totals.delay_ms.push_back((done - at) * 1e3);
+    runner.begin(ready, complete);
   }
+  runner.end_all();
   const double elapsed = since(start);
   const double per_session = static_cast<double>(totals.frames) / elapsed / sessions;
   const double capacity =
