@@ -1,6 +1,7 @@
-/** The repainting part of a server: the supervised engine process and the transforms it serves. */
+/** The repainting part of a server: the supervised engine processes and the transforms they serve. */
 import type { Config } from "./config/schema.ts";
 import { createEngineMetrics } from "./engine/metrics.ts";
+import { EnginePool } from "./engine/pool.ts";
 import { EngineSupervisor } from "./engine/supervisor.ts";
 import type { Engine } from "./start.ts";
 import type { Logger } from "./telemetry/logger.ts";
@@ -15,21 +16,21 @@ export function createEngine(config: Config, logger: Logger, metrics: Metrics): 
   const { computeThreads, maxSessions, memoryLimitMb } = config.engine;
   const { bitrateBps, maxFps, delayBudgetMs } = config.engine;
   const engineMetrics = createEngineMetrics(metrics.registry);
-  const supervisor = new EngineSupervisor({
-    engine: {
-      modelDir,
-      backend,
-      dtype,
-      promptEncoder,
-      computeThreads,
-      maxSessions,
-      memoryLimitMb,
-    },
-    logger,
-    metrics: engineMetrics,
-  });
+  const options = { modelDir, dtype, promptEncoder, computeThreads, maxSessions, memoryLimitMb };
+  const backends = backend.split(";").map((part) => part.trim());
+  const engines = new EnginePool(
+    backends.map(
+      (part) =>
+        new EngineSupervisor({
+          engine: { ...options, backend: part },
+          logger: backends.length > 1 ? logger.child({ engine: part }) : logger,
+          metrics: engineMetrics,
+        }),
+    ),
+  );
+  engineMetrics.engines.set(backends.length);
   const transforms = new TransformManager({
-    engine: supervisor,
+    engine: engines,
     logger,
     metrics,
     engineMetrics,
@@ -38,12 +39,12 @@ export function createEngine(config: Config, logger: Logger, metrics: Metrics): 
   return {
     transforms,
     get ready() {
-      return supervisor.state === "ready";
+      return engines.ready;
     },
-    start: () => supervisor.start(),
+    start: () => engines.start(),
     async close() {
       await transforms.close();
-      await supervisor.close();
+      await engines.close();
     },
   };
 }

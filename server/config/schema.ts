@@ -60,6 +60,11 @@ const sfu = z
     error: "expected the address that browsers reach, because sfu.listenIp is a wildcard",
   });
 
+/** Up to 16 engines, each on up to 32 devices. */
+const DEVICE = String.raw`(cpu|cuda(:\d{1,3})?)`;
+const ENGINE = `${DEVICE}(, ?${DEVICE}){0,31}`;
+const BACKENDS = new RegExp(`^(auto|reference|${ENGINE}(; ?${ENGINE}){0,15})$`, "u");
+
 const engine = z.strictObject({
   /** False: a plain SFU without transforms. */
   enabled: z.boolean().default(true),
@@ -69,11 +74,12 @@ const engine = z.strictObject({
    * What the model runs on. cuda: the first NVIDIA GPU, cuda:N the one with that number; the engine
    * must have been built where a CUDA compiler is. auto: the first GPU where that works, else the
    * processor. reference is slow plain loops to compare with. Several GPUs with commas between them
-   * hold a part of the transformer each, for a model that one cannot run in time (docs/gpu.md).
+   * hold a part of the transformer each, for a model that one cannot run in time; with semicolons
+   * between them each has an engine of its own, and sessions go where the fewest are (docs/gpu.md).
    */
   backend: z
     .string()
-    .regex(/^(auto|reference|(cpu|cuda(:\d{1,3})?)(, ?(cpu|cuda(:\d{1,3})?)){0,31})$/, {
+    .regex(BACKENDS, {
       error: "expected auto, cpu, cuda, cuda:N, reference, or a list such as cuda:0,cuda:1",
     })
     .default("auto"),
@@ -93,7 +99,7 @@ const engine = z.strictObject({
    * session gains nothing from a second one. Codecs and the SFU want cores of their own.
    */
   computeThreads: z.int().min(1).max(64).default(1),
-  /** Transforms at the same time; further ones are refused with a reason. */
+  /** Transforms at the same time in each engine; further ones are refused with a reason. */
   maxSessions: z.int().min(1).max(64).default(3),
   /**
    * What the model and its transforms may take in memory, in MiB; transforms beyond it are refused

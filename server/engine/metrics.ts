@@ -15,7 +15,12 @@ export function createEngineMetrics(registry: Registry) {
   return {
     engineUp: new Gauge({
       name: "driftless_engine_up",
-      help: "1 while the engine process is ready.",
+      help: "Engine processes that are ready.",
+      registers,
+    }),
+    engines: new Gauge({
+      name: "driftless_engines",
+      help: "Engine processes that should be ready: one for each part of engine.backend.",
       registers,
     }),
     engineRestarts: new Counter({

@@ -46,6 +46,7 @@ export class EngineSupervisor {
   #restartTimer: NodeJS.Timeout | null = null;
   #starting: { resolve: () => void; reject: (error: Error) => void } | null = null;
   #restarts = 0;
+  #up = false;
   #failure: string | null = null;
 
   constructor(options: EngineSupervisorOptions) {
@@ -66,6 +67,11 @@ export class EngineSupervisor {
   /** Process id of the engine, for tests and operators. */
   get pid(): number | undefined {
     return this.#child?.pid;
+  }
+
+  /** Sessions that it has, also while it restarts, and those just being opened. */
+  get sessions(): number {
+    return this.#sessions.size;
   }
 
   /** Restarts so far. */
@@ -97,7 +103,7 @@ export class EngineSupervisor {
       clearTimeout(this.#restartTimer);
     }
     this.#sessions.clear();
-    this.#options.metrics.engineUp.set(0);
+    this.#setUp(false);
     await this.#child?.shutdown();
     this.#child = null;
   }
@@ -166,6 +172,14 @@ export class EngineSupervisor {
     }
   }
 
+  /** Counts this engine among those that are ready, or not any more. */
+  #setUp(up: boolean): void {
+    if (up !== this.#up) {
+      this.#options.metrics.engineUp.inc(up ? 1 : -1);
+    }
+    this.#up = up;
+  }
+
   #spawn(): void {
     const { engine, entry, heartbeatLimitMs, startLimitMs, logger } = this.#options;
     this.#failure = null;
@@ -205,7 +219,7 @@ export class EngineSupervisor {
   #onReady(info: EngineInfo): void {
     const { logger, metrics } = this.#options;
     this.#state = "ready";
-    metrics.engineUp.set(1);
+    this.#setUp(true);
     metrics.engineMemory.set({ part: "model" }, info.memory.modelBytes);
     metrics.engineMemory.set({ part: "session" }, info.memory.sessionBytes);
     metrics.engineMemory.set({ part: "limit" }, info.memory.limitBytes);
@@ -247,7 +261,7 @@ export class EngineSupervisor {
     }
     const { delayMs, gaveUp } = this.#policy.onCrash(performance.now());
     this.#state = gaveUp ? "coolingDown" : "restarting";
-    metrics.engineUp.set(0);
+    this.#setUp(false);
     metrics.engineRestarts.inc();
     this.#restarts += 1;
     logger.error({ reason, delayMs, gaveUp, sessions: this.#sessions.size }, "the engine died");

@@ -3,8 +3,8 @@
  * tells rooms by events what viewers should see. Calls for one participant run one after another.
  */
 import type { EngineMetrics } from "../engine/metrics.ts";
+import type { SessionHost } from "../engine/pool.ts";
 import type { EngineTransform } from "../engine/protocol.ts";
-import type { EngineSupervisor } from "../engine/supervisor.ts";
 import { DriftlessError, toError } from "../errors.ts";
 import { SafeEmitter } from "../telemetry/events.ts";
 import type { Logger } from "../telemetry/logger.ts";
@@ -21,7 +21,7 @@ import type {
 } from "./types.ts";
 
 export interface TransformManagerOptions {
-  engine: EngineSupervisor;
+  engine: SessionHost;
   logger: Logger;
   metrics: Metrics;
   engineMetrics: EngineMetrics;

@@ -3,6 +3,7 @@
  * the engine, and the state that people see.
  */
 import { v7 as uuid } from "uuid";
+import type { SessionHost } from "../engine/pool.ts";
 import type {
   EngineTransform,
   LevelChange,
@@ -11,7 +12,6 @@ import type {
 } from "../engine/protocol.ts";
 import type { RemoteSession, RemoteSessionListener } from "../engine/remote-session.ts";
 import type { Standing } from "../engine/session-state.ts";
-import type { EngineSupervisor } from "../engine/supervisor.ts";
 import { DriftlessError, toError } from "../errors.ts";
 import type { TransformTap } from "../sfu/transform-tap.ts";
 import type { Logger } from "../telemetry/logger.ts";
@@ -35,7 +35,7 @@ export interface TransformConfig {
 }
 
 export interface TransformDependencies {
-  engine: EngineSupervisor;
+  engine: SessionHost;
   logger: Logger;
   random: Random;
   config: TransformConfig;

@@ -67,6 +67,25 @@ describe("configuration", () => {
     expect(problem).to.include("sfu.announcedAddress: expected the address that browsers reach");
   });
 
+  it("reads which devices the engines are on", () => {
+    const lists = [
+      "auto",
+      "cuda",
+      "cuda:7",
+      "cuda:0,cuda:1",
+      "cuda:0; cuda:1,cuda:2",
+      "cpu, cpu;cpu",
+    ];
+    for (const backend of lists) {
+      const config = loadConfig({ env: { DRIFTLESS__ENGINE__BACKEND: backend } });
+      expect(config.engine.backend).to.equal(backend);
+    }
+    for (const backend of ["gpu", "cuda:0,", "cuda:0;;cuda:1", "auto,cpu", "cuda:x"]) {
+      const problem = problemOf({ DRIFTLESS__ENGINE__BACKEND: backend });
+      expect(problem, backend).to.contain("a list such as cuda:0,cuda:1");
+    }
+  });
+
   it("keeps a secret of digits as text", () => {
     const secret = "1".repeat(40);
     const { auth } = loadConfig({ env: { DRIFTLESS__AUTH__SECRET: secret } });
