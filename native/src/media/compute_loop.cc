@@ -6,41 +6,10 @@
 #include <utility>
 
 #include "core/error.h"
+#include "media/compute_track.h"
 #include "media/thread_name.h"
 
 namespace driftless {
-
-struct ComputeLoop::Track {
-  Track(Listener& listener, SessionCounters& counters, Pipeline* pipeline)
-      : listener(listener), counters(counters), model(pipeline) {}
-
-  Listener& listener;
-  SessionCounters& counters;
-
-  // Guarded by the loop's mutex.
-  std::optional<size_t> turn;  // the scheduler's number; none without a model
-  bool takes_turns = false;    // false while frames only pass through, which costs nothing
-  std::optional<Chunk> waiting;
-  bool waits_for_turn = false;  // the waiting chunk is the scheduler's to choose
-  std::optional<std::pair<Transform, uint64_t>> pending;    // settings and their revision
-  std::optional<std::pair<Transform, uint64_t>> preparing;  // the same, its prompt not encoded yet
-  bool begun = false;                                       // has settings to work with
-  uint64_t last_revision = 0;
-  int running = 0;  // batches with it, and one more while its level changes
-  bool removed = false;
-
-  // Used by the compute thread only, while running.
-  ModelTrack model;
-  bool broken = false;  // its stream has failed in a batch, and others may be under way
-  std::optional<std::pair<Transform, uint64_t>> change;
-  Transform asked;  // what the model accepted last
-  uint64_t asked_revision = 0;
-  Level level, applied_level;
-  bool refused = false;
-  std::optional<LevelChange> level_change;
-  GuardCounters latents_guard, pictures_guard;  // as the stream said last
-  int failures_in_a_row = 0;
-};
 
 namespace {
 
@@ -53,70 +22,6 @@ SloScheduler::Config scheduler_config(const Pipeline* pipeline) {
   config.smaller_area = static_cast<double>(info.smaller_width) * info.smaller_height /
                         (static_cast<double>(info.width) * info.height);
   return config;
-}
-
-SessionEvent error_event(const std::string& message, bool fatal) {
-  SessionEvent event;
-  event.type = SessionEvent::Type::kError;
-  event.text = message;
-  event.fatal = fatal;
-  return event;
-}
-
-void note_failure(ComputeLoop::Track& track, const std::string& message, size_t lost) {
-  ++track.counters.compute_errors;
-  track.counters.drop_compute_error += lost;
-  const bool fatal = ++track.failures_in_a_row == ComputeLoop::kMaxFailuresInARow;
-  if (track.failures_in_a_row <= ComputeLoop::kMaxFailuresInARow) {
-    track.listener.on_compute_event(error_event(message, fatal));
-  }
-}
-
-void deliver(ComputeLoop::Track& track, GeneratedChunk chunk, double start_ms, double now_ms) {
-  track.failures_in_a_row = 0;
-  chunk.ready_ms = now_ms;
-  chunk.compute_ms = now_ms - start_ms;
-  track.listener.on_generated(std::move(chunk));
-}
-
-// Adds what the guards have done since the last chunk; a new stream counts from zero.
-void note_guards(ComputeLoop::Track& track, const ChunkResult& result) {
-  const auto grown = [](uint64_t now, uint64_t before) {
-    return now < before ? now : now - before;
-  };
-  SessionCounters& counters = track.counters;
-  counters.guard_latents += grown(result.guard.corrected, track.latents_guard.corrected);
-  counters.guard_renewals += grown(result.guard.renewals, track.latents_guard.renewals);
-  counters.guard_pictures += grown(result.picture_guard.corrected, track.pictures_guard.corrected);
-  track.latents_guard = result.guard;
-  track.pictures_guard = result.picture_guard;
-}
-
-// Brings the model to the settings asked for, with the steps and the picture of the track's level.
-void apply_change(ComputeLoop::Track& track) {
-  const Level &level = track.level, &applied = track.applied_level;
-  if (!track.change && level.steps == applied.steps && level.area == applied.area) return;
-  const bool new_settings = track.change.has_value();
-  Transform wanted = new_settings ? std::move(track.change->first) : track.asked;
-  const uint64_t revision = new_settings ? track.change->second : track.asked_revision;
-  track.change.reset();
-  const TransformSettings asked = wanted.settings;
-  if (track.turn) {
-    wanted.settings.steps = level.steps;
-    wanted.settings.smaller_picture = asked.smaller_picture || level.area < 1;
-  }
-  try {
-    track.counters.drop_stream_batch += track.model.apply(wanted, revision);
-  } catch (const std::exception& error) {
-    track.refused = true;
-    ++track.counters.compute_errors;
-    track.listener.on_compute_event(error_event(error.what(), false));
-    return;
-  }
-  track.applied_level = level;
-  wanted.settings = asked;
-  track.asked = std::move(wanted);
-  track.asked_revision = revision;
 }
 
 }  // namespace
@@ -352,7 +257,7 @@ void ComputeLoop::begin(Batch& batch, size_t index) {
     copy.rgb = std::move(entry.chunk.rgb);
     copy.frames = std::move(entry.chunk.frames);
     copy.revision = track.model.revision();
-    deliver(track, std::move(copy), batch.start_ms, batch.start_ms);
+    track.deliver(std::move(copy), batch.start_ms, batch.start_ms);
     return;
   }
   try {
@@ -363,7 +268,7 @@ void ComputeLoop::begin(Batch& batch, size_t index) {
   } catch (const std::exception& error) {
     // The chunk at hand is among the lost ones when the failure came after begin().
     const size_t lost = std::max(track.model.reset(), entry.chunk.frames.size());
-    note_failure(track, error.what(), lost);
+    track.fail(error.what(), lost);
   }
 }
 
@@ -375,7 +280,7 @@ void ComputeLoop::start_batch(Batch& batch) {
                                                 batch.entries[i].chunk)) {
       finish_all();
     }
-    apply_change(track);
+    track.apply_change();
     begin(batch, i);
   }
   if (batch.jobs.empty()) return;
@@ -445,15 +350,15 @@ void ComputeLoop::deliver_batch(Batch& batch) {
     });
     if (batch.error) {
       track.broken = true;
-      note_failure(track, message, 0);
+      track.fail(message, 0);
       if (lost_device) track.listener.on_compute_event(*lost_device);
     }
     if (!track.broken) {
-      note_guards(track, batch.jobs[i].result);
+      track.note_guards(batch.jobs[i].result);
       size_t lost = 0;
       auto generated = track.model.finish(batch.jobs[i].result, std::move(entry.rgb_out), lost);
       track.counters.drop_stream_batch += lost;
-      if (generated) deliver(track, std::move(*generated), batch.start_ms, now_ms);
+      if (generated) track.deliver(std::move(*generated), batch.start_ms, now_ms);
     } else if (under_way == 0) {
       track.counters.drop_compute_error += track.model.reset();
       track.broken = false;

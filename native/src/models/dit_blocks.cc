@@ -195,23 +195,30 @@ void DitBlocks::run(const DitTokens& tokens, int64_t from, const DitTrace& trace
 void DitBlocks::self_attention(const DitBlock& block, int64_t layer, Work& work,
                                const DitTrace& trace) {
   const DitTokens& tokens = *work.tokens;
-  const int64_t d = config_.dim, heads = config_.heads, head_dim = config_.head_dim();
+  const int64_t d = config_.dim;
   ops_.layer_norm(tokens.x, {}, {}, work.vector(1, d), work.vector(0, d), config_.eps, work.normed);
   if (trace) trace("sa_in", layer, work.normed);
   ops_.linear(*block.self.q, work.normed, work.q);
   ops_.linear(*block.self.k, work.normed, work.k);
   ops_.linear(*block.self.v, work.normed, work.v);
   if (!into_rings(block, layer, work)) into_caches(block, layer, work);
-  const float scale = 1.0f / std::sqrt(static_cast<float>(head_dim));
-  ops_.attention(work.attention, tokens.count, heads, head_dim, scale);
+  attend(*block.self.o, work.vector(2, d), work, "self_attn", layer, trace);
+}
+
+// Attention of the listed rows, projected and added to the residual stream.
+void DitBlocks::attend(const PackedLinear& projection, const GroupVectors& gate, Work& work,
+                       const char* name, int64_t layer, const DitTrace& trace) {
+  const Tensor& x = work.tokens->x;
+  const float scale = 1.0f / std::sqrt(static_cast<float>(config_.head_dim()));
+  ops_.attention(work.attention, work.tokens->count, config_.heads, config_.head_dim(), scale);
   if (trace) {
-    ops_.linear(*block.self.o, work.q, work.normed);
-    trace("self_attn", layer, work.normed);
+    ops_.linear(projection, work.q, work.normed);
+    trace(name, layer, work.normed);
   }
   LinearEpilogue add;
-  add.residual = tokens.x;
-  add.gate = work.vector(2, d);
-  ops_.linear(*block.self.o, work.q, tokens.x, add);
+  add.residual = x;
+  add.gate = gate;
+  ops_.linear(projection, work.q, x, add);
 }
 
 // Norm, RoPE and memory of all rows in one operation, where every row has a plain ring.
@@ -259,7 +266,7 @@ void DitBlocks::into_caches(const DitBlock& block, int64_t layer, Work& work) {
 void DitBlocks::cross_attention(const DitBlock& block, int64_t layer, Work& work,
                                 const DitTrace& trace) {
   const DitTokens& tokens = *work.tokens;
-  const int64_t d = config_.dim, heads = config_.heads, head_dim = config_.head_dim();
+  const int64_t d = config_.dim;
   ops_.layer_norm(tokens.x, block.norm3_weight, block.norm3_bias, {}, {}, config_.eps, work.normed);
   ops_.linear(*block.cross.q, work.normed, work.q);
   ops_.rms_norm(work.q, block.cross.norm_q, config_.eps, work.q);
@@ -273,15 +280,7 @@ void DitBlocks::cross_attention(const DitBlock& block, int64_t layer, Work& work
                                      count, config_.text_len, prompt.k.dtype()};
     token += count;
   }
-  const float scale = 1.0f / std::sqrt(static_cast<float>(head_dim));
-  ops_.attention(work.attention, tokens.count, heads, head_dim, scale);
-  if (trace) {
-    ops_.linear(*block.cross.o, work.q, work.normed);
-    trace("cross_attn", layer, work.normed);
-  }
-  LinearEpilogue add;
-  add.residual = tokens.x;
-  ops_.linear(*block.cross.o, work.q, tokens.x, add);
+  attend(*block.cross.o, {}, work, "cross_attn", layer, trace);
 }
 
 void DitBlocks::feed_forward(const DitBlock& block, int64_t layer, Work& work,

@@ -119,6 +119,8 @@ class DitBlocks {
   void self_attention(const DitBlock& block, int64_t layer, Work& work, const DitTrace& trace);
   bool into_rings(const DitBlock& block, int64_t layer, Work& work);
   void into_caches(const DitBlock& block, int64_t layer, Work& work);
+  void attend(const PackedLinear& projection, const GroupVectors& gate, Work& work,
+              const char* name, int64_t layer, const DitTrace& trace);
   void cross_attention(const DitBlock& block, int64_t layer, Work& work, const DitTrace& trace);
   void feed_forward(const DitBlock& block, int64_t layer, Work& work, const DitTrace& trace);
 

@@ -211,7 +211,7 @@ class DitRanks::Rank {
 
 DitRanks::DitRanks(const DitConfig& config, WeightSource& weights,
                    std::vector<std::unique_ptr<Ops>> ops, Ops& home, LayerPlaces& places)
-    : config_(config), balance_(ops.size()) {
+    : balance_(ops.size()) {
   const auto count = static_cast<int64_t>(ops.size());
   DL_CHECK(count <= config.layers, "ranks",
            "at most one for each of the model's " + std::to_string(config.layers) + " blocks",

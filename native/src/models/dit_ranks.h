@@ -67,7 +67,6 @@ class DitRanks {
   void land(Flight& flight);
   void rebalance(const std::vector<double>& busy_ms);
 
-  const DitConfig& config_;
   std::vector<std::unique_ptr<Rank>> ranks_;
   std::vector<std::unique_ptr<Queue>> queues_;  // before each rank, and after the last
   std::vector<std::unique_ptr<Flight>> flights_;
