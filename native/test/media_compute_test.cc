@@ -247,6 +247,24 @@ TEST_F(Compute, ALostDeviceIsToldToEverySessionOfTheBatch) {
   loop.remove(track);
 }
 
+// Also where the stream is only being opened or changed.
+TEST_F(Compute, ALostDeviceIsToldWhateverFindsIt) {
+  ComputeLoop loop(&pipeline_);
+  const auto track = loop.add(listener_, counters_, restyle());
+  loop.submit(track, chunk(1));
+  ASSERT_TRUE(listener_.wait(1));
+  loop.set_transform(track, restyle(1, "device lost"));
+  loop.submit(track, chunk(2));
+  ASSERT_TRUE(listener_.wait(1, 2));
+  EXPECT_EQ(listener_.events()[1].type, SessionEvent::Type::kDeviceLost);
+  const auto fresh = loop.add(other_, other_counters_, restyle(1, "device lost"));
+  loop.submit(fresh, chunk(3));
+  ASSERT_TRUE(other_.wait(0, 2));
+  EXPECT_EQ(other_.events()[1].type, SessionEvent::Type::kDeviceLost);
+  loop.remove(track);
+  loop.remove(fresh);
+}
+
 TEST_F(Compute, WithoutAModelOnlyPassthroughWorks) {
   ComputeLoop loop(nullptr);
   const auto plain = loop.add(listener_, counters_, passthrough());

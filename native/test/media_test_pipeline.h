@@ -33,7 +33,7 @@ class InvertingPipeline : public Pipeline {
   const ModelInfo& info() const override { return info_; }
 
   std::unique_ptr<StreamSession> open(const TransformSettings& settings) override {
-    if (settings.prompt == "refused") throw Error("prompt", "another one", settings.prompt);
+    check(settings);
     auto stream = std::make_unique<Stream>();
     stream->settings = settings;
     stream->live = &live_streams_;
@@ -42,7 +42,7 @@ class InvertingPipeline : public Pipeline {
   }
 
   uint64_t update(StreamSession& session, const TransformSettings& settings) override {
-    if (settings.prompt == "refused") throw Error("prompt", "another one", settings.prompt);
+    check(settings);
     auto& stream = static_cast<Stream&>(session);
     stream.settings = settings;
     stream.blending = settings.prompt == "slow" ? 2 : 1;
@@ -143,6 +143,11 @@ class InvertingPipeline : public Pipeline {
   int live_streams() const { return live_streams_; }
 
  private:
+  static void check(const TransformSettings& settings) {
+    if (settings.prompt == "refused") throw Error("prompt", "another one", settings.prompt);
+    if (settings.prompt == "device lost") throw DeviceLost("memory", "success", "an ECC error");
+  }
+
   struct Inside {
     uint64_t index, revision;
     bool complete;

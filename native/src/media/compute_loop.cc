@@ -265,10 +265,10 @@ void ComputeLoop::begin(Batch& batch, size_t index) {
     batch.jobs.push_back(track.model.begin(entry.chunk, entry.rgb_out, lost));
     track.counters.drop_stream_batch += lost;
     batch.owners.push_back(index);
-  } catch (const std::exception& error) {
+  } catch (const std::exception&) {
     // The chunk at hand is among the lost ones when the failure came after begin().
     const size_t lost = std::max(track.model.reset(), entry.chunk.frames.size());
-    track.fail(error.what(), lost);
+    track.fail(std::current_exception(), lost);
   }
 }
 
@@ -328,18 +328,6 @@ void ComputeLoop::finish_oldest() {
 
 // Says what became of a batch that has been through the pipeline, or that failed.
 void ComputeLoop::deliver_batch(Batch& batch) {
-  std::string message;
-  std::optional<SessionEvent> lost_device;
-  try {
-    if (batch.error) std::rethrow_exception(batch.error);
-  } catch (const DeviceLost& error) {
-    message = error.what();
-    lost_device = SessionEvent();
-    lost_device->type = SessionEvent::Type::kDeviceLost;
-    lost_device->text = message;
-  } catch (const std::exception& error) {
-    message = error.what();
-  }
   const double now_ms = steady_now_ms();
   for (size_t i = 0; i < batch.jobs.size(); ++i) {
     Entry& entry = batch.entries[batch.owners[i]];
@@ -350,8 +338,7 @@ void ComputeLoop::deliver_batch(Batch& batch) {
     });
     if (batch.error) {
       track.broken = true;
-      track.fail(message, 0);
-      if (lost_device) track.listener.on_compute_event(*lost_device);
+      track.fail(batch.error, 0);
     }
     if (!track.broken) {
       track.note_guards(batch.jobs[i].result);

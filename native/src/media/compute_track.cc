@@ -3,6 +3,8 @@
 #include <exception>
 #include <utility>
 
+#include "core/error.h"
+
 namespace driftless {
 
 namespace {
@@ -17,12 +19,25 @@ SessionEvent error_event(const std::string& message, bool fatal) {
 
 }  // namespace
 
-void ComputeLoop::Track::fail(const std::string& message, size_t lost_frames) {
+void ComputeLoop::Track::fail(const std::exception_ptr& error, size_t lost_frames) {
   ++counters.compute_errors;
   counters.drop_compute_error += lost_frames;
-  const bool fatal = ++failures_in_a_row == ComputeLoop::kMaxFailuresInARow;
-  if (failures_in_a_row <= ComputeLoop::kMaxFailuresInARow) {
-    listener.on_compute_event(error_event(message, fatal));
+  const auto tell = [this](const std::string& message) {
+    const bool fatal = ++failures_in_a_row == ComputeLoop::kMaxFailuresInARow;
+    if (failures_in_a_row <= ComputeLoop::kMaxFailuresInARow) {
+      listener.on_compute_event(error_event(message, fatal));
+    }
+  };
+  try {
+    std::rethrow_exception(error);
+  } catch (const DeviceLost& lost) {
+    tell(lost.what());
+    SessionEvent event;
+    event.type = SessionEvent::Type::kDeviceLost;
+    event.text = lost.what();
+    listener.on_compute_event(event);
+  } catch (const std::exception& other) {
+    tell(other.what());
   }
 }
 
@@ -58,6 +73,8 @@ void ComputeLoop::Track::apply_change() {
   }
   try {
     counters.drop_stream_batch += model.apply(wanted, revision);
+  } catch (const DeviceLost&) {
+    return fail(std::current_exception(), 0);
   } catch (const std::exception& error) {
     refused = true;
     ++counters.compute_errors;

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <exception>
 #include <optional>
 #include <string>
 #include <utility>
@@ -41,8 +42,9 @@ struct ComputeLoop::Track {
   int failures_in_a_row = 0;
 
   // By the compute thread:
-  /// Counts a failure and tells the listener of the first few in a row.
-  void fail(const std::string& message, size_t lost_frames);
+  /// Counts a failure and tells the listener of the first few in a row, and always of a lost
+  /// device.
+  void fail(const std::exception_ptr& error, size_t lost_frames);
   void deliver(GeneratedChunk chunk, double start_ms, double now_ms);
   /// Adds what the guards have done since the last chunk; a new stream counts from zero.
   void note_guards(const ChunkResult& result);
