@@ -39,27 +39,38 @@ const WAN_14B = [...WAN, ..."--dim 5120 --ffn 13824 --heads 40 --layers 4".split
 /**
  * What is run, in this order: right first, then fast.
  * @param {boolean} quick leaves out what takes minutes
+ * @param {number} gpus of this machine
  * @returns {Step[]}
  */
-export function suite(quick) {
-  const bench = (/** @type {string} */ name, /** @type {string[]} */ ...rest) => ({
-    name,
-    command: "driftless-bench",
-    arguments: [...rest, "--backend", "cuda", "--json"],
-  });
+export function suite(quick, gpus) {
+  const on =
+    (/** @type {string} */ backend) =>
+    (/** @type {string} */ name, /** @type {string[]} */ ...rest) => ({
+      name,
+      command: "driftless-bench",
+      arguments: [...rest, "--backend", backend, "--json"],
+    });
+  const bench = on("cuda");
+  // The transformer split in two: on one GPU, where the autoencoder then has a stream of its own,
+  // and on two.
+  const splits = [{ name: "split on one GPU", bench: on("cuda,cuda") }];
+  if (gpus > 1) splits.push({ name: "split on two GPUs", bench: on("cuda:0,cuda:1") });
+  const stream = ["stream", "--free", "--seconds", "5", "--sessions"];
   const sessions = quick ? [1, 4] : [1, 2, 4, 8, 16];
   return [
     { name: "kernels", command: "driftless-cuda-device", arguments: ["--json"] },
     bench("agree f32", "agree", "--dtype", "f32", "--most", "0.1"),
     bench("agree bf16", "agree", "--dtype", "bf16", "--most", "2"),
     bench("agree two steps", "agree", "--dtype", "f32", "--steps", "2", "--most", "0.1"),
+    ...splits.map((split) =>
+      split.bench(`agree ${split.name}`, "agree", "--dtype", "f32", "--most", "0.1"),
+    ),
     bench("roofline", "roofline", "--size", "8192", "--mib", "1024"),
     bench("dit 1.3B", "dit", ...WAN_1_3B),
     bench("dit 1.3B two rows", "dit", ...WAN_1_3B, "--rows", "2"),
     ...(quick ? [] : [bench("dit 14B, 4 of 40 layers", "dit", ...WAN_14B)]),
-    ...sessions.map((n) =>
-      bench(`stream ${n}`, "stream", "--free", "--seconds", "5", "--sessions", String(n)),
-    ),
+    ...sessions.map((n) => bench(`stream ${n}`, ...stream, String(n))),
+    ...splits.map((split) => split.bench(`stream 1 ${split.name}`, ...stream, "1")),
   ];
 }
 
@@ -118,7 +129,7 @@ export async function runGpuSuite({ args, env }) {
   const program = (/** @type {string} */ name) => join(buildDir, "Release", name);
   const machine = capture(program("driftless-cuda-report"), [], { env });
   console.log(machine.stdout);
-  const steps = suite(args.includes("--quick"));
+  const steps = suite(args.includes("--quick"), found.length);
   /** @type {StepResult[]} */
   const results = [];
   for (const { name, command, arguments: rest } of steps) {

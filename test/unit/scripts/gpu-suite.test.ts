@@ -6,7 +6,7 @@ import { nativeProgramsDir } from "../../../scripts/lib/paths.mjs";
 
 describe("the first run on a GPU", () => {
   it("asks the bench for nothing that it does not know", () => {
-    for (const step of suite(false)) {
+    for (const step of suite(false, 2)) {
       if (step.command !== "driftless-bench") continue;
       // Where there is no GPU, all that is wrong must be that.
       const program = join(nativeProgramsDir, step.command);
