@@ -39,7 +39,11 @@ TEST_P(ContextPassTest, TheRingHoldsTheFinishedLatent) {
       RollingCache before(session.cache(last).config(), model->ops());
       before.copy_from(session.cache(last));
       if (!run_one(*clean_, *opened, tiny_chunk(0, i)).result.has_frames) continue;
-      const ChunkInFlight& chunk = session.row(last);
+      const auto index = static_cast<uint64_t>(i - steps + 1);
+      const auto found = std::find_if(session.chunks().begin(), session.chunks().end(),
+                                      [&](const ChunkInFlight& one) { return one.index == index; });
+      ASSERT_NE(found, session.chunks().end());
+      const ChunkInFlight& chunk = *found;
       // What was finished, at unit scale beside its clean latents, at time 0 over the same past.
       const Tensor x = arena.tensor({1, latent[1], latent[2], 2 * c});
       model->ops().copy_channels(chunk.latents.noisy, 0, c, x, 0);

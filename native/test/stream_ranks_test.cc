@@ -110,6 +110,20 @@ TEST_P(Ranks, PaintWhatOneDevicePaintsWithSeveralChunksUnderWay) {
   }
 }
 
+// Where chunks are done before the next ones come, a step takes a chunk as on one device.
+TEST_P(Ranks, AreNoChunkLaterThanOneDeviceAtTheCamerasPace) {
+  const TinyModel model(layered_model_json());
+  const auto split = Pipeline::load(options_for(model, GetParam()));
+  Feed feed(*split, {"rain", 1, 3, 3});
+  for (int i = 0; i < 20; ++i) {
+    // After a jam in between the older of the chunks that wait for the same step are dropped.
+    feed.push(i >= 6 && i < 10 ? split->depth() - 1 : 0);
+  }
+  feed.finish();
+  EXPECT_EQ(feed.pictures.rbegin()->first, 17u);
+  EXPECT_GE(feed.pictures.size(), 18 - 2 * (split->depth() - 1));
+}
+
 TEST_P(Ranks, TakeChangesOfStepsAndSizeInBetween) {
   Json json = layered_model_json();
   json["schedule"]["promptRing"] = "recache";
@@ -175,8 +189,7 @@ class SplitDit : public testing::Test {
 
     static RollingConfig ring(const ModelConfig& config) {
       RollingConfig ring;
-      ring.tokens_per_frame =
-          static_cast<int>(config.latent_height() * config.latent_width() / 4);
+      ring.tokens_per_frame = static_cast<int>(config.latent_height() * config.latent_width() / 4);
       ring.kv_frames = config.schedule.kv_frames;
       ring.sink_frames = config.schedule.sink_frames;
       ring.layers = static_cast<int>(config.dit.layers);

@@ -7,8 +7,9 @@ namespace {
 
 // The pipeline opens a stream with this revision.
 constexpr uint64_t kFirstPipelineRevision = 1;
-// Longer than any stream batch; a bound, in case a pipeline never gives a chunk back.
-constexpr size_t kMaxInFlight = 16;
+// Longer than any stream batch times the batches under way; a bound, in case a pipeline never gives
+// a chunk back.
+constexpr size_t kMaxInFlight = 256;
 
 }  // namespace
 

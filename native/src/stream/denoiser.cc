@@ -193,7 +193,7 @@ Tensor Denoiser::replay(Session& session, ChunkInFlight& chunk, size_t rows) {
 }
 
 void Denoiser::recache(Session& session) {
-  const ChunkInFlight& newest = session.row(0);
+  const ChunkInFlight& newest = session.newest();
   LatentHistory& history = *session.history();
   ChunkInFlight& chunk = session.recache_chunk();
   chunk.settings = newest.settings;
@@ -206,9 +206,7 @@ void Denoiser::recache(Session& session) {
     chunk.timestep = entry.timestep;
     ops_.copy(entry.clean, chunk.latents.clean);
     enter(chunk);
-    // Row k is k turns of the lanes behind row 0, which has seen all chunks before the newest.
-    const auto before = static_cast<size_t>(newest.index - entry.index);
-    replay(session, chunk, (before - 1) / session.lanes() + 1);
+    replay(session, chunk, session.rows_past(entry.index));
   }
   chunk.settings.reset();
 }

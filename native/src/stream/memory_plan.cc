@@ -77,12 +77,12 @@ void MemoryPlan::admit_prompt(size_t sessions, size_t prompts) const {
 }
 
 MemoryPlan plan_memory(const ModelConfig& config, int max_steps, size_t limit_bytes,
-                       bool keep_encoder, size_t lanes) {
+                       bool keep_encoder, size_t depth) {
   const int most = static_cast<int>(config.schedule.steps.size());
   DL_CHECK(max_steps >= 1 && max_steps <= most, "max steps", "1 to " + std::to_string(most),
            max_steps);
   MemoryPlan plan;
-  plan.rows = {static_cast<size_t>(max_steps), lanes};
+  plan.rows = {static_cast<size_t>(max_steps), depth};
   plan.limit = limit_bytes;
   plan.weights =
       (dit_weight_values(config.dit) + codec_weight_values(config.autoencoder)) * sizeof(float);

@@ -16,12 +16,11 @@ struct ModelConfig;
 // What a session has memory for.
 struct StreamRows {
   size_t steps = 1;  // rows of the stream batch
-  // Chunks of the session that may be under way at once, over the ranks of a model that is split.
-  // Chunk number n goes through all its steps in lane n % lanes, a step each time the lane's turn
-  // comes round.
-  size_t lanes = 1;
+  // Batches with the session that may be under way at once, over the ranks of a model that is
+  // split. As many chunks at most are between the beginning of a step and that of the next.
+  size_t depth = 1;
 
-  size_t chunks() const { return steps * lanes; }
+  size_t chunks() const { return steps * depth; }
 };
 
 struct SessionBytes {
@@ -60,9 +59,9 @@ struct MemoryPlan {
 };
 
 // max_steps: 1 to the length of the model's step list. keep_encoder: whether UMT5 stays as a whole.
-// lanes: of StreamRows.
+// depth: of StreamRows.
 MemoryPlan plan_memory(const ModelConfig& config, int max_steps, size_t limit_bytes,
-                       bool keep_encoder = false, size_t lanes = 1);
+                       bool keep_encoder = false, size_t depth = 1);
 
 // "12.3 MiB".
 std::string mebibytes(size_t bytes);

@@ -28,7 +28,7 @@ RollingConfig cache_config(const ModelConfig& config, const PictureSize& size) {
 // further back.
 size_t newest_frames(const ModelConfig& config, const StreamRows& rows) {
   return static_cast<size_t>(config.schedule.kv_frames - config.schedule.sink_frames) +
-         (rows.steps - 1) * rows.lanes;
+         (rows.steps - 1) * rows.depth;
 }
 
 size_t arena_bytes_of(const ModelConfig& config, const PictureSize& size, const StreamRows& rows) {

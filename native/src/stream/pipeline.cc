@@ -20,7 +20,7 @@ namespace {
 constexpr size_t kMaxPromptBytes = 4096;
 
 // Batches that may be under way: one at each rank, and one at the autoencoder.
-size_t lanes_of(const ModelConfig& config, const ModelOptions& options) {
+size_t depth_of(const ModelConfig& config, const ModelOptions& options) {
   const size_t ranks = split_backends(options.backend).size();
   // A clean context pass ends a chunk in every block before the next one may begin in the first.
   const bool one_by_one = config.schedule.context_pass == ContextPass::clean;
@@ -31,7 +31,7 @@ MemoryPlan plan_for(const ModelConfig& config, const ModelOptions& options) {
   const int most = static_cast<int>(config.schedule.steps.size());
   return plan_memory(config, options.max_steps == 0 ? most : options.max_steps,
                      options.memory_limit_bytes, options.keep_prompt_encoder,
-                     lanes_of(config, options));
+                     depth_of(config, options));
 }
 
 using Clock = std::chrono::steady_clock;
@@ -56,7 +56,7 @@ class ModelPipeline : public Pipeline {
     info_.frames_per_chunk = config_.frames_per_chunk;
     info_.fps = config_.fps;
     info_.memory = plan_for(config_, options);
-    batches_.resize(info_.memory.rows.lanes);
+    batches_.resize(info_.memory.rows.depth);
     if (const auto smaller = smaller_picture(config_)) {
       info_.smaller_width = smaller->width;
       info_.smaller_height = smaller->height;
@@ -236,7 +236,7 @@ void ModelPipeline::encode(Job& job) {
 // Noises an encoded chunk into row 0 and lists the session's rows.
 void ModelPipeline::begin(Job& job, std::vector<Row>& rows) {
   Session& session = own_session(job.session);
-  ChunkInFlight& chunk = session.row(0);
+  ChunkInFlight& chunk = session.newest();
   if (chunk.blended) model_->dit().encode_prompt(session.blend().text(), *chunk.blend);
   if (session.recache_due()) denoiser_.recache(session);
   if (LatentHistory* history = session.history()) {
@@ -244,7 +244,9 @@ void ModelPipeline::begin(Job& job, std::vector<Row>& rows) {
   }
   denoiser_.enter(chunk);
   for (size_t k = 0; k < session.rows(); ++k) {
-    if (session.row(k).present) rows.push_back(Row{&job, &session, &session.row(k), k, {}});
+    if (ChunkInFlight* next = session.take_step(k)) {
+      rows.push_back(Row{&job, &session, next, k, {}});
+    }
   }
 }
 
@@ -257,7 +259,7 @@ void ModelPipeline::resize(Session& session) {
   for (size_t f = 0; f < frames; ++f) {
     std::copy_n(session.last_frame(), bytes / frames, still_.data() + f * (bytes / frames));
   }
-  ChunkInFlight& chunk = session.row(0);
+  ChunkInFlight& chunk = session.newest();
   session.picture().encode(model_->codec(), still_.data(), chunk.latents.clean);
   if (LatentHistory* history = session.history()) {
     history->push(chunk.index, chunk.noise_scale, chunk.timestep, chunk.latents.clean);
@@ -333,7 +335,7 @@ void ModelPipeline::end(const Row& row) {
     context_.rows.push_back(row);
   }
   denoiser_.mix(chunk, row.output);
-  chunk.present = false;
+  chunk.present = chunk.under_way = false;
   row.job->result.has_frames = true;
   row.job->result.chunk_index_out = chunk.index;
   row.job->result.settings_revision = chunk.settings->revision;
@@ -349,6 +351,8 @@ void ModelPipeline::end(std::vector<Row>& rows) {
       end(row);
     } else {
       denoiser_.step_down(*row.chunk, row.step + 1);
+      row.chunk->step = row.step + 1;
+      row.chunk->under_way = false;
     }
   }
   model_->ops().each(static_cast<int64_t>(rows.size()), [&](int64_t r) {

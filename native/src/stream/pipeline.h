@@ -101,7 +101,8 @@ class Pipeline {
 
   // One chunk of one session. rgb_in and rgb_out: frames_per_chunk x height x width x 3 bytes.
   // rgb_out is filled when result.has_frames. With n steps the frames that come out belong to the
-  // chunk (n - 1) * depth() before the one that went in.
+  // chunk n - 1 before the one that went in, or one before that while batches are under way: a
+  // chunk takes its next step with the first batch that begins when the last one is done.
   struct Job {
     StreamSession* session = nullptr;
     const uint8_t* rgb_in = nullptr;

@@ -57,7 +57,8 @@ Session::Session(Model& model, std::shared_ptr<const void> owner, const StreamRo
       controller_(controller_config(config_)),
       last_frame_(static_cast<uint8_t*>(memory_.allocate(frame_bytes(config_)))),
       blend_(prompts_, ops_, config_.dit),
-      chunks_(rows.chunks()) {
+      chunks_(rows.chunks()),
+      row_next_(rows.steps) {
   if (config_.schedule.blend_chunks > 1) {
     for (ChunkInFlight& chunk : chunks_) {
       chunk.blend = std::make_unique<PromptKv>(model.dit().places(), config_.dit);
@@ -98,7 +99,7 @@ void Session::take_picture() {
   picture_ = std::make_unique<PictureMemory>(config_, model_.codec(), ops_, model_.dit().places(),
                                              asked_size(), memory_for_);
   const auto give_latents = [this](ChunkInFlight& chunk, const PictureMemory::Latents& latents) {
-    chunk.present = false;
+    chunk.present = chunk.under_way = false;
     chunk.latents = latents;
   };
   for (size_t i = 0; i < chunks_.size(); ++i) give_latents(chunks_[i], picture_->latents(i));
@@ -110,7 +111,8 @@ void Session::take_picture() {
 bool Session::fit_picture() {
   take_picture();
   if (next_index_ == 0) return false;
-  begin_at_row_0(row(0));
+  begin_at_row_0(newest());
+  std::fill(row_next_.begin(), row_next_.end(), next_index_);
   return true;
 }
 
@@ -137,30 +139,48 @@ void Session::fit_rows() {
   const size_t steps = static_cast<size_t>(settings_->asked.steps);
   DL_CHECK(steps <= memory_for_.steps, "steps of this session",
            "at most " + std::to_string(memory_for_.steps), steps);
-  for (; rows_ > steps; --rows_) {
-    for (size_t i = rows_ - 1; i < chunks_.size(); i += memory_for_.steps) {
-      chunks_[i].present = false;
-      chunks_[i].settings.reset();
-    }
+  for (ChunkInFlight& chunk : chunks_) {
+    if (chunk.step < steps) continue;
+    chunk.present = false;
+    chunk.settings.reset();
   }
   for (; rows_ < steps; ++rows_) {
-    if (rows_ > 0) cache(rows_).copy_from(cache(rows_ - 1));
+    if (rows_ == 0) continue;
+    cache(rows_).copy_from(cache(rows_ - 1));
+    row_next_[rows_] = row_next_[rows_ - 1];
+  }
+  rows_ = steps;
+}
+
+// What a jam has left waiting would stay for ever, because every batch takes one chunk and brings
+// one. Only the newest is worth its place.
+void Session::clear_jam() {
+  const auto under_way = [](const ChunkInFlight& chunk) { return chunk.under_way; };
+  if (std::any_of(chunks_.begin(), chunks_.end(), under_way)) return;
+  for (ChunkInFlight& chunk : chunks_) {
+    chunk.present =
+        chunk.present && std::none_of(chunks_.begin(), chunks_.end(), [&](const auto& other) {
+          return other.present && other.step == chunk.step && other.index > chunk.index;
+        });
   }
 }
 
 ChunkInFlight& Session::begin(const uint8_t* rgb) {
+  clear_jam();
   fit_rows();
   renew_sinks();
   const size_t frame = frame_bytes(config_);
   const size_t frames = static_cast<size_t>(config_.frames_per_chunk);
   controller_.next(next_index_ == 0 ? nullptr : last_frame_, rgb, frames, frame);
 
-  lane_ = next_index_ % memory_for_.lanes;
-  // The finished chunk's buffers come round to the top.
-  ChunkInFlight* lane = &row(0);
-  std::rotate(lane, lane + rows_ - 1, lane + rows_);
-  ChunkInFlight& chunk = *lane;
+  const auto free = std::find_if(chunks_.begin(), chunks_.end(),
+                                 [](const ChunkInFlight& chunk) { return !chunk.present; });
+  DL_CHECK(free != chunks_.end(), "chunks of a session in flight",
+           "at most " + std::to_string(chunks_.size()), "one more");
+  newest_ = static_cast<size_t>(free - chunks_.begin());
+  ChunkInFlight& chunk = *free;
   chunk.present = true;
+  chunk.step = 0;
   if (motion_) {
     motion_->measure(next_index_ == 0 ? nullptr : last_frame_, rgb, frames, chunk.motion);
   }
@@ -171,8 +191,25 @@ ChunkInFlight& Session::begin(const uint8_t* rgb) {
   blend_.step();
   chunk.blended = blend_.moving();
   recache_due_ = history() != nullptr && arriving && !chunk.blended;
-  for (size_t k = 1; k < rows_; ++k) row(k).timestep = config_.schedule.steps[k];
   return chunk;
+}
+
+ChunkInFlight* Session::take_step(size_t step) {
+  ChunkInFlight* oldest = nullptr;
+  for (ChunkInFlight& chunk : chunks_) {
+    const bool waits = chunk.present && !chunk.under_way && chunk.step == step;
+    if (waits && (oldest == nullptr || chunk.index < oldest->index)) oldest = &chunk;
+  }
+  if (oldest == nullptr) return nullptr;
+  oldest->under_way = true;
+  row_next_[step] = oldest->index + 1;
+  return oldest;
+}
+
+size_t Session::rows_past(uint64_t index) const {
+  size_t rows = 0;
+  while (rows < rows_ && row_next_[rows] > index) ++rows;
+  return rows;
 }
 
 void Session::guard(const ChunkInFlight& chunk, const Tensor& x0) {

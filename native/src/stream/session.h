@@ -33,6 +33,8 @@ struct ActiveSettings {
 // in the network's own scale.
 struct ChunkInFlight {
   bool present = false;
+  size_t step = 0;         // that it is in, or waits for
+  bool under_way = false;  // in a batch
   uint64_t index = 0;
   float noise_scale = 0;
   double timestep = 0;
@@ -58,11 +60,13 @@ class Session : public StreamSession {
   // From the next chunk on. A new prompt comes in over the model's number of blended chunks.
   void set_settings(std::shared_ptr<const ActiveSettings> settings);
 
-  // Begins a chunk in the next lane: measures its motion, moves the lane's chunks one row down and
-  // returns row 0 for the new one. rgb: frames_per_chunk frames. Rows follow the settings' number
-  // of steps: a new row starts from the memory of the row above it, a row that goes drops its
-  // chunks.
+  // Begins a chunk, which waits for its first step, and measures its motion. rgb:
+  // frames_per_chunk frames. Where several chunks wait for the same step and none is under way, the
+  // older ones are dropped. Rows follow the settings' number of steps: a new row starts from the
+  // memory of the row above it, a row that goes drops its chunks.
   ChunkInFlight& begin(const uint8_t* rgb);
+  // The oldest chunk that waits for a step, which is under way now; null when none does.
+  ChunkInFlight* take_step(size_t step);
   // Whether nothing of the session may be under way when the next chunk begins: its rows or its
   // picture change then, or its rings are made anew.
   bool wants_rest() const;
@@ -70,8 +74,8 @@ class Session : public StreamSession {
   // Whether the settings ask for another size of picture than there is memory for.
   bool picture_due() const;
   // Takes the memory of the size asked for; what the other one remembered is lost, and so are the
-  // chunks in flight. Returns whether the stream has begun: then row 0 holds the newest chunk's
-  // buffers and noise for the new memory to be shown last_frame() with, at most once in each row.
+  // chunks in flight. Returns whether the stream has begun: then newest() holds buffers and noise
+  // for the new memory to be shown last_frame() with, once in each row.
   bool fit_picture();
   // [height, width, 3] of the full size; undefined before the first chunk.
   const uint8_t* last_frame() const { return last_frame_; }
@@ -80,10 +84,11 @@ class Session : public StreamSession {
   size_t arena_bytes() const;
   size_t codec_bytes() const { return picture_->codec_bytes(); }
 
-  // Rows in use, and the newest chunk's lane by row.
   size_t rows() const { return rows_; }
-  ChunkInFlight& row(size_t index) { return chunks_[lane_ * memory_for_.steps + index]; }
-  size_t lanes() const { return memory_for_.lanes; }
+  // How many of the rows have seen a chunk, the newest left aside: the first ones.
+  size_t rows_past(uint64_t index) const;
+  ChunkInFlight& newest() { return chunks_[newest_]; }
+  const std::vector<ChunkInFlight>& chunks() const { return chunks_; }
   RollingCache& cache(size_t index) { return picture_->cache(index); }
   PictureMemory& picture() { return *picture_; }
 
@@ -109,6 +114,7 @@ class Session : public StreamSession {
   PictureSize asked_size() const;
   void take_picture();
   void begin_at_row_0(ChunkInFlight& chunk);
+  void clear_jam();
   void fit_rows();
   void renew_sinks();
 
@@ -126,9 +132,10 @@ class Session : public StreamSession {
   uint8_t* last_frame_;
   PromptBlend blend_;
   bool recache_due_ = false;
-  std::vector<ChunkInFlight> chunks_;  // by lane and row
-  size_t lane_ = 0;                    // of the newest chunk
-  size_t rows_ = 0;                    // in use
+  std::vector<ChunkInFlight> chunks_;  // in no order
+  size_t newest_ = 0;
+  std::vector<uint64_t> row_next_;  // by row: after the last chunk that it has seen
+  size_t rows_ = 0;                 // in use
   ChunkInFlight recache_;
   uint64_t next_index_ = 0;
   // Where the model holds still what the camera does.
