@@ -163,9 +163,10 @@ void check(Client& client, const ChunkResult& result) {
   require(session.rows() == static_cast<size_t>(client.steps), "a row for each step");
   for (size_t row = 0; row < session.rows(); ++row) {
     const RollingCache& cache = session.cache(row);
-    require(cache.query_position() >= 0 && cache.query_position() < schedule.kv_frames &&
-                cache.valid_slots() <= schedule.kv_frames,
-            "positions inside the ring");
+    const int position = cache.query_position(cache.moment());
+    require(
+        position >= 0 && position < schedule.kv_frames && cache.valid_slots() <= schedule.kv_frames,
+        "positions inside the ring");
   }
 }
 

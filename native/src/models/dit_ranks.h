@@ -22,8 +22,8 @@ namespace driftless {
 
 class DitRanks {
  public:
-  // One rank for each of `ops`, each with a share of the blocks, in order. `home`: the operations of
-  // who begins and finishes forwards. `places` must outlive it.
+  // One rank for each of `ops`, each with a share of the blocks, in order. `home`: the operations
+  // of who begins and finishes forwards. `places` must outlive it.
   DitRanks(const DitConfig& config, WeightSource& weights, std::vector<std::unique_ptr<Ops>> ops,
            Ops& home, LayerPlaces& places);
   // Waits for what is under way.
