@@ -217,6 +217,9 @@ export class EngineSupervisor {
   }
 
   #onReady(info: EngineInfo): void {
+    if (this.#state === "stopped") {
+      return; // It was closed while it loaded, and is about to end.
+    }
     const { logger, metrics } = this.#options;
     this.#state = "ready";
     this.#setUp(true);

@@ -78,6 +78,19 @@ describe("EngineSupervisor", function () {
     expect(isAlive(pid)).to.equal(false);
   });
 
+  it("stays closed when it is closed while it starts", async () => {
+    const { metrics, supervisor } = createSupervisor();
+    const started = supervisor.start().then(
+      () => "started",
+      (error: Error) => error.message,
+    );
+    await supervisor.close();
+    expect(await started).to.contain("closed before it had started");
+    expect(supervisor.state).to.equal("stopped");
+    expect(supervisor.pid).to.equal(undefined);
+    expect((await metrics.engineUp.get()).values[0]?.value).to.equal(0);
+  });
+
   it("passes on why an engine cannot start, and does not retry then", async () => {
     for (const [modelDir, words, startLimitMs] of [
       ["missing", "expected a model in the folder missing", 20_000],
