@@ -64,7 +64,8 @@ describe("an engine with more sessions than it can serve in time", function () {
       () => takenMs.add(alone.session.stats().lastComputeMs).size > 15,
       PATIENCE_MS,
     );
-    const chunkMs = [...takenMs].sort((a, b) => a - b)[8] ?? 0;
+    // Of the quicker ones: a budget from a slow moment would leave room for everybody later.
+    const chunkMs = [...takenMs].sort((a, b) => a - b)[3] ?? 0;
     await alone.stop();
 
     // The cameras are in step: two chunks are made in time, the third has to wait too long.
