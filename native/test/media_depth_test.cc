@@ -131,6 +131,13 @@ class Depth : public ::testing::Test {
     loop.submit(track, std::move(chunk));
     while (pipeline_.under_way() < under_way) std::this_thread::yield();
   }
+  // Lets go of what is held while the test waits for it.
+  std::thread release_soon() {
+    return std::thread([this] {
+      std::this_thread::sleep_for(std::chrono::milliseconds(20));
+      pipeline_.release();
+    });
+  }
 
   DeepPipeline pipeline_;
   SessionCounters counters_, other_counters_;
@@ -186,10 +193,7 @@ TEST_F(Depth, ATrackLeavesWhenItsBatchesAreDone) {
   pipeline_.hold();
   submit(loop, track, chunk(1), 1);
   submit(loop, stays, chunk(2), 2);
-  std::thread release([this] {
-    std::this_thread::sleep_for(std::chrono::milliseconds(20));
-    pipeline_.release();
-  });
+  std::thread release = release_soon();
   loop.remove(track);
   EXPECT_EQ(listener_.chunks().size(), 1u);
   ASSERT_TRUE(other_.wait(1));
@@ -241,10 +245,7 @@ TEST_F(Depth, AStopWaitsForWhatIsUnderWay) {
   pipeline_.hold();
   submit(loop, track, chunk(1), 1);
   submit(loop, track, chunk(2), 2);
-  std::thread release([this] {
-    std::this_thread::sleep_for(std::chrono::milliseconds(20));
-    pipeline_.release();
-  });
+  std::thread release = release_soon();
   loop.stop();
   release.join();
   EXPECT_EQ(pipeline_.under_way(), 0u);

@@ -4,10 +4,10 @@ import { Registry } from "prom-client";
 import { createEngineMetrics } from "../../../server/engine/metrics.ts";
 import { EnginePool } from "../../../server/engine/pool.ts";
 import type { OpenSession } from "../../../server/engine/protocol.ts";
-import type { RemoteSessionListener } from "../../../server/engine/remote-session.ts";
 import { EngineSupervisor } from "../../../server/engine/supervisor.ts";
 import { createLogger } from "../../../server/telemetry/logger.ts";
 import { until } from "../../support/wait.ts";
+import { createListener } from "./support/listener.ts";
 import { SfuPeer } from "./support/sfu-peer.ts";
 
 const ENTRY = path.join(import.meta.dirname, "support/echo-child.ts");
@@ -25,21 +25,6 @@ function createPool(models: string[], maxSessions = 3) {
   );
   const up = async () => (await metrics.engineUp.get()).values[0]?.value;
   return { engines, pool: new EnginePool(engines), up };
-}
-
-function createListener() {
-  const heard: string[] = [];
-  const listener: RemoteSessionListener = {
-    onState: ({ state }) => heard.push(state),
-    onFirstFrame: () => heard.push("firstFrame"),
-    onApplied: () => undefined,
-    onLevel: () => undefined,
-    onProgress: () => undefined,
-    onSuspended: () => heard.push("suspended"),
-    onResumed: () => heard.push("resumed"),
-    onLost: () => heard.push("lost"),
-  };
-  return { heard, listener };
 }
 
 describe("EnginePool", function () {

@@ -4,12 +4,12 @@ import path from "node:path";
 import { expect } from "chai";
 import { Registry } from "prom-client";
 import { createEngineMetrics } from "../../../server/engine/metrics.ts";
-import type { OpenSession, SessionProgress } from "../../../server/engine/protocol.ts";
-import type { RemoteSessionListener } from "../../../server/engine/remote-session.ts";
+import type { OpenSession } from "../../../server/engine/protocol.ts";
 import type { EngineSupervisorOptions } from "../../../server/engine/supervisor.ts";
 import { EngineSupervisor } from "../../../server/engine/supervisor.ts";
 import { createLogger } from "../../../server/telemetry/logger.ts";
 import { until } from "../../support/wait.ts";
+import { createListener } from "./support/listener.ts";
 import { SfuPeer } from "./support/sfu-peer.ts";
 
 const ENTRY = path.join(import.meta.dirname, "support/echo-child.ts");
@@ -24,25 +24,6 @@ function createSupervisor(over: Partial<EngineSupervisorOptions> = {}, modelDir 
     ...over,
   });
   return { metrics, supervisor };
-}
-
-function createListener() {
-  const heard: string[] = [];
-  let progress: SessionProgress | null = null;
-  const listener: RemoteSessionListener = {
-    onState: ({ state }) => heard.push(state),
-    onFirstFrame: () => heard.push("firstFrame"),
-    onApplied: (revision, _captureTimeMs, complete) =>
-      heard.push(`${complete ? "applied" : "applying"} ${revision}`),
-    onLevel: ({ level }) => heard.push(level),
-    onProgress: (message) => {
-      progress = message;
-    },
-    onSuspended: () => heard.push("suspended"),
-    onResumed: () => heard.push("resumed"),
-    onLost: () => heard.push("lost"),
-  };
-  return { heard, listener, latest: () => progress };
 }
 
 function specOf(peer: SfuPeer, sessionId: string) {
