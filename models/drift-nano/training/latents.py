@@ -1,6 +1,6 @@
-"""Encodes the clip bank with the frozen encoder: python latents.py WORKDIR FIRST_SHARD
+"""Encodes the clip bank with the frozen encoder: python latents.py WORKDIR FIRST_SHARD [PATIENCE_S]
 
-Runs until the bank stops growing for ten minutes. WORKDIR/latents/<shard>.pt holds, as float16 in unit deviation,
+Runs until the bank stops growing for ten minutes, or for so many seconds. WORKDIR/latents/<shard>.pt holds, as float16 in unit deviation,
   src [N, f, 16, h, w], sty [N, K, f, 16, h, w] and names [N][K].
 """
 import glob
@@ -37,13 +37,13 @@ def encode(model, clips):
     return out.view(*lead, *out.shape[1:])
 
 
-def main(work, first):
+def main(work, first, patience_s=PATIENCE_S):
     torch.set_num_threads(1)
     model = load_encoder(work)
     folder = os.path.join(work, "latents")
     os.makedirs(folder, exist_ok=True)
     last_new = time.time()
-    while time.time() - last_new < PATIENCE_S:
+    while time.time() - last_new < patience_s:
         for path in sorted(glob.glob(os.path.join(work, "bank", "clips_*.npz"))):
             number = int(path[-8:-4])
             target = os.path.join(folder, f"{number:04d}.pt")
@@ -59,4 +59,4 @@ def main(work, first):
 
 
 if __name__ == "__main__":
-    main(sys.argv[1], int(sys.argv[2]))
+    main(sys.argv[1], int(sys.argv[2]), *map(float, sys.argv[3:4]))
