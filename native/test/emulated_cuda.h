@@ -12,14 +12,7 @@ namespace driftless {
 class EmulatedCuda {
  public:
   // Products by our own kernel, whose rows do not depend on each other to the last bit.
-  EmulatedCuda() : before_(cuda_backend()) {
-    cuda_backend() = [](int device, const std::string& dtype) {
-      CudaOptions options;
-      options.device = device;
-      options.precision = dtype == "bf16" ? CudaPrecision::bf16 : CudaPrecision::f32;
-      return make_cuda_ops(options);
-    };
-  }
+  EmulatedCuda() : before_(cuda_backend()) { use_graphs(true); }
   ~EmulatedCuda() {
     cuda_backend() = before_;
     emulation::machine() = {};
@@ -27,7 +20,19 @@ class EmulatedCuda {
   EmulatedCuda(const EmulatedCuda&) = delete;
   EmulatedCuda& operator=(const EmulatedCuda&) = delete;
 
+  /// Of operations that are made from now on.
+  void use_graphs(bool use) { cuda_backend() = use ? make<true> : make<false>; }
+
  private:
+  template <bool kGraphs>
+  static std::unique_ptr<Ops> make(int device, const std::string& dtype) {
+    CudaOptions options;
+    options.device = device;
+    options.precision = dtype == "bf16" ? CudaPrecision::bf16 : CudaPrecision::f32;
+    options.graphs = kGraphs;
+    return make_cuda_ops(options);
+  }
+
   CudaBackend before_;
 };
 

@@ -202,7 +202,11 @@ void CausalDit::forward(const DitRow* rows, int64_t count, const Tensor& x, cons
   }
   check_input(rows, count, x);
   const int64_t threads = ops_.threads();
-  if (threads == 1 || count < threads || trace) return forward_part(rows, count, x, y, trace);
+  if (trace) return forward_part(rows, count, x, y, trace);
+  if (threads == 1 || count < threads) {
+    const RepeatKey key{count, x.dim(0), x.dim(1), x.dim(2), reinterpret_cast<intptr_t>(y.data())};
+    return ops_.repeated(key, [&](int64_t) { forward_part(rows, count, x, y, nullptr); });
+  }
   // Enough rows for everybody: one fork for the whole forward instead of one for each operation.
   const int64_t parts = count % threads == 0 ? threads : count;
   ops_.each(parts, [&](int64_t part) {

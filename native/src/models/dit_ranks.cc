@@ -165,7 +165,9 @@ class DitRanks::Rank {
       DitTokens tokens = flight.tokens;
       tokens.x = here.x;
       tokens.e0 = here.e0;
-      blocks_.run(tokens, from);
+      const RepeatKey key{tokens.count, tokens.frames, tokens.height, tokens.width,
+                          reinterpret_cast<intptr_t>(here.x.data())};
+      ops_->repeated(key, [&](int64_t) { blocks_.run(tokens, from); });
     }
   }
 

@@ -264,6 +264,8 @@ RingSizes append_to_rings(const Tensor& q, const Tensor& k, const Tensor& v, con
     const RingRow& row = rows[r];
     DL_CHECK(row.frames >= 0, "append_to_rings frames", "0 or more", row.frames);
     DL_CHECK_EQ("append_to_rings sinks of a row", rows[0].ring.sinks, row.ring.sinks);
+    DL_CHECK(!row.sink_due || row.frames >= s.slots, "append_to_rings frames of a due row",
+             std::to_string(s.slots) + " or more", row.frames);
     for (const Tensor* part : {&row.ring.k, &row.ring.v, &row.rotated}) {
       keys("append_to_rings ring", *part, kv_dtype);
       DL_CHECK(part->dtype() == first.dtype(), "append_to_rings ring's dtype",

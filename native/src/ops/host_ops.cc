@@ -94,8 +94,11 @@ void Ops::append_to_rings(const Tensor& q, const Tensor& k, const Tensor& v, con
   for (int64_t r = 0; r < count; ++r) {
     const RingRow& row = rows[r];
     const int slot = place.slot(row.frames), valid = place.valid(row.frames);
-    convert(k.slice(r * s.tokens, (r + 1) * s.tokens), row.ring.k.at(slot));
-    convert(v.slice(r * s.tokens, (r + 1) * s.tokens), row.ring.v.at(slot));
+    const Tensor keys = k.slice(r * s.tokens, (r + 1) * s.tokens);
+    const Tensor values = v.slice(r * s.tokens, (r + 1) * s.tokens);
+    if (row.sink_due) refresh_sink(row.ring, keys, values, slot, row.sink_threshold);
+    convert(keys, row.ring.k.at(slot));
+    convert(values, row.ring.v.at(slot));
     for (int of = 0; of < valid; ++of) positions[of] = place.position(row.frames, of);
     rope_time(row.ring.k.slice(0, valid), positions, row.rotated.slice(0, valid));
   }

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <array>
 #include <cstdint>
 #include <memory>
 #include <string>
@@ -101,6 +102,9 @@ struct RingRow {
   RingLayer ring;      ///< Keys without their temporal rotation.
   Tensor rotated;      ///< Like ring.k: for the keys with the rotation of their present place.
   int64_t frames = 0;  ///< That the ring has seen: see RingPlace.
+  /// Of Ops::refresh_sink(), which comes first where the anchors are due; -1: they never are.
+  float sink_threshold = -1;
+  bool sink_due = false;  ///< Only of a full ring.
 };
 
 /// What appending a chunk to rings needs beside it.
@@ -108,6 +112,9 @@ struct RingNorms {
   Tensor q, k;  ///< [heads * head_dim], weights of the RMS norms.
   float eps = 0;
 };
+
+/// What tells one piece of work that is done again and again from another: sizes, addresses.
+using RepeatKey = std::array<int64_t, 5>;
 
 /// Keeps the logarithm of a constant channel's spread finite.
 constexpr double kTinySpread = 1e-3;
@@ -133,6 +140,11 @@ class Ops {
   virtual void each(int64_t count, TaskRef task) {
     for (int64_t index = 0; index < count; ++index) task(index);
   }
+
+  /// Calls work(0), operations that are likely to be those of the last call with the same key
+  /// again, on the same memory, but for what the host hands over (positions, rows, rings). A
+  /// backend may start them together when it returns.
+  virtual void repeated(const RepeatKey& /*key*/, TaskRef work) { work(0); }
 
   // ---- Memory ---------------------------------------------------------------------------------
 
@@ -199,9 +211,10 @@ class Ops {
   /// The temporal part of rope3d alone. x [frames, tokens, heads, head_dim], f32 or kv_dtype().
   virtual void rope_time(const Tensor& x, const double* positions, const Tensor& y);
   /// What self-attention does between its projections and its product, for rows of one latent frame
-  /// of height * width tokens each: RMS norm of q and k over all heads, RoPE, keys and values into
-  /// their slots, and every valid key of a row rotated to its present place. q, k, v
-  /// [count * height * width, heads * head_dim]; q is changed in place, k may be.
+  /// of height * width tokens each: RMS norm of q and k over all heads, RoPE, anchors looked at
+  /// where they are due, keys and values into their slots, and every valid key of a row rotated to
+  /// its present place. q, k, v [count * height * width, heads * head_dim]; q is changed in place,
+  /// k may be.
   virtual void append_to_rings(const Tensor& q, const Tensor& k, const Tensor& v,
                                const RingNorms& norms, int64_t height, int64_t width,
                                const RingRow* rows, int64_t count);

@@ -76,10 +76,9 @@ RingLayer RollingCache::layer(const KvTurn& turn) const {
 }
 
 bool RollingCache::ring(const KvTurn& turn, RingRow& row, KvView& view) {
-  if (sink_due(turn.moment)) return false;
   const RingLayer own = layer(turn);
   const int64_t frames = turn.moment.frames;
-  row = RingRow{own, turn.rotated, frames};
+  row = RingRow{own, turn.rotated, frames, config_.sink_threshold, sink_due(turn.moment)};
   view = KvView{turn.rotated.data(), own.v.data(), place().valid(frames) * config_.tokens_per_frame,
                 config_.dtype};
   return true;

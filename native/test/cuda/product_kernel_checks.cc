@@ -25,7 +25,6 @@ KernelResult attention(KernelRun& run) {
   std::vector<std::unique_ptr<KernelBuffer<T>>> memory;
   std::vector<cuda::AttentionBlock<T>> blocks;
   std::vector<Tensor> expected;
-  KernelBuffer<int> keys_on_device(1);
   for (const Row& row : rows) {
     const Tensor q = run.random<T>({row.queries, heads, dim}, run.flag("large") ? 6.0f : 1.0f);
     const Tensor k = run.random<T>({row.keys, heads, dim}),
@@ -39,12 +38,11 @@ KernelResult attention(KernelRun& run) {
     }
     T* queries = memory[memory.size() - 3]->data();
     blocks.push_back({queries, memory[memory.size() - 2]->data(), memory.back()->data(), queries,
-                      static_cast<int>(row.queries), static_cast<int>(row.keys), nullptr});
+                      static_cast<int>(row.queries), static_cast<int>(row.keys)});
   }
-  keys_on_device.data()[0] = blocks[1].keys;
-  blocks[1].keys_on_device = keys_on_device.data();
-  blocks[1].keys = 0;
-  cuda::attention(blocks.data(), static_cast<int>(blocks.size()),
+  const KernelBuffer<cuda::AttentionBlock<T>> on_device(static_cast<int64_t>(blocks.size()));
+  std::copy(blocks.begin(), blocks.end(), on_device.data());
+  cuda::attention(blocks.data(), on_device.data(), static_cast<int>(blocks.size()),
                   static_cast<int>(std::max(rows[0].queries, rows[2].queries)),
                   static_cast<int>(heads), static_cast<int>(dim), scale, nullptr);
   KernelResult worst;

@@ -124,13 +124,42 @@ Status heuristic(Handle, MatmulDesc body, Layout a, Layout b, Layout c, Layout d
   return 0;
 }
 
+/// A product as its descriptors say it.
+struct Product {
+  Desc op;
+  Matrix a, b, d;
+  Sizes sizes;
+  float scale, keep;
+};
+
+void compute(const Product& p, const void* a, const void* b, const void* c, float* d) {
+  const bool has_bias = p.op.epilogue == kBias || p.op.epilogue == kGeluBias;
+  const bool gelu = p.op.epilogue == kGelu || p.op.epilogue == kGeluBias;
+  for (uint64_t column = 0; column < p.sizes.n; ++column) {
+    for (uint64_t row = 0; row < p.sizes.m; ++row) {
+      double sum = 0.0;
+      for (uint64_t i = 0; i < p.sizes.k; ++i) {
+        sum += double{p.op.transpose_a ? value(p.a, a, i, row) : value(p.a, a, row, i)} *
+               (p.op.transpose_b ? value(p.b, b, column, i) : value(p.b, b, i, column));
+      }
+      sum *= p.scale;
+      // C is not read where beta is zero: it may hold NaN.
+      if (p.keep != 0.0f) sum += p.keep * value(p.d, c, row, column);
+      if (has_bias) sum += p.op.bias[row];
+      if (gelu) {
+        sum *= 0.5 * (1.0 + std::tanh(0.7978845608028654 * (sum + 0.044715 * sum * sum * sum)));
+      }
+      d[row + column * static_cast<uint64_t>(p.d.leading)] = static_cast<float>(sum);
+    }
+  }
+}
+
 Status matmul(Handle, MatmulDesc body, const void* alpha, const void* a, Layout a_layout,
               const void* b, Layout b_layout, const void* beta, const void* c, Layout c_layout,
               void* d, Layout d_layout, const Algorithm* algorithm, void* workspace,
-              size_t workspace_bytes, void*) {
+              size_t workspace_bytes, void* stream) {
   ++recorded_calls().products;
-  const emulation::DeviceAccess access;
-  const Desc& op = desc(body);
+  const Desc op = desc(body);
   const Matrix &ma = matrix(a_layout), &mb = matrix(b_layout), &md = matrix(d_layout);
   Sizes s = {};
   if (const Status status = sizes_of(op, ma, mb, md, s)) return status;
@@ -142,29 +171,16 @@ Status matmul(Handle, MatmulDesc body, const void* alpha, const void* a, Layout 
   if (workspace_bytes > 0 && reinterpret_cast<uintptr_t>(workspace) % 256 != 0) {
     return problem("workspace that is not aligned to 256");
   }
-  // A library may fill what it was given.
-  if (workspace_bytes > 0) std::memset(workspace, 0xff, workspace_bytes);
   const bool has_bias = op.epilogue == kBias || op.epilogue == kGeluBias;
-  const bool gelu = op.epilogue == kGelu || op.epilogue == kGeluBias;
   if (has_bias && op.bias == nullptr) return problem("an epilogue with bias but no bias");
-  const float scale = *static_cast<const float*>(alpha), keep = *static_cast<const float*>(beta);
-  for (uint64_t column = 0; column < s.n; ++column) {
-    for (uint64_t row = 0; row < s.m; ++row) {
-      double sum = 0.0;
-      for (uint64_t i = 0; i < s.k; ++i) {
-        sum += double{op.transpose_a ? value(ma, a, i, row) : value(ma, a, row, i)} *
-               (op.transpose_b ? value(mb, b, column, i) : value(mb, b, i, column));
-      }
-      sum *= scale;
-      // C is not read where beta is zero: it may hold NaN.
-      if (keep != 0.0f) sum += keep * value(md, c, row, column);
-      if (has_bias) sum += op.bias[row];
-      if (gelu)
-        sum *= 0.5 * (1.0 + std::tanh(0.7978845608028654 * (sum + 0.044715 * sum * sum * sum)));
-      static_cast<float*>(d)[row + column * static_cast<uint64_t>(md.leading)] =
-          static_cast<float>(sum);
-    }
-  }
+  const Product product = {
+      op, ma, mb, md, s, *static_cast<const float*>(alpha), *static_cast<const float*>(beta)};
+  emulation::on_stream(static_cast<cudaStream_t>(stream), [=] {
+    const emulation::DeviceAccess access;
+    // A library may fill what it was given.
+    if (workspace_bytes > 0) std::memset(workspace, 0xff, workspace_bytes);
+    compute(product, a, b, c, static_cast<float*>(d));
+  });
   return 0;
 }
 

@@ -40,23 +40,39 @@ KernelResult clamp(KernelRun& run) {
   return run.compare(expected, y);
 }
 
-/// The ring after its anchors have been looked at. A threshold of 2 always replaces one.
+/// Rings after their anchors have been looked at. A threshold of 2 always replaces one; every other
+/// row is not due.
 template <typename T>
 KernelResult refresh_sink(KernelRun& run) {
   const int64_t sinks = run.size("sinks"), tokens = run.size("tokens"), width = run.size("width");
-  const int64_t slots = sinks + 2, leaving = sinks + 1;
+  const int64_t rows = run.size("rows"), slots = sinks + 2;
   const auto threshold = static_cast<float>(run.size("threshold"));
-  const Tensor k = run.random<T>({slots, tokens, 1, width});
-  const Tensor v = run.random<T>({slots, tokens, 1, width});
-  const Tensor chunk_k = run.random<T>({tokens, width}), chunk_v = run.random<T>({tokens, width});
+  const Shape rings = {rows, slots, tokens, 1, width};
+  const Tensor k = run.random<T>(rings), v = run.random<T>(rings);
+  const Tensor chunk_k = run.random<T>({rows, tokens, width});
+  const Tensor chunk_v = run.random<T>({rows, tokens, width});
   const KernelBuffer<T> ring_k(k), ring_v(v), new_k(chunk_k), new_v(chunk_v);
-  const KernelBuffer<float> means(2 * (sinks + 1) * width);
-  const KernelBuffer<int> chosen(1);
-  run.oracle->refresh_sink({k, v, sinks}, chunk_k, chunk_v, leaving, threshold);
-  const cuda::SinkRing<T> ring = {ring_k.data(), ring_v.data(), tokens * width,
-                                  static_cast<int>(sinks)};
-  cuda::refresh_sink(ring, new_k.data(), new_v.data(), tokens, width, static_cast<int>(leaving),
-                     threshold, means.data(), chosen.data(), nullptr);
+  KernelBuffer<T*> k_pointers(rows), v_pointers(rows);
+  KernelBuffer<cuda::RingPlan> plans(rows);
+  KernelBuffer<float> thresholds(rows);
+  for (int64_t row = 0; row < rows; ++row) {
+    const bool due = row % 2 == 0;
+    const int leaving = static_cast<int>(sinks + row % 2);
+    k_pointers.data()[row] = ring_k.data() + row * slots * tokens * width;
+    v_pointers.data()[row] = ring_v.data() + row * slots * tokens * width;
+    plans.data()[row] = {leaving, 0, 0};
+    thresholds.data()[row] = due ? threshold : cuda::kNoThreshold;
+    if (!due) continue;
+    run.oracle->refresh_sink({k.at(row), v.at(row), sinks}, chunk_k.at(row), chunk_v.at(row),
+                             leaving, threshold);
+  }
+  const KernelBuffer<float> means(rows * 2 * (sinks + 1) * width);
+  const KernelBuffer<int> chosen(rows);
+  cuda::refresh_sinks(cuda::SinkRefresh<T, T>{new_k.data(), new_v.data(), k_pointers.data(),
+                                              v_pointers.data(), plans.data(), thresholds.data(),
+                                              means.data(), chosen.data(), static_cast<int>(sinks),
+                                              static_cast<int>(tokens), static_cast<int>(width)},
+                      static_cast<int>(rows), nullptr);
   KernelResult result = run.compare(k, ring_k);
   const KernelResult values = run.compare(v, ring_v);
   result.error = std::max(result.error, values.error);
@@ -72,8 +88,9 @@ KernelTable stream_kernel_checks() {
       {"channel_moments", DL_KERNEL_CHECK(channel_moments, {{"rows", 300}, {"width", 16}})},
       {"clamp", DL_KERNEL_CHECK(clamp, {{"count", 1000}})},
       {"refresh_sink",
-       DL_KERNEL_CHECK(refresh_sink,
-                       {{"sinks", 1}, {"tokens", 6}, {"width", 24}, {"threshold", 2}})},
+       DL_KERNEL_CHECK(
+           refresh_sink,
+           {{"rows", 3}, {"sinks", 1}, {"tokens", 6}, {"width", 24}, {"threshold", 2}})},
   };
 }
 

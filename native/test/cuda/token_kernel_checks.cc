@@ -5,6 +5,7 @@
 #include "cuda/kernel_check_support.h"
 #include "ops/cuda/reduce.cuh"
 #include "ops/cuda/ring.cuh"
+#include "ops/cuda/sink.cuh"
 #include "stream/rolling_cache.h"
 
 namespace driftless {
@@ -100,6 +101,7 @@ KernelResult ring(KernelRun& run) {
   const RingPlace place = {run.integer("kv_frames"), run.integer("sinks")};
   const int64_t d = int64_t{heads} * head_dim, tokens = int64_t{height} * width;
   const int64_t ring_size = place.slots * tokens * d;
+  const auto threshold = static_cast<float>(run.size("threshold"));
   const Tables tables({}, place.slots, height, width, head_dim);
   const Tensor q_weight = run.random<float>({d}), k_weight = run.random<float>({d});
   const KernelBuffer<float> qw(q_weight), kw(k_weight);
@@ -107,15 +109,18 @@ KernelResult ring(KernelRun& run) {
   KernelBuffer<T*> k_pointers(rows), v_pointers(rows), key_pointers(rows);
   KernelBuffer<int64_t> frames(rows);
   KernelBuffer<cuda::RingPlan> plans(rows);
+  KernelBuffer<float> thresholds(rows), means(rows * 2 * (place.sinks + 1) * d);
+  KernelBuffer<int> chosen(rows);
   std::vector<RollingCache> caches;
   for (int row = 0; row < rows; ++row) {
-    caches.emplace_back(RollingConfig{static_cast<int>(tokens), place.slots, place.sinks, -1.0f, 1,
-                                      heads, head_dim},
+    caches.emplace_back(RollingConfig{static_cast<int>(tokens), place.slots, place.sinks, threshold,
+                                      1, heads, head_dim},
                         *run.oracle);
     k_pointers.data()[row] = k_rings.data() + row * ring_size;
     v_pointers.data()[row] = v_rings.data() + row * ring_size;
     key_pointers.data()[row] = keys.data() + row * ring_size;
     frames.data()[row] = 0;
+    thresholds.data()[row] = cuda::kNoThreshold;
   }
   KernelResult worst;
   for (int chunk = 0; chunk < chunks; ++chunk) {
@@ -137,7 +142,18 @@ KernelResult ring(KernelRun& run) {
                                            head_dim,
                                            1e-6f};
     cuda::plan_rings(frames.data(), rows, place, static_cast<int>(tokens), plans.data(), nullptr);
-    cuda::norm_rope_append(append, rows, nullptr);
+    if (threshold <= -1) {
+      cuda::norm_rope_append(append, rows, nullptr);
+    } else {
+      if (chunk == place.slots) std::fill_n(thresholds.data(), rows, threshold);
+      cuda::norm_rope(append, rows, nullptr);
+      cuda::refresh_sinks(
+          cuda::SinkRefresh<T, T>{dk.data(), dv.data(), k_pointers.data(), v_pointers.data(),
+                                  plans.data(), thresholds.data(), means.data(), chosen.data(),
+                                  place.sinks, static_cast<int>(tokens), static_cast<int>(d)},
+          rows, nullptr);
+      cuda::append_chunk(append, rows, nullptr);
+    }
     cuda::read_keys(cuda::RingRead<T>{k_pointers.data(), key_pointers.data(), frames.data(), place,
                                       static_cast<int>(tokens), tables.get(), heads, head_dim},
                     rows, nullptr);
@@ -342,7 +358,8 @@ KernelTable token_kernel_checks() {
                                       {"heads", 2},
                                       {"head_dim", 16},
                                       {"kv_frames", 4},
-                                      {"sinks", 1}})},
+                                      {"sinks", 1},
+                                      {"threshold", -1}})},
       {"activate", DL_KERNEL_CHECK(activate, {{"count", 1000}, {"activation", 3}, {"offset", 0}})},
       {"linear_tail",
        DL_KERNEL_CHECK(

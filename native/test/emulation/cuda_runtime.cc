@@ -3,6 +3,7 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
+#include <atomic>
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
@@ -90,6 +91,7 @@ DeviceMemory& device_memory() {
 }
 
 int refused = 0;
+std::atomic<int> launched_graphs{0};
 
 /// One for everything: kernels, copies and allocations of all threads take turns.
 std::recursive_mutex& turn() {
@@ -137,6 +139,12 @@ size_t device_bytes() {
 }
 
 int refusals() { return refused; }
+int graph_launches() { return launched_graphs; }
+
+void on_stream(cudaStream_t stream, std::function<void()> step) {
+  if (stream == nullptr || stream->capture == nullptr) return step();
+  stream->capture->steps.push_back(std::move(step));
+}
 
 void require_own_stream(cudaStream_t stream) {
   if (stream == nullptr) return;
@@ -158,6 +166,17 @@ DeviceAccess::~DeviceAccess() {
 }  // namespace driftless
 
 using driftless::emulation::machine;
+
+namespace {
+
+/// What a capture cannot hold, and breaks it.
+bool breaks_capture(cudaStream_t stream) {
+  if (stream == nullptr || stream->capture == nullptr) return false;
+  stream->capture_broken = true;
+  return true;
+}
+
+}  // namespace
 
 const char* cudaGetErrorString(cudaError_t error) {
   switch (error) {
@@ -223,14 +242,16 @@ cudaError_t cudaDeviceEnablePeerAccess(int peer, unsigned) {
 }
 
 cudaError_t cudaStreamCreateWithFlags(cudaStream_t* stream, unsigned) {
-  *stream = new CUstream_st{current_device};
+  *stream = new CUstream_st{current_device, nullptr, false};
   return cudaSuccess;
 }
 cudaError_t cudaStreamDestroy(cudaStream_t stream) {
   delete stream;
   return cudaSuccess;
 }
-cudaError_t cudaStreamSynchronize(cudaStream_t) { return machine().lost; }
+cudaError_t cudaStreamSynchronize(cudaStream_t stream) {
+  return breaks_capture(stream) ? cudaErrorStreamCaptureUnsupported : machine().lost;
+}
 
 cudaError_t cudaMalloc(void** memory, size_t bytes) { return allocate(memory, bytes, false); }
 cudaError_t cudaMallocManaged(void** memory, size_t bytes, unsigned) {
@@ -249,18 +270,65 @@ cudaError_t cudaFree(void* memory) {
   allocations().erase(found);
   return cudaSuccess;
 }
-cudaError_t cudaMallocAsync(void** memory, size_t bytes, cudaStream_t) {
+// A device's graph could hold these; the engine's do not.
+cudaError_t cudaMallocAsync(void** memory, size_t bytes, cudaStream_t stream) {
+  if (breaks_capture(stream)) return cudaErrorStreamCaptureUnsupported;
   return cudaMalloc(memory, bytes);
 }
-cudaError_t cudaFreeAsync(void* memory, cudaStream_t) { return cudaFree(memory); }
-cudaError_t cudaMemcpyAsync(void* to, const void* from, size_t bytes, cudaMemcpyKind,
-                            cudaStream_t) {
-  const driftless::emulation::DeviceAccess access;
-  if (bytes > 0) std::memcpy(to, from, bytes);
+cudaError_t cudaFreeAsync(void* memory, cudaStream_t stream) {
+  if (breaks_capture(stream)) return cudaErrorStreamCaptureUnsupported;
+  return cudaFree(memory);
+}
+cudaError_t cudaMemcpyAsync(void* to, const void* from, size_t bytes, cudaMemcpyKind kind,
+                            cudaStream_t stream) {
+  // A graph would read the host's memory again each time.
+  if (kind != cudaMemcpyDeviceToDevice && breaks_capture(stream)) {
+    return cudaErrorStreamCaptureUnsupported;
+  }
+  driftless::emulation::on_stream(stream, [=] {
+    const driftless::emulation::DeviceAccess access;
+    if (bytes > 0) std::memcpy(to, from, bytes);
+  });
   return machine().lost;
 }
-cudaError_t cudaMemsetAsync(void* at, int value, size_t bytes, cudaStream_t) {
-  const driftless::emulation::DeviceAccess access;
-  if (bytes > 0) std::memset(at, value, bytes);
+cudaError_t cudaMemsetAsync(void* at, int value, size_t bytes, cudaStream_t stream) {
+  driftless::emulation::on_stream(stream, [=] {
+    const driftless::emulation::DeviceAccess access;
+    if (bytes > 0) std::memset(at, value, bytes);
+  });
+  return cudaSuccess;
+}
+
+cudaError_t cudaStreamBeginCapture(cudaStream_t stream, cudaStreamCaptureMode) {
+  if (stream->capture != nullptr) return cudaErrorInvalidValue;
+  stream->capture = new CUgraph_st{stream->device, {}};
+  stream->capture_broken = false;
+  return cudaSuccess;
+}
+cudaError_t cudaStreamEndCapture(cudaStream_t stream, cudaGraph_t* graph) {
+  *graph = stream->capture;
+  stream->capture = nullptr;
+  if (!stream->capture_broken) return cudaSuccess;
+  delete *graph;
+  *graph = nullptr;
+  return cudaErrorStreamCaptureInvalidated;
+}
+cudaError_t cudaGraphInstantiate(cudaGraphExec_t* exec, cudaGraph_t graph, unsigned long long) {
+  if (!machine().makes_graphs) return cudaErrorMemoryAllocation;
+  *exec = new CUgraphExec_st{*graph};
+  return cudaSuccess;
+}
+cudaError_t cudaGraphLaunch(cudaGraphExec_t exec, cudaStream_t stream) {
+  driftless::emulation::require_own_stream(stream);
+  ++launched_graphs;
+  for (const auto& step : exec->graph.steps) step();
+  return machine().lost;
+}
+cudaError_t cudaGraphDestroy(cudaGraph_t graph) {
+  delete graph;
+  return cudaSuccess;
+}
+cudaError_t cudaGraphExecDestroy(cudaGraphExec_t exec) {
+  delete exec;
   return cudaSuccess;
 }

@@ -7,6 +7,8 @@
 // processor, as on a real machine (another thread's kernel opens it, though). Threads take turns.
 
 #include <cstddef>
+#include <functional>
+#include <vector>
 
 enum cudaError_t {
   cudaSuccess = 0,
@@ -27,6 +29,8 @@ enum cudaError_t {
   cudaErrorInvalidAddressSpace = 717,
   cudaErrorInvalidPc = 718,
   cudaErrorLaunchFailure = 719,
+  cudaErrorStreamCaptureUnsupported = 900,
+  cudaErrorStreamCaptureInvalidated = 901,
 };
 enum cudaMemcpyKind {
   cudaMemcpyHostToDevice = 1,
@@ -37,10 +41,24 @@ enum cudaMemcpyKind {
 enum cudaFuncAttribute { cudaFuncAttributeMaxDynamicSharedMemorySize = 8 };
 enum { cudaMemAttachGlobal = 1, cudaStreamNonBlocking = 1 };
 
+/// What is done when a graph is launched, in order.
+struct CUgraph_st {
+  int device;
+  std::vector<std::function<void()>> steps;
+};
+struct CUgraphExec_st {
+  CUgraph_st graph;
+};
+using cudaGraph_t = CUgraph_st*;
+using cudaGraphExec_t = CUgraphExec_st*;
+
 struct CUstream_st {
   int device;
+  CUgraph_st* capture;  ///< Where not null, what is put on the stream is kept and not done.
+  bool capture_broken;  ///< By a call that a graph cannot hold.
 };
 using cudaStream_t = CUstream_st*;
+enum cudaStreamCaptureMode { cudaStreamCaptureModeThreadLocal = 1 };
 
 namespace driftless {
 namespace emulation {
@@ -53,6 +71,7 @@ struct Machine {
   int major = 9, minor = 0;
   bool has_kernels = true;  ///< Whether the build holds code for this architecture.
   size_t memory_bytes = size_t{1} << 32;
+  bool makes_graphs = true;
   cudaError_t lost = cudaSuccess;  ///< What a device that broke answers to everything.
 };
 Machine& machine();
@@ -61,8 +80,12 @@ size_t device_bytes();
 /// Allocations that were refused for want of memory, so far.
 int refusals();
 
+/// Does it, or keeps it where the stream is being captured. nullptr: the stream of no device.
+void on_stream(cudaStream_t stream, std::function<void()> step);
 /// Throws Error unless this thread has chosen the stream's device (nullptr: any).
 void require_own_stream(cudaStream_t stream);
+/// Graphs that were launched, so far.
+int graph_launches();
 /// Pairs of devices that reach each other's memory.
 int connections();
 
@@ -107,6 +130,13 @@ cudaError_t cudaMallocAsync(void** memory, size_t bytes, cudaStream_t stream);
 cudaError_t cudaFreeAsync(void* memory, cudaStream_t stream);
 cudaError_t cudaMemcpyAsync(void* to, const void* from, size_t bytes, cudaMemcpyKind kind,
                             cudaStream_t stream);
+cudaError_t cudaStreamBeginCapture(cudaStream_t stream, cudaStreamCaptureMode mode);
+cudaError_t cudaStreamEndCapture(cudaStream_t stream, cudaGraph_t* graph);
+cudaError_t cudaGraphInstantiate(cudaGraphExec_t* exec, cudaGraph_t graph,
+                                 unsigned long long flags);
+cudaError_t cudaGraphLaunch(cudaGraphExec_t exec, cudaStream_t stream);
+cudaError_t cudaGraphDestroy(cudaGraph_t graph);
+cudaError_t cudaGraphExecDestroy(cudaGraphExec_t exec);
 cudaError_t cudaMemsetAsync(void* at, int value, size_t bytes, cudaStream_t stream);
 
 template <typename Kernel>

@@ -20,23 +20,19 @@ struct AttentionBlock {
   const T* v;
   T* out;  ///< May be q.
   int queries;
-  int keys;                   ///< At least 1.
-  const int* keys_on_device;  ///< Where not null, read instead of `keys`.
+  int keys;  ///< At least 1.
 };
 
-/// Rows of one launch: they travel as a kernel argument, so no copy to the device is needed.
-constexpr int kAttentionRows = 32;
 template <typename T>
 struct AttentionBatch {
-  AttentionBlock<T> rows[kAttentionRows];
+  const AttentionBlock<T>* rows;  ///< In device memory.
   int heads, head_dim;
   float scale;
 };
 
 constexpr float kLog2E = 1.4426950408889634f;
 
-// ---- Tensor cores
-// --------------------------------------------------------------------------------
+// ---- Tensor cores ------------------------------------------------------------------------------
 
 constexpr int kAttentionThreads = 128;  // Four warps of 16 queries.
 constexpr int kTile = 64;               // Queries of a block, and keys of a stage.
@@ -86,7 +82,7 @@ __global__ void __launch_bounds__(kAttentionThreads) attention_mma_kernel(Attent
   const AttentionBlock<T> block = batch.rows[blockIdx.z];
   const int first_query = blockIdx.x * kTile;
   if (first_query >= block.queries) return;
-  const int keys = block.keys_on_device != nullptr ? *block.keys_on_device : block.keys;
+  const int keys = block.keys;
   const int warp = threadIdx.x / kWarpSize, lane = threadIdx.x % kWarpSize;
   const int64_t stride = int64_t{batch.heads} * batch.head_dim;
   const int64_t head = int64_t{blockIdx.y} * batch.head_dim;
@@ -217,8 +213,7 @@ __global__ void __launch_bounds__(kAttentionThreads) attention_mma_kernel(Attent
   }
 }
 
-// ---- Any type and size
-// ---------------------------------------------------------------------------
+// ---- Any type and size -------------------------------------------------------------------------
 
 constexpr int kPlainWarps = 4;
 constexpr int kPlainDim = 512;  ///< Largest head_dim of attention_plain.
@@ -230,7 +225,7 @@ __global__ void __launch_bounds__(kPlainWarps* kWarpSize)
   const int lane = threadIdx.x % kWarpSize;
   const int query = blockIdx.x * kPlainWarps + threadIdx.x / kWarpSize;
   if (query >= block.queries) return;
-  const int keys = block.keys_on_device != nullptr ? *block.keys_on_device : block.keys;
+  const int keys = block.keys;
   const int64_t stride = int64_t{batch.heads} * batch.head_dim;
   const int64_t head = int64_t{blockIdx.y} * batch.head_dim;
   const T* q = block.q + head + query * stride;
@@ -273,8 +268,7 @@ __global__ void __launch_bounds__(kPlainWarps* kWarpSize)
   }
 }
 
-// ---- Choice
-// --------------------------------------------------------------------------------------
+// ---- Choice ------------------------------------------------------------------------------------
 
 /// Whether the tensor-core kernel can take these blocks.
 template <typename T>
@@ -286,40 +280,32 @@ bool attention_fits_mma(const AttentionBlock<T>* blocks, int count, int head_dim
   return fits;
 }
 
-/// `count` blocks with at most `most_queries` queries each. head_dim at most kPlainDim.
+/// `count` blocks, given as the host sees them and as a copy in device memory, with at most
+/// `most_queries` queries each. head_dim at most kPlainDim.
 template <typename T>
-void attention(const AttentionBlock<T>* blocks, int count, int most_queries, int heads,
-               int head_dim, float scale, cudaStream_t stream) {
+void attention(const AttentionBlock<T>* blocks, const AttentionBlock<T>* on_device, int count,
+               int most_queries, int heads, int head_dim, float scale, cudaStream_t stream) {
   DL_CHECK(head_dim >= 1 && head_dim <= kPlainDim, "attention head_dim on a GPU",
            "1.." + std::to_string(kPlainDim), head_dim);
-  for (int begin = 0; begin < count; begin += kAttentionRows) {
-    AttentionBatch<T> batch = {};
-    const int rows = count - begin < kAttentionRows ? count - begin : kAttentionRows;
-    for (int i = 0; i < rows; ++i) batch.rows[i] = blocks[begin + i];
-    batch.heads = heads;
-    batch.head_dim = head_dim;
-    batch.scale = scale;
-    const auto run = [&](const char* name, void (*kernel)(AttentionBatch<T>), int queries,
-                         int threads, size_t shared) {
-      launch(name, kernel,
-             dim3(static_cast<unsigned>(ceil_div(most_queries, queries)),
-                  static_cast<unsigned>(heads), static_cast<unsigned>(rows)),
-             dim3(static_cast<unsigned>(threads)), shared, stream, batch);
-    };
-    if constexpr (sizeof(T) == 2) {
-      if (attention_fits_mma(batch.rows, rows, head_dim)) {
-        if (head_dim <= 64) {
-          run("attention_mma", attention_mma_kernel<T, 64>, kTile, kAttentionThreads,
-              sizeof(AttentionShared<T, 64>));
-        } else {
-          run("attention_mma", attention_mma_kernel<T, 128>, kTile, kAttentionThreads,
-              sizeof(AttentionShared<T, 128>));
-        }
-        continue;
+  const AttentionBatch<T> batch = {on_device, heads, head_dim, scale};
+  const auto run = [&](const char* name, void (*kernel)(AttentionBatch<T>), int queries,
+                       int threads, size_t shared) {
+    launch(name, kernel,
+           dim3(static_cast<unsigned>(ceil_div(most_queries, queries)),
+                static_cast<unsigned>(heads), static_cast<unsigned>(count)),
+           dim3(static_cast<unsigned>(threads)), shared, stream, batch);
+  };
+  if constexpr (sizeof(T) == 2) {
+    if (attention_fits_mma(blocks, count, head_dim)) {
+      if (head_dim <= 64) {
+        return run("attention_mma", attention_mma_kernel<T, 64>, kTile, kAttentionThreads,
+                   sizeof(AttentionShared<T, 64>));
       }
+      return run("attention_mma", attention_mma_kernel<T, 128>, kTile, kAttentionThreads,
+                 sizeof(AttentionShared<T, 128>));
     }
-    run("attention_plain", attention_plain_kernel<T>, kPlainWarps, kPlainWarps * kWarpSize, 0);
   }
+  run("attention_plain", attention_plain_kernel<T>, kPlainWarps, kPlainWarps * kWarpSize, 0);
 }
 
 }  // namespace cuda

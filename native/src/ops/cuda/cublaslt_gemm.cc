@@ -3,6 +3,7 @@
 #include <string>
 
 #include "core/error.h"
+#include "ops/cuda/replay.h"
 
 namespace driftless {
 namespace cuda {
@@ -83,6 +84,13 @@ bool LtGemm::run(const GemmCall& call, void* stream) {
            "one");
   Plan& plan = this->plan(call);
   if (!plan.possible) return false;
+  put_on_stream(
+      static_cast<cudaStream_t>(stream),
+      [this, call, &plan](cudaStream_t on) { start(call, plan, on); }, call, &plan);
+  return true;
+}
+
+void LtGemm::start(const GemmCall& call, Plan& plan, void* stream) const {
   if (call.bias != nullptr) {
     check(api_.cublasLtMatmulDescSetAttribute(plan.desc, lt::kBiasPointer, &call.bias,
                                               sizeof call.bias),
@@ -94,7 +102,6 @@ bool LtGemm::run(const GemmCall& call, void* stream) {
                             plan.d, call.y, plan.d, &plan.choice.algorithm, workspace_,
                             plan.choice.workspace_bytes, stream),
         "cublasLtMatmul");
-  return true;
 }
 
 }  // namespace cuda

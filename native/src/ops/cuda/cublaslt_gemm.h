@@ -38,6 +38,7 @@ class LtGemm {
   struct Plan;
   using Key = std::tuple<int, int64_t, int64_t, int64_t, bool, bool, bool>;
   Plan& plan(const GemmCall& call);
+  void start(const GemmCall& call, Plan& plan, void* stream) const;
   void check(lt::Status status, const char* what) const;
 
   lt::Api api_;

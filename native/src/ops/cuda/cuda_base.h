@@ -9,6 +9,7 @@
 #include "ops/cuda/cuda_ops.h"
 #include "ops/cuda/device_memory.h"
 #include "ops/cuda/elementwise.cuh"
+#include "ops/cuda/replay.h"
 
 namespace driftless {
 
@@ -26,7 +27,8 @@ class CudaBase : public Ops {
   explicit CudaBase(const CudaOptions& options)
       : precision_(options.precision),
         memory_(cuda_memory(options.device)),
-        stream_(options.device) {}
+        stream_(options.device),
+        graphs_(options.graphs) {}
   const char* name() const override { return "cuda"; }
   DType kv_dtype() const override {
     return precision_ == CudaPrecision::bf16 ? DType::bf16 : DType::f32;
@@ -47,9 +49,18 @@ class CudaBase : public Ops {
                                 : to_host                     ? cudaMemcpyDeviceToHost
                                                               : cudaMemcpyDeviceToDevice;
     if (from.memory() == Memory::host && to_host) return Ops::copy(from, to);
+    const cudaStream_t stream = stream_.get();
+    const auto start = [from = from.data(), to = to.data(), bytes = from.bytes(),
+                        kind](cudaStream_t on) {
+      cuda::check(cudaMemcpyAsync(to, from, bytes, kind, on), "copy");
+    };
+    if (kind == cudaMemcpyDeviceToDevice) {
+      return cuda::put_on_stream(stream, start, kCopyStep, from.data(), to.data(), from.bytes());
+    }
+    cuda::settle_replay(stream);
     // From pageable memory the call returns when the bytes have been staged.
-    cuda::check(cudaMemcpyAsync(to.data(), from.data(), from.bytes(), kind, stream_.get()), "copy");
-    if (to_host) cuda::check(cudaStreamSynchronize(stream_.get()), "copy");
+    start(stream);
+    if (to_host) cuda::check(cudaStreamSynchronize(stream), "copy");
   }
 
   void convert(const Tensor& x, const Tensor& y) override {
@@ -61,7 +72,10 @@ class CudaBase : public Ops {
 
   void clear(const Tensor& x) override {
     if (x.memory() == Memory::host) return Ops::clear(x);
-    cuda::check(cudaMemsetAsync(x.data(), 0, x.bytes(), stream_.get()), "clear");
+    const auto start = [at = x.data(), bytes = x.bytes()](cudaStream_t on) {
+      cuda::check(cudaMemsetAsync(at, 0, bytes, on), "clear");
+    };
+    cuda::put_on_stream(stream_.get(), start, kClearStep, x.data(), x.bytes());
   }
 
   void connect(const Ops& other) override {
@@ -70,18 +84,46 @@ class CudaBase : public Ops {
     }
   }
 
-  void wait() override { cuda::check(cudaStreamSynchronize(stream_.get()), "wait"); }
+  void wait() override {
+    const cudaStream_t stream = stream_.get();
+    cuda::settle_replay(stream);
+    cuda::check(cudaStreamSynchronize(stream), "wait");
+  }
+
+  void repeated(const RepeatKey& key, TaskRef work) override {
+    if (!graphs_) return work(0);
+    replay_.run(key, work);
+  }
+  const cuda::ReplayCounts& replay_counts() const { return replay_.counts(); }
 
  protected:
   /// The numbered pieces of working memory.
-  enum Scratch : size_t { kOperand, kPositions, kTables, kSums, kBlocks, kMeans, kRings, kPlans };
+  enum Scratch : size_t {
+    kOperand,
+    kPositions,
+    kTables,
+    kSums,
+    kBlocks,
+    kAttention,
+    kMeans,
+    kChosen,
+    kRings,
+    kPlans
+  };
+  /// What tells copies and memsets from other steps.
+  enum StepKind : uint64_t { kCopyStep, kClearStep };
 
-  /// Copied before the call returns (pageable memory is staged), without waiting for the stream.
-  const double* upload_doubles(const double* values, int64_t count) {
-    auto* to = scratch_.take<double>(kPositions, count);
-    cuda::check(cudaMemcpyAsync(to, values, static_cast<size_t>(count) * sizeof(double),
-                                cudaMemcpyHostToDevice, stream_.get()),
-                "upload of positions");
+  /// `count` values where kernels can read them, until the next upload to the same piece; copied
+  /// before the call returns, without waiting for the stream.
+  template <typename T>
+  const T* upload(Scratch piece, const T* values, int64_t count) {
+    const size_t bytes = static_cast<size_t>(count) * sizeof(T);
+    const cudaStream_t stream = stream_.get();
+    if (cuda::Replay* replay = cuda::Replay::of(stream)) {
+      if (const void* there = replay->upload(values, bytes)) return static_cast<const T*>(there);
+    }
+    T* to = scratch_.take<T>(piece, count);
+    cuda::check(cudaMemcpyAsync(to, values, bytes, cudaMemcpyHostToDevice, stream), "upload");
     return to;
   }
 
@@ -89,6 +131,8 @@ class CudaBase : public Ops {
   const MemorySource& memory_;
   cuda::Stream stream_;  // First, so that it outlives everything that is freed on it.
   cuda::StreamScratch scratch_{stream_.get()};
+  cuda::Replay replay_{stream_};
+  bool graphs_;
   Arena device_arena_{size_t{16} << 20, 0, memory_};
 };
 

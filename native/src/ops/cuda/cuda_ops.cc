@@ -3,6 +3,8 @@
 
 #include "ops/cuda/cuda_ops.h"
 
+#include <cstdlib>
+
 #include "ops/cuda/cuda_tokens.h"
 #include "ops/cuda/pixels.cuh"
 
@@ -129,12 +131,20 @@ std::unique_ptr<Ops> make_cuda_ops(const CudaOptions& options) {
   return std::make_unique<CudaOps>(options);
 }
 
+cuda::ReplayCounts replay_counts(const Ops& ops) {
+  const auto* here = dynamic_cast<const CudaBase*>(&ops);
+  DL_CHECK(here != nullptr, "counts of CUDA graphs", "the cuda backend", ops.name());
+  return here->replay_counts();
+}
+
 std::unique_ptr<Ops> make_cuda_ops(int device, const std::string& dtype) {
   CudaOptions options;
   options.device = device;
   DL_CHECK(dtype == "f32" || dtype == "bf16" || dtype == "auto", "compute dtype",
            "\"auto\", \"f32\" or \"bf16\"", "\"" + dtype + "\"");
   options.precision = dtype == "f32" ? CudaPrecision::f32 : CudaPrecision::bf16;
+  const char* graphs = std::getenv("DRIFTLESS_CUDA_GRAPHS");
+  options.graphs = graphs == nullptr || std::string(graphs) != "off";
   cuda::lt::Api api = {};
   if (inspect_cuda().cublaslt_problem.empty()) {
     api = cuda::lt::load_api();

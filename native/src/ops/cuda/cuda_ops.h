@@ -6,6 +6,7 @@
 
 #include "core/arena.h"
 #include "ops/cuda/cublaslt_api.h"
+#include "ops/cuda/replay.h"
 #include "ops/ops.h"
 
 namespace driftless {
@@ -18,6 +19,8 @@ struct CudaOptions {
   CudaPrecision precision = CudaPrecision::bf16;
   /// Most device memory, in bytes, that one matrix product may use beside its matrices.
   size_t workspace_bytes = size_t{32} << 20;
+  /// Whether repeated() work is started as a CUDA graph.
+  bool graphs = true;
   /// Null: products run on our own kernel. Needed only while the operations are made.
   const cuda::lt::Api* cublaslt = nullptr;
 };
@@ -28,8 +31,12 @@ struct CudaOptions {
 /// choose another order for another number of rows. Throws Error when the device cannot be used,
 /// with the reason that inspect_cuda() gives.
 std::unique_ptr<Ops> make_cuda_ops(const CudaOptions& options);
-/// With cuBLASLt where the machine has it. dtype: "f32", "bf16" or "auto" (bf16).
+/// With cuBLASLt where the machine has it, and with graphs unless DRIFTLESS_CUDA_GRAPHS is "off".
+/// dtype: "f32", "bf16" or "auto" (bf16).
 std::unique_ptr<Ops> make_cuda_ops(int device, const std::string& dtype);
+
+/// What became of repeated() work of operations that make_cuda_ops() made.
+cuda::ReplayCounts replay_counts(const Ops& ops);
 
 /// Memory of a device for an Arena, and memory that host and device both reach (for tests and
 /// parity runs: pages move on every touch). Their allocations throw Error when nothing is left.

@@ -188,13 +188,13 @@ class CudaProducts : public CudaBase {
       cuda::AttentionBlock<T>& block = blocks[static_cast<size_t>(i)];
       const AttentionRow& row = rows[i];
       T* q = as_t(row.q, DType::f32, row.queries);
-      block = {q,      as_t(row.k, row.kv_dtype, row.keys), as_t(row.v, row.kv_dtype, row.keys),
-               q,      static_cast<int>(row.queries),       static_cast<int>(row.keys),
-               nullptr};
+      block = {q, as_t(row.k, row.kv_dtype, row.keys), as_t(row.v, row.kv_dtype, row.keys),
+               q, static_cast<int>(row.queries),       static_cast<int>(row.keys)};
       if constexpr (std::is_same_v<T, float>) block.out = row.out;
     }
-    cuda::attention(blocks.data(), static_cast<int>(count), static_cast<int>(most),
-                    static_cast<int>(heads), static_cast<int>(head_dim), scale, stream_.get());
+    cuda::attention(blocks.data(), upload(kAttention, blocks.data(), count),
+                    static_cast<int>(count), static_cast<int>(most), static_cast<int>(heads),
+                    static_cast<int>(head_dim), scale, stream_.get());
     if constexpr (!std::is_same_v<T, float>) {
       for (int64_t i = 0; i < count; ++i) {
         cuda::map("convert", blocks[static_cast<size_t>(i)].q, rows[i].out, rows[i].queries * width,

@@ -66,8 +66,8 @@ class CudaTokens : public CudaProducts {
                     float threshold) override {
     const auto s = checks::refresh_sink(ring, k, v, leaving, kv_dtype());
     if (ring.sinks == 0 || s.rows == 0) return;
-    if (ring.k.dtype() == DType::f32) return refresh<float>(ring, k, v, s, leaving, threshold);
-    refresh<cuda::bf16>(ring, k, v, s, leaving, threshold);
+    if (ring.k.dtype() == DType::f32) return refresh_one<float>(ring, k, v, s, leaving, threshold);
+    refresh_one<cuda::bf16>(ring, k, v, s, leaving, threshold);
   }
 
   void normal_noise(uint64_t seed, uint64_t stream, uint64_t first, const Tensor& y) override {
@@ -82,7 +82,7 @@ class CudaTokens : public CudaProducts {
 
   void timestep_embedding(const double* t, const Tensor& y) override {
     const auto s = checks::timestep_embedding(y);
-    cuda::timestep_embedding(upload_doubles(t, s.rows), s.rows, static_cast<int>(s.width / 2),
+    cuda::timestep_embedding(upload(kPositions, t, s.rows), s.rows, static_cast<int>(s.width / 2),
                              on_device(y), stream_.get());
   }
 
@@ -135,6 +135,7 @@ class CudaTokens : public CudaProducts {
     double sums[cuda::kDifferenceBlocks];
     auto* device_sums = scratch_.take<double>(kSums, cuda::kDifferenceBlocks);
     cuda::square_differences(on_device(a), on_device(b), count, device_sums, stream_.get());
+    cuda::settle_replay(stream_.get());
     cuda::check(
         cudaMemcpyAsync(sums, device_sums, sizeof sums, cudaMemcpyDeviceToHost, stream_.get()),
         "mean_square_difference");
@@ -176,7 +177,7 @@ class CudaTokens : public CudaProducts {
   void rotate(const checks::RopeSizes& s, const T* x, const double* positions, T* y) {
     const TableSizes sizes{s.frames, s.height, s.width, s.head_dim};
     auto* memory = scratch_.take<cuda::Rotation>(kTables, rotations(sizes));
-    const double* at = upload_doubles(positions, s.frames);
+    const double* at = upload(kPositions, positions, s.frames);
     const cuda::RopeTables tables = lay_out(sizes, memory);
     fill(sizes, at, memory);
     cuda::rope3d(x, tables, s.frames, static_cast<int>(s.height), static_cast<int>(s.width),
@@ -194,38 +195,53 @@ class CudaTokens : public CudaProducts {
     return lay_out(sizes, static_cast<cuda::Rotation*>(kept.data()));
   }
 
+  /// What changes from chunk to chunk, of all rows, in one upload.
+  template <typename Ring>
+  struct RingLists {
+    const int64_t* frames;
+    Ring* const* k;
+    Ring* const* v;
+    Ring* const* rotated;
+    const float* thresholds;
+  };
+  template <typename Ring>
+  RingLists<Ring> upload_rings(const RingRow* rows, int64_t count) {
+    const auto n = static_cast<size_t>(count);
+    const ArenaScope scope(host_arena());
+    auto* list = static_cast<uint64_t*>(host_arena().allocate(5 * n * sizeof(uint64_t)));
+    auto* thresholds = reinterpret_cast<float*>(list + 4 * n);
+    for (size_t r = 0; r < n; ++r) {
+      const RingRow& row = rows[r];
+      list[r] = static_cast<uint64_t>(row.frames);
+      list[n + r] = reinterpret_cast<uint64_t>(on_device<Ring>(row.ring.k));
+      list[2 * n + r] = reinterpret_cast<uint64_t>(on_device<Ring>(row.ring.v));
+      list[3 * n + r] = reinterpret_cast<uint64_t>(on_device<Ring>(row.rotated));
+      thresholds[r] = row.sink_due ? row.sink_threshold : cuda::kNoThreshold;
+      thresholds[n + r] = 0;
+    }
+    const uint64_t* there = upload(kRings, list, 5 * count);
+    auto* const* pointers = reinterpret_cast<Ring* const*>(there);
+    return {reinterpret_cast<const int64_t*>(there), pointers + n, pointers + 2 * n,
+            pointers + 3 * n, reinterpret_cast<const float*>(there + 4 * n)};
+  }
+
   template <typename Ring>
   void append(const Tensor& q, const Tensor& k, const Tensor& v, const RingNorms& norms,
               int64_t width, const cuda::RopeTables& rope, const checks::RingSizes& s,
               const RingRow* rows, int64_t count) {
-    // One upload for what changes from chunk to chunk.
-    const auto n = static_cast<size_t>(count);
-    const ArenaScope scope(host_arena());
-    const size_t bytes = 4 * n * sizeof(uint64_t);
-    auto* list = static_cast<uint64_t*>(host_arena().allocate(bytes));
-    for (size_t r = 0; r < n; ++r) {
-      list[r] = static_cast<uint64_t>(rows[r].frames);
-      list[n + r] = reinterpret_cast<uint64_t>(on_device<Ring>(rows[r].ring.k));
-      list[2 * n + r] = reinterpret_cast<uint64_t>(on_device<Ring>(rows[r].ring.v));
-      list[3 * n + r] = reinterpret_cast<uint64_t>(on_device<Ring>(rows[r].rotated));
-    }
-    auto* there = scratch_.take<uint64_t>(kRings, 4 * count);
-    cuda::check(cudaMemcpyAsync(there, list, bytes, cudaMemcpyHostToDevice, stream_.get()),
-                "upload of rings");
-    auto* plans = scratch_.take<cuda::RingPlan>(kPlans, count);
-    const auto* frames = reinterpret_cast<const int64_t*>(there);
-    auto* const* pointers = reinterpret_cast<Ring* const*>(there);
+    const RingLists<Ring> lists = upload_rings<Ring>(rows, count);
     const int amount = static_cast<int>(count), tokens = static_cast<int>(s.tokens);
     const int heads = static_cast<int>(s.heads), head_dim = static_cast<int>(s.head_dim);
     const RingPlace place{s.slots, s.sinks};
-    cuda::plan_rings(frames, amount, place, tokens, plans, stream_.get());
+    auto* plans = scratch_.take<cuda::RingPlan>(kPlans, count);
+    cuda::plan_rings(lists.frames, amount, place, tokens, plans, stream_.get());
     const cuda::RingAppend<float, Ring> chunk = {on_device(q),
                                                  on_device(k),
                                                  on_device(v),
                                                  on_device(norms.q),
                                                  on_device(norms.k),
-                                                 pointers + count,
-                                                 pointers + 2 * count,
+                                                 lists.k,
+                                                 lists.v,
                                                  plans,
                                                  rope,
                                                  tokens,
@@ -233,21 +249,44 @@ class CudaTokens : public CudaProducts {
                                                  heads,
                                                  head_dim,
                                                  norms.eps};
-    cuda::norm_rope_append(chunk, amount, stream_.get());
-    const cuda::RingRead<Ring> read = {
-        pointers + count, pointers + 3 * count, frames, place, tokens, rope, heads, head_dim};
+    // Also while none is due, so that the steps stay the same.
+    const bool adapts = s.sinks > 0 && std::any_of(rows, rows + count, [](const RingRow& row) {
+                          return row.sink_threshold > -1;
+                        });
+    if (adapts) {
+      cuda::norm_rope(chunk, amount, stream_.get());
+      refresh(on_device(k), on_device(v), lists, plans, s, amount);
+      cuda::append_chunk(chunk, amount, stream_.get());
+    } else {
+      cuda::norm_rope_append(chunk, amount, stream_.get());
+    }
+    const cuda::RingRead<Ring> read = {lists.k, lists.rotated, lists.frames, place,
+                                       tokens,  rope,          heads,        head_dim};
     cuda::read_keys(read, amount, stream_.get());
   }
 
-  template <typename T>
-  void refresh(const RingLayer& ring, const Tensor& k, const Tensor& v, const checks::RowSizes& s,
-               int64_t leaving, float threshold) {
-    auto* means = scratch_.take<float>(kMeans, 2 * (ring.sinks + 1) * s.width);
-    cuda::SinkRing<T> sinks = {on_device<T>(ring.k), on_device<T>(ring.v), s.rows * s.width,
-                               static_cast<int>(ring.sinks)};
-    cuda::refresh_sink(sinks, on_device(k), on_device(v), s.rows, s.width,
-                       static_cast<int>(leaving), threshold, means, scratch_.take<int>(kSums, 1),
-                       stream_.get());
+  template <typename T, typename Ring>
+  void refresh(const T* k, const T* v, const RingLists<Ring>& lists, const cuda::RingPlan* plans,
+               const checks::RingSizes& s, int count) {
+    const int width = static_cast<int>(s.heads * s.head_dim);
+    const int64_t means = int64_t{count} * 2 * (s.sinks + 1) * width;
+    cuda::refresh_sinks(cuda::SinkRefresh<T, Ring>{k, v, lists.k, lists.v, plans, lists.thresholds,
+                                                   scratch_.take<float>(kMeans, means),
+                                                   scratch_.take<int>(kChosen, count), s.sinks,
+                                                   static_cast<int>(s.tokens), width},
+                        count, stream_.get());
+  }
+
+  /// One ring; it need not be due by its age.
+  template <typename Ring>
+  void refresh_one(const RingLayer& ring, const Tensor& k, const Tensor& v,
+                   const checks::RowSizes& s, int64_t leaving, float threshold) {
+    const RingRow row{ring, ring.k, 0, threshold, threshold > -1};
+    const RingLists<Ring> lists = upload_rings<Ring>(&row, 1);
+    const cuda::RingPlan plan{static_cast<int>(leaving), 0, 0};
+    const checks::RingSizes sizes{s.rows, 1, s.width, static_cast<int>(ring.k.dim(0)),
+                                  static_cast<int>(ring.sinks)};
+    refresh(on_device(k), on_device(v), lists, upload(kPlans, &plan, 1), sizes, 1);
   }
 
   std::map<TableSizes, cuda::DeviceBuffer> grid_tables_;

@@ -8,6 +8,7 @@
 #include "core/error.h"
 #include "ops/cuda/cuda_ops.h"
 #include "ops/cuda/platform.cuh"
+#include "ops/cuda/replay.h"
 
 namespace driftless {
 namespace cuda {
@@ -72,6 +73,7 @@ void* StreamScratch::take(size_t piece, size_t bytes) {
   if (pieces_.size() <= piece) pieces_.resize(piece + 1);
   Piece& memory = pieces_[piece];
   if (memory.bytes >= bytes) return memory.data;
+  settle_replay(stream_);  // What waits there uses the old one.
   if (memory.data != nullptr) cudaFreeAsync(memory.data, stream_);
   memory = {};
   require(cudaMallocAsync(&memory.data, bytes, stream_), bytes);

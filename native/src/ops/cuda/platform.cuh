@@ -17,6 +17,7 @@
 #endif
 
 #include "core/error.h"
+#include "ops/cuda/replay.h"
 
 namespace driftless {
 namespace cuda {
@@ -148,12 +149,9 @@ inline void check(cudaError_t status, const char* what) {
   throw Error(what, "success", cudaGetErrorString(status));
 }
 
-/// Starts `kernel` on `stream`; a grid without blocks is nothing to do. Throws Error when the
-/// launch is refused; errors of the running kernel come with a later call.
-template <typename... Parameters, typename... Arguments>
-void launch(const char* name, void (*kernel)(Parameters...), dim3 grid, dim3 block,
-            size_t shared_bytes, cudaStream_t stream, Arguments... arguments) {
-  if (grid.x == 0 || grid.y == 0 || grid.z == 0) return;
+template <typename... Parameters>
+void launch_now(const char* name, void (*kernel)(Parameters...), dim3 grid, dim3 block,
+                size_t shared_bytes, cudaStream_t stream, Parameters... arguments) {
 #if defined(__CUDACC__)
   // Above 48 KiB a kernel has to be allowed its shared memory.
   if (shared_bytes > 48 << 10) {
@@ -166,9 +164,27 @@ void launch(const char* name, void (*kernel)(Parameters...), dim3 grid, dim3 blo
 #else
   static_cast<void>(name);
   emulation::require_own_stream(stream);
-  emulation::launch({grid.x, grid.y, grid.z}, {block.x, block.y, block.z}, shared_bytes,
-                    [=] { kernel(static_cast<Parameters>(arguments)...); });
+  emulation::on_stream(stream, [=] {
+    emulation::launch({grid.x, grid.y, grid.z}, {block.x, block.y, block.z}, shared_bytes,
+                      [=] { kernel(arguments...); });
+  });
 #endif
+}
+
+/// Starts `kernel` on `stream`; a grid without blocks is nothing to do. Throws Error when the
+/// launch is refused; errors of the running kernel come with a later call.
+template <typename... Parameters, typename... Arguments>
+void launch(const char* name, void (*kernel)(Parameters...), dim3 grid, dim3 block,
+            size_t shared_bytes, cudaStream_t stream, Arguments... arguments) {
+  if (grid.x == 0 || grid.y == 0 || grid.z == 0) return;
+  put_on_stream(
+      stream,
+      [=](cudaStream_t on) {
+        launch_now<Parameters...>(name, kernel, grid, block, shared_bytes, on,
+                                  static_cast<Parameters>(arguments)...);
+      },
+      kernel, grid.x, grid.y, grid.z, block.x, block.y, block.z, shared_bytes,
+      static_cast<Parameters>(arguments)...);
 }
 
 }  // namespace cuda

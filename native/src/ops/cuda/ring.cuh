@@ -43,7 +43,7 @@ inline void plan_rings(const int64_t* frames, int rows, const RingPlace& ring, i
 template <typename T, typename Ring>
 struct RingAppend {
   T* q;                         ///< [rows * tokens_per_frame, d], normed and rotated in place.
-  const T* k;                   ///< Like q.
+  T* k;                         ///< Like q; changed by norm_rope() alone.
   const T* v;                   ///< Like q.
   const float* q_weight;        ///< [d], of the RMS norms.
   const float* k_weight;        ///< [d].
@@ -84,43 +84,84 @@ struct RingAppendShared {
   BlockSum<kNormThreads> q, k;
 };
 
-// Eight resident blocks leave 64 registers; left alone, the assembler aims at more and spills.
 template <typename T, typename Ring, int kVec>
+__device__ __forceinline__ void round_into(const T* from, int width, Ring* to) {
+  for (int i = threadIdx.x * kVec; i < width; i += kNormThreads * kVec) {
+    const Vec<T, kVec> values = load<T, kVec>(from + i);
+    Vec<Ring, kVec> rounded;
+#pragma unroll
+    for (int j = 0; j < kVec; ++j) rounded.v[j] = from_float<Ring>(to_float(values.v[j]));
+    store(to + i, rounded);
+  }
+}
+
+// Eight resident blocks leave 64 registers; left alone, the assembler aims at more and spills.
+template <typename T, typename Ring, int kVec, bool kAppends>
 __global__ void __launch_bounds__(kNormThreads, 8) norm_rope_append_kernel(RingAppend<T, Ring> a) {
   auto& shared = shared_memory<RingAppendShared>();
   const int place = blockIdx.x, row = blockIdx.y;
   const int d = a.heads * a.head_dim;
   const int64_t token = (int64_t{row} * a.tokens_per_frame + place) * d;
   const RingPlan plan = a.plans[row];
-  const int64_t to = (int64_t{plan.slot} * a.tokens_per_frame + place) * d;
 
   const float q_inverse = inverse_rms<T, kVec>(a.q + token, d, a.eps, shared.q);
   norm_and_rotate<T, Ring, T, kVec>(a.q + token, a.q_weight, q_inverse, a, plan.query_position,
                                     place, a.q + token);
   const float k_inverse = inverse_rms<T, kVec>(a.k + token, d, a.eps, shared.k);
-  norm_and_rotate<T, Ring, Ring, kVec>(a.k + token, a.k_weight, k_inverse, a, -1, place,
-                                       a.k_rings[row] + to);
-  for (int i = threadIdx.x * kVec; i < d; i += kNormThreads * kVec) {
-    const Vec<T, kVec> values = load<T, kVec>(a.v + token + i);
-    Vec<Ring, kVec> rounded;
-#pragma unroll
-    for (int j = 0; j < kVec; ++j) rounded.v[j] = from_float<Ring>(to_float(values.v[j]));
-    store(a.v_rings[row] + to + i, rounded);
+  if constexpr (kAppends) {
+    const int64_t to = (int64_t{plan.slot} * a.tokens_per_frame + place) * d;
+    norm_and_rotate<T, Ring, Ring, kVec>(a.k + token, a.k_weight, k_inverse, a, -1, place,
+                                         a.k_rings[row] + to);
+    round_into<T, Ring, kVec>(a.v + token, d, a.v_rings[row] + to);
+  } else {
+    norm_and_rotate<T, Ring, T, kVec>(a.k + token, a.k_weight, k_inverse, a, -1, place,
+                                      a.k + token);
   }
+}
+
+template <typename T, typename Ring, int kVec>
+__global__ void __launch_bounds__(kNormThreads) append_kernel(RingAppend<T, Ring> a) {
+  const int place = blockIdx.x, row = blockIdx.y;
+  const int d = a.heads * a.head_dim;
+  const int64_t token = (int64_t{row} * a.tokens_per_frame + place) * d;
+  const int64_t to = (int64_t{a.plans[row].slot} * a.tokens_per_frame + place) * d;
+  round_into<T, Ring, kVec>(a.k + token, d, a.k_rings[row] + to);
+  round_into<T, Ring, kVec>(a.v + token, d, a.v_rings[row] + to);
+}
+
+/// A block for each token of each row.
+template <typename T, typename Ring>
+void launch_append(const char* name, void (*wide)(RingAppend<T, Ring>),
+                   void (*narrow)(RingAppend<T, Ring>), const RingAppend<T, Ring>& append, int rows,
+                   cudaStream_t stream) {
+  const int d = append.heads * append.head_dim;
+  // The rings come from the allocator and have the width of q, so q speaks for them.
+  const bool vectors =
+      append.head_dim % kVecWidth<T> == 0 && can_vectorise<T>(d, append.q, append.k, append.v);
+  launch(name, vectors ? wide : narrow,
+         dim3(static_cast<unsigned>(append.tokens_per_frame), static_cast<unsigned>(rows)),
+         dim3(kNormThreads), sizeof(RingAppendShared), stream, append);
 }
 
 /// RMS norm of q and k over all heads, RoPE, and the append to each row's ring in one pass.
 template <typename T, typename Ring>
 void norm_rope_append(const RingAppend<T, Ring>& append, int rows, cudaStream_t stream) {
-  const int d = append.heads * append.head_dim;
-  // The rings come from the allocator and have the width of q, so q speaks for them.
-  const bool wide =
-      append.head_dim % kVecWidth<T> == 0 && can_vectorise<T>(d, append.q, append.k, append.v);
-  auto* kernel =
-      wide ? norm_rope_append_kernel<T, Ring, kVecWidth<T>> : norm_rope_append_kernel<T, Ring, 2>;
-  launch("norm_rope_append", kernel,
-         dim3(static_cast<unsigned>(append.tokens_per_frame), static_cast<unsigned>(rows)),
-         dim3(kNormThreads), sizeof(RingAppendShared), stream, append);
+  launch_append("norm_rope_append", norm_rope_append_kernel<T, Ring, kVecWidth<T>, true>,
+                norm_rope_append_kernel<T, Ring, 2, true>, append, rows, stream);
+}
+
+/// The same in two, for who has to look at the keys before they are in their slots: norm and RoPE,
+/// in place.
+template <typename T, typename Ring>
+void norm_rope(const RingAppend<T, Ring>& append, int rows, cudaStream_t stream) {
+  launch_append("norm_rope", norm_rope_append_kernel<T, Ring, kVecWidth<T>, false>,
+                norm_rope_append_kernel<T, Ring, 2, false>, append, rows, stream);
+}
+/// And the append.
+template <typename T, typename Ring>
+void append_chunk(const RingAppend<T, Ring>& append, int rows, cudaStream_t stream) {
+  launch_append("append_chunk", append_kernel<T, Ring, kVecWidth<T>>, append_kernel<T, Ring, 2>,
+                append, rows, stream);
 }
 
 template <typename T>
