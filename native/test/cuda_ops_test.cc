@@ -123,6 +123,113 @@ TEST_F(CudaOps, ConvolutionAndAttentionInReducedPrecision) {
   }
 }
 
+// What passes between a block's linear layers is of 16 bits, without an f32 copy in between.
+TEST_F(CudaOps, TokensOfSixteenBits) {
+  const int64_t rows = 34, in = 40, out = 24;
+  const Tensor wide = random({rows, in}), x = arena.tensor({rows, in}, DType::bf16);
+  const Tensor weight = random({out, in}, 0.15f), bias = random({out}), gate = random({2, out});
+  const Tensor residual = random({rows, out}), norm = random({in});
+  const auto plain = reference->pack_linear(weight, bias);
+  for (const bool library : {true, false}) {
+    SCOPED_TRACE(library);
+    const auto ops = make(CudaPrecision::bf16, library);
+    ASSERT_EQ(DType::bf16, ops->token_dtype());
+    const auto packed = ops->pack_linear(weight, bias);
+    const auto read = [&](const Tensor& tokens) {
+      const Tensor values = arena.tensor(tokens.shape());
+      ops->convert(tokens, values);
+      return values;
+    };
+    ops->convert(wide, x);
+    const Tensor rounded = read(x);
+    const Tensor y = arena.tensor({rows, out}, DType::bf16), expected = arena.tensor({rows, out});
+    LinearEpilogue epilogue;
+    for (const Activation activation :
+         {Activation::none, Activation::gelu_tanh, Activation::silu}) {
+      epilogue.activation = activation;
+      reference->linear(*plain, rounded, expected, epilogue);
+      ops->linear(*packed, x, y, epilogue);
+      expect_close(expected, read(y), 3e-2);
+    }
+    expect_error([&] { ops->linear(*packed, wide, y); }, {"linear input dtype", "bf16", "f32"});
+    epilogue = {Activation::none, residual, {gate.f32(), 2, out}};
+    expect_error([&] { ops->linear(*packed, x, y, epilogue); }, {"linear residual", "bf16"});
+    reference->linear(*plain, rounded, expected, epilogue);
+    epilogue.residual = arena.copy(residual);
+    ops->linear(*packed, x, epilogue.residual, epilogue);
+    expect_close(expected, epilogue.residual, 3e-2);
+
+    const Tensor normed = arena.tensor(x.shape(), DType::bf16), same = arena.tensor(x.shape());
+    ops->layer_norm(wide, norm, norm, {}, {}, 1e-6f, normed);
+    reference->layer_norm(wide, norm, norm, {}, {}, 1e-6f, same);
+    expect_close(same, read(normed), 3e-2);
+    ops->rms_norm(x, norm, 1e-6f, normed);
+    reference->rms_norm(rounded, norm, 1e-6f, same);
+    expect_close(same, read(normed), 3e-2);
+    expect_error([&] { ops->rms_norm(x, norm, 1e-6f, same); }, {"rms_norm output dtype", "bf16"});
+    const double position = 5;
+    const Shape grid{1, rows, 2, in / 2};
+    ops->rope3d(x.reshape(grid), &position, 2, rows / 2, normed.reshape(grid));
+    reference->rope3d(rounded.reshape(grid), &position, 2, rows / 2, same.reshape(grid));
+    expect_close(same, read(normed), 3e-2);
+
+    const Tensor keys = random({70, in});
+    const AttentionRow row = {x.data(), keys.f32(), keys.f32(), normed.data(),
+                              rows,     70,         DType::f32, DType::bf16};
+    ops->attention(&row, 1, 2, in / 2, 0.2f);
+    const AttentionRow oracle = {rounded.f32(), keys.f32(), keys.f32(), same.f32(), rows, 70};
+    reference->attention(&oracle, 1, 2, in / 2, 0.2f);
+    expect_close(same, read(normed), 3e-2);
+  }
+  EXPECT_EQ(std::vector<std::string>(), recorded_calls().problems);
+  const auto f16 = make(CudaPrecision::f16, false);
+  expect_error([&] { f16->linear(*f16->pack_linear(weight, bias), x, residual); },
+               {"linear input dtype", "f32", "bf16"});
+}
+
+// A chunk of 16 bits into rings of 16 bits, one of them with anchors that are due.
+TEST_F(CudaOps, AppendsTokensOfSixteenBits) {
+  const int64_t tokens = 6, heads = 2, head_dim = 12, d = heads * head_dim, slots = 3;
+  const Shape shape{slots, tokens, heads, head_dim};
+  const auto ops = make(CudaPrecision::bf16, false);
+  const auto rounded = [&](const Tensor& values) {
+    const Tensor tensor = arena.tensor(values.shape(), DType::bf16);
+    ops->convert(values, tensor);
+    ops->convert(tensor, values);
+    return tensor;
+  };
+  const Tensor q = random({2 * tokens, d}), k = random({2 * tokens, d}),
+               v = random({2 * tokens, d});
+  const RingNorms norms{random({d}), random({d}), 1e-6f};
+  RingRow rows[2], expected[2];
+  for (int r = 0; r < 2; ++r) {
+    expected[r] = {{random(shape), random(shape), 1}, random(shape), 1 + 4 * r, 0.99f, r == 1};
+    rows[r] = expected[r];
+    for (Tensor RingLayer::*part : {&RingLayer::k, &RingLayer::v}) {
+      rows[r].ring.*part = rounded(expected[r].ring.*part);
+    }
+    rows[r].rotated = rounded(expected[r].rotated);
+  }
+  const Tensor q16 = rounded(q), k16 = rounded(k), v16 = rounded(v);
+  ops->append_to_rings(q16, k16, v16, norms, 2, 3, rows, 2);
+  reference->append_to_rings(q, k, v, norms, 2, 3, expected, 2);
+  const auto expect_same = [&](const Tensor& values, const Tensor& got) {
+    const Tensor wide = arena.tensor(got.shape());
+    ops->convert(got, wide);
+    expect_close(values, wide, 3e-2);
+  };
+  expect_same(q, q16);
+  for (int r = 0; r < 2; ++r) {
+    expect_same(expected[r].ring.k, rows[r].ring.k);
+    expect_same(expected[r].ring.v, rows[r].ring.v);
+    const int64_t valid = r == 0 ? 2 : slots;
+    expect_same(expected[r].rotated.slice(0, valid), rows[r].rotated.slice(0, valid));
+  }
+  rows[0].sink_due = true;
+  expect_error([&] { ops->append_to_rings(q16, k16, v16, norms, 2, 3, rows, 2); },
+               {"frames of a due row", "3 or more", "1"});
+}
+
 TEST_F(CudaOps, MemoryOfTheWrongSideIsAnError) {
   const auto ops = make(CudaPrecision::f32, false);
   Arena host, device(size_t{1} << 16, 0, cuda_memory());

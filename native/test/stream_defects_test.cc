@@ -96,10 +96,15 @@ class Memory {
     return own;
   }
 
+  static Tensor chunk(std::vector<float>& values) {
+    const auto count = static_cast<int64_t>(values.size());
+    return Tensor({count / (kFrame / kTokens), kFrame / kTokens}, values.data());
+  }
+
   KvView take(int n) {
     std::vector<float> kv = frame(n);
     if (mode_ == Mode::live) {
-      const KvView view = rolling_->append(turn(), kv.data(), kv.data(), kTokens);
+      const KvView view = rolling_->append(turn(), chunk(kv), chunk(kv));
       rolling_->finish();
       return view;
     }
@@ -111,7 +116,7 @@ class Memory {
     }
     const int frames = n == 1 ? 2 : 1;
     reference_->begin((n + 1 - frames) * kTokens);
-    return reference_->append(turn(), kv.data(), kv.data(), frames * kTokens);
+    return reference_->append(turn(), chunk(kv), chunk(kv));
   }
 
   KvTurn turn() {

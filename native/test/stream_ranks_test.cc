@@ -271,9 +271,9 @@ class Broken : public KvCache {
  public:
   int query_position(const KvMoment&) const override { return 0; }
   int key_position(const KvMoment&) const override { return 0; }
-  KvView append(const KvTurn& turn, const float* k, const float* v, int tokens) override {
+  KvView append(const KvTurn& turn, const Tensor& k, const Tensor& v) override {
     if (turn.layer == 4) throw Error("memory", "a good one", "a broken one");
-    return KvView{k, v, tokens, DType::f32};
+    return KvView{k.data(), v.data(), static_cast<int>(k.dim(0)), k.dtype()};
   }
 };
 

@@ -87,7 +87,10 @@ class Rolling : public testing::Test {
   KvView append(RollingCache& cache, int n) {
     const std::vector<float> k = at_position(n, 0.0), v = frame(n);
     const Tensor rotated = memory_.tensor(cache.rotated_shape());
-    return cache.append(KvTurn{*ops_, 0, cache.moment(), rotated}, k.data(), v.data(), kTokens);
+    const Shape chunk{kTokens, kDim};
+    return cache.append(KvTurn{*ops_, 0, cache.moment(), rotated},
+                        Tensor(chunk, const_cast<float*>(k.data())),
+                        Tensor(chunk, const_cast<float*>(v.data())));
   }
 
   void expect_frame(const KvView& view, int slot, int n, double position) {

@@ -122,7 +122,7 @@ void CausalDit::head(const DitTokens& tokens, const Tensor& e, const Tensor& y,
   const Tensor scale = ops_.arena().tensor({tokens.frames, d});
   ops_.affine_channels(e, {}, head_modulation_.at(0), shift);
   ops_.affine_channels(e, {}, head_modulation_.at(1), scale);
-  const Tensor normed = ops_.arena().tensor(tokens.x.shape());
+  const Tensor normed = ops_.arena().tensor(tokens.x.shape(), ops_.token_dtype());
   ops_.layer_norm(tokens.x, {}, {}, GroupVectors{scale.f32_address(), tokens.frames, d},
                   GroupVectors{shift.f32_address(), tokens.frames, d}, config_.eps, normed);
   const Tensor values = ops_.arena().tensor({tokens.tokens(), out});

@@ -25,6 +25,11 @@ Attention take_attention(WeightSource& weights, Ops& ops, Arena& parameters, con
   return a;
 }
 
+// Queries that their results take the place of.
+AttentionRow attention_row(const Tensor& q, const KvView& view) {
+  return {q.data(), view.k, view.v, q.data(), q.dim(0), view.tokens, view.dtype, q.dtype()};
+}
+
 // Of the vectors that a block uses as they are.
 size_t parameter_bytes(int64_t d) {
   const auto bytes = [](int64_t values) {
@@ -51,8 +56,8 @@ struct DitBlocks::Work {
   AttentionRow* attention = nullptr;  // [count]
   RingRow* rings = nullptr;           // [count]
   Tensor* rotated = nullptr;          // [count]
-  Tensor normed, q, k, v;             // [tokens, d]
-  Tensor hidden;                      // [tokens, ffn]
+  Tensor normed, q, k, v;             // [tokens, d] of Ops::token_dtype()
+  Tensor hidden;                      // [tokens, ffn], like them
   Tensor modulation;                  // [frames, 6 * d], e0 plus the block's own
 
   GroupVectors vector(int64_t index, int64_t d) const {
@@ -170,11 +175,12 @@ void DitBlocks::begin(const DitTokens& tokens, Work& work) {
     const Shape rotated = row.cache->rotated_shape();
     if (rotated.rank() > 0) work.rotated[r] = arena.tensor(rotated, row.cache->dtype());
   }
-  work.normed = arena.tensor({n, d});
-  work.q = arena.tensor({n, d});
-  work.k = arena.tensor({n, d});
-  work.v = arena.tensor({n, d});
-  work.hidden = arena.tensor({n, config_.ffn});
+  const DType dtype = ops_.token_dtype();
+  work.normed = arena.tensor({n, d}, dtype);
+  work.q = arena.tensor({n, d}, dtype);
+  work.k = arena.tensor({n, d}, dtype);
+  work.v = arena.tensor({n, d}, dtype);
+  work.hidden = arena.tensor({n, config_.ffn}, dtype);
   work.modulation = arena.tensor({tokens.frames, 6 * d});
 }
 
@@ -192,12 +198,19 @@ void DitBlocks::run(const DitTokens& tokens, int64_t from, const DitTrace& trace
   }
 }
 
+void DitBlocks::show(const DitTrace& trace, const char* name, int64_t layer, const Tensor& tokens) {
+  const ArenaScope scope(ops_.arena());
+  const Tensor values = ops_.arena().tensor(tokens.shape());
+  ops_.convert(tokens, values);
+  trace(name, layer, values);
+}
+
 void DitBlocks::self_attention(const DitBlock& block, int64_t layer, Work& work,
                                const DitTrace& trace) {
   const DitTokens& tokens = *work.tokens;
   const int64_t d = config_.dim;
   ops_.layer_norm(tokens.x, {}, {}, work.vector(1, d), work.vector(0, d), config_.eps, work.normed);
-  if (trace) trace("sa_in", layer, work.normed);
+  if (trace) show(trace, "sa_in", layer, work.normed);
   ops_.linear(*block.self.q, work.normed, work.q);
   ops_.linear(*block.self.k, work.normed, work.k);
   ops_.linear(*block.self.v, work.normed, work.v);
@@ -213,7 +226,7 @@ void DitBlocks::attend(const PackedLinear& projection, const GroupVectors& gate,
   ops_.attention(work.attention, work.tokens->count, config_.heads, config_.head_dim(), scale);
   if (trace) {
     ops_.linear(projection, work.q, work.normed);
-    trace(name, layer, work.normed);
+    show(trace, name, layer, work.normed);
   }
   LinearEpilogue add;
   add.residual = x;
@@ -230,8 +243,7 @@ bool DitBlocks::into_rings(const DitBlock& block, int64_t layer, Work& work) {
     const KvTurn turn{ops_, static_cast<int>(layer), row.moment, work.rotated[r]};
     KvView view;
     if (row.frames != 1 || !row.cache->ring(turn, work.rings[r], view)) return false;
-    float* at = work.q.f32_address() + r * per_frame * config_.dim;
-    work.attention[r] = AttentionRow{at, view.k, view.v, at, per_frame, view.tokens, view.dtype};
+    work.attention[r] = attention_row(work.q.slice(r * per_frame, (r + 1) * per_frame), view);
   }
   const RingNorms norms{block.self.norm_q, block.self.norm_k, config_.eps};
   ops_.append_to_rings(work.q, work.k, work.v, norms, tokens.height, tokens.width, work.rings,
@@ -242,7 +254,7 @@ bool DitBlocks::into_rings(const DitBlock& block, int64_t layer, Work& work) {
 // The same for any kind of memory.
 void DitBlocks::into_caches(const DitBlock& block, int64_t layer, Work& work) {
   const DitTokens& tokens = *work.tokens;
-  const int64_t d = config_.dim, per_frame = tokens.height * tokens.width;
+  const int64_t per_frame = tokens.height * tokens.width;
   ops_.rms_norm(work.q, block.self.norm_q, config_.eps, work.q);
   ops_.rms_norm(work.k, block.self.norm_k, config_.eps, work.k);
   const Shape split{tokens.frames, per_frame, config_.heads, config_.head_dim()};
@@ -254,11 +266,9 @@ void DitBlocks::into_caches(const DitBlock& block, int64_t layer, Work& work) {
     const DitRow& row = tokens.rows[r];
     const int64_t count = row.frames * per_frame;
     const KvTurn turn{ops_, static_cast<int>(layer), row.moment, work.rotated[r]};
-    const KvView view =
-        row.cache->append(turn, work.k.f32_address() + token * d, work.v.f32_address() + token * d,
-                          static_cast<int>(count));
-    float* at = work.q.f32_address() + token * d;
-    work.attention[r] = AttentionRow{at, view.k, view.v, at, count, view.tokens, view.dtype};
+    const KvView view = row.cache->append(turn, work.k.slice(token, token + count),
+                                          work.v.slice(token, token + count));
+    work.attention[r] = attention_row(work.q.slice(token, token + count), view);
     token += count;
   }
 }
@@ -266,7 +276,6 @@ void DitBlocks::into_caches(const DitBlock& block, int64_t layer, Work& work) {
 void DitBlocks::cross_attention(const DitBlock& block, int64_t layer, Work& work,
                                 const DitTrace& trace) {
   const DitTokens& tokens = *work.tokens;
-  const int64_t d = config_.dim;
   ops_.layer_norm(tokens.x, block.norm3_weight, block.norm3_bias, {}, {}, config_.eps, work.normed);
   ops_.linear(*block.cross.q, work.normed, work.q);
   ops_.rms_norm(work.q, block.cross.norm_q, config_.eps, work.q);
@@ -275,9 +284,9 @@ void DitBlocks::cross_attention(const DitBlock& block, int64_t layer, Work& work
     const DitRow& row = tokens.rows[r];
     const int64_t count = row.frames * tokens.height * tokens.width;
     const KvLayers::Layer& prompt = (*row.prompt)[layer];
-    float* at = work.q.f32_address() + token * d;
-    work.attention[r] = AttentionRow{at,    prompt.k.data(),  prompt.v.data(), at,
-                                     count, config_.text_len, prompt.k.dtype()};
+    const KvView view{prompt.k.data(), prompt.v.data(), static_cast<int>(config_.text_len),
+                      prompt.k.dtype()};
+    work.attention[r] = attention_row(work.q.slice(token, token + count), view);
     token += count;
   }
   attend(*block.cross.o, {}, work, "cross_attn", layer, trace);
@@ -293,7 +302,7 @@ void DitBlocks::feed_forward(const DitBlock& block, int64_t layer, Work& work,
   ops_.linear(*block.ffn0, work.normed, work.hidden, gelu);
   if (trace) {
     ops_.linear(*block.ffn2, work.hidden, work.normed);
-    trace("ffn", layer, work.normed);
+    show(trace, "ffn", layer, work.normed);
   }
   LinearEpilogue add;
   add.residual = x;

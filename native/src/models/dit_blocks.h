@@ -122,6 +122,8 @@ class DitBlocks {
   void attend(const PackedLinear& projection, const GroupVectors& gate, Work& work,
               const char* name, int64_t layer, const DitTrace& trace);
   void cross_attention(const DitBlock& block, int64_t layer, Work& work, const DitTrace& trace);
+  // A trace's values are f32.
+  void show(const DitTrace& trace, const char* name, int64_t layer, const Tensor& tokens);
   void feed_forward(const DitBlock& block, int64_t layer, Work& work, const DitTrace& trace);
 
   const DitConfig& config_;

@@ -55,10 +55,10 @@ class KvCache {
   // append(); false where more is to be done. `view` is what to attend over afterwards.
   virtual bool ring(const KvTurn& /*turn*/, RingRow& /*row*/, KvView& /*view*/) { return false; }
 
-  // Takes the chunk's keys and values of one layer ([tokens, heads * head_dim], keys after RMS norm
-  // and RoPE at key_position()) and returns everything to attend over, the chunk included. The view
-  // is valid until the next append().
-  virtual KvView append(const KvTurn& turn, const float* k, const float* v, int tokens) = 0;
+  // Takes the chunk's keys and values of one layer ([tokens, heads * head_dim], f32 or the turn's
+  // Ops::token_dtype(), keys after RMS norm and RoPE at key_position()) and returns everything to
+  // attend over, the chunk included. The view is valid until the next append().
+  virtual KvView append(const KvTurn& turn, const Tensor& k, const Tensor& v) = 0;
 };
 
 }  // namespace driftless

@@ -41,12 +41,12 @@ std::unique_ptr<Model> Model::load(const std::string& dir, const std::string& ba
   std::vector<std::unique_ptr<Ops>> ranks;
   for (size_t r = 0; devices.size() > 1 && r < devices.size(); ++r) {
     ranks.push_back(make_ops(devices[r], 1, dtype));
-    DL_CHECK(ranks.back()->kv_dtype() == ranks.front()->kv_dtype(), "ranks",
+    DL_CHECK(ranks.back()->token_dtype() == ranks.front()->token_dtype(), "ranks",
              "devices that keep keys and values alike", "\"" + backend + "\"");
   }
   model->ops_ = make_ops(devices.front(), threads, dtype);
   Ops& ops = *model->ops_;
-  model->config_.dit.kv_dtype = ops.kv_dtype();
+  model->config_.dit.kv_dtype = ops.token_dtype();
 
   FileWeights autoencoder(dir + "/" + model->config_.autoencoder_file);
   model->codec_ = make_codec(model->config_.autoencoder, autoencoder, ops);

@@ -16,9 +16,12 @@ void f32(const char* what, const Tensor& x, const char* more = "") {
   }
 }
 
+void rank_of(const char* what, const Tensor& x, int expected) {
+  DL_CHECK_EQ(what + (" rank of shape " + x.shape().text()), expected, x.rank());
+}
 void rank(const char* what, const Tensor& x, int expected) {
   f32(what, x);
-  DL_CHECK_EQ(what + (" rank of shape " + x.shape().text()), expected, x.rank());
+  rank_of(what, x, expected);
 }
 
 void shape(const char* what, const Shape& expected, const Tensor& x, const char* more = "") {
@@ -26,11 +29,20 @@ void shape(const char* what, const Shape& expected, const Tensor& x, const char*
   DL_CHECK_EQ(std::string(what) + more + " shape", expected, x.shape());
 }
 
-/// Keys and values: f32 or what the backend keeps them in.
-void keys(const char* what, const Tensor& x, DType kv_dtype) {
-  if (x.present() && (x.dtype() == DType::f32 || x.dtype() == kv_dtype)) return;
-  throw Error(std::string(what) + " dtype", dtype_name(kv_dtype),
+/// Tokens, keys and values: f32 or what the backend keeps them in.
+void tokens(const char* what, const Tensor& x, DType token_dtype) {
+  if (x.present() && (x.dtype() == DType::f32 || x.dtype() == token_dtype)) return;
+  throw Error(std::string(what) + " dtype",
+              token_dtype == DType::f32 ? "f32" : std::string("f32 or ") + dtype_name(token_dtype),
               x.present() ? dtype_name(x.dtype()) : "an absent tensor");
+}
+void tokens(const char* what, const Shape& expected, const Tensor& x, DType token_dtype) {
+  tokens(what, x, token_dtype);
+  DL_CHECK_EQ(std::string(what) + " shape", expected, x.shape());
+}
+void same_dtype(const char* what, const Tensor& expected, const Tensor& x) {
+  DL_CHECK(x.dtype() == expected.dtype(), std::string(what) + " dtype",
+           dtype_name(expected.dtype()), dtype_name(x.dtype()));
 }
 
 void not_same(const char* what, const Tensor& x, const Tensor& y) {
@@ -61,13 +73,19 @@ void pack_linear(const Tensor& weight, const Tensor& bias) {
 }
 
 LinearSizes linear(const PackedLinear& weights, const Tensor& x, const Tensor& y,
-                   const LinearEpilogue& epilogue) {
-  rank("linear input", x, 2);
+                   const LinearEpilogue& epilogue, DType token_dtype) {
+  tokens("linear input", x, token_dtype);
+  rank_of("linear input", x, 2);
   const LinearSizes sizes = {x.dim(0), weights.in(), weights.out(),
                              group_rows("linear gate", epilogue.gate, x.dim(0), weights.out())};
   DL_CHECK_EQ("linear input width", sizes.in, x.dim(1));
-  shape("linear output", {sizes.rows, sizes.out}, y);
+  tokens("linear output", {sizes.rows, sizes.out}, y, token_dtype);
   not_same("linear", x, y);
+  if (y.dtype() != DType::f32) {
+    same_dtype("linear input", y, x);
+    DL_CHECK(!epilogue.residual.present(), "linear residual",
+             std::string("none with an output of ") + dtype_name(y.dtype()), "one");
+  }
   if (epilogue.residual.present()) {
     shape("linear residual", {sizes.rows, sizes.out}, epilogue.residual);
   } else {
@@ -121,7 +139,7 @@ ConvSizes conv2d(const PackedConv& weights, const Tensor& x, const Tensor& x2,
 }
 
 void attention(const AttentionRow* rows, int64_t count, int64_t heads, int64_t head_dim,
-               DType kv_dtype) {
+               DType token_dtype) {
   DL_CHECK(heads > 0, "attention heads", "at least 1", heads);
   DL_CHECK(head_dim > 0, "attention head_dim", "at least 1", head_dim);
   for (int64_t row = 0; row < count; ++row) {
@@ -129,17 +147,20 @@ void attention(const AttentionRow* rows, int64_t count, int64_t heads, int64_t h
     const auto where = [row] { return "attention row " + std::to_string(row); };
     DL_CHECK(r.q != nullptr && r.k != nullptr && r.v != nullptr && r.out != nullptr, where(),
              "q, k, v and out", "a null pointer");
+    DL_CHECK(r.dtype == DType::f32 || r.dtype == token_dtype, where() + " queries' dtype",
+             dtype_name(token_dtype), dtype_name(r.dtype));
     DL_CHECK(r.queries >= 0, where() + " queries", "0 or more", r.queries);
     DL_CHECK(r.keys >= 1, where() + " keys", "at least 1", r.keys);
-    DL_CHECK(r.kv_dtype == DType::f32 || r.kv_dtype == kv_dtype, where() + " keys and values",
-             dtype_name(kv_dtype), dtype_name(r.kv_dtype));
+    DL_CHECK(r.kv_dtype == DType::f32 || r.kv_dtype == token_dtype, where() + " keys and values",
+             dtype_name(token_dtype), dtype_name(r.kv_dtype));
   }
 }
 
 RowSizes layer_norm(const Tensor& x, const Tensor& weight, const Tensor& bias,
-                    const GroupVectors& scale, const GroupVectors& shift, const Tensor& y) {
+                    const GroupVectors& scale, const GroupVectors& shift, const Tensor& y,
+                    DType token_dtype) {
   rank("layer_norm input", x, 2);
-  shape("layer_norm output", x.shape(), y);
+  tokens("layer_norm output", x.shape(), y, token_dtype);
   const RowSizes sizes = {x.dim(0), x.dim(1)};
   DL_CHECK_EQ("layer_norm bias present", weight.present(), bias.present());
   if (weight.present()) {
@@ -153,10 +174,12 @@ RowSizes layer_norm(const Tensor& x, const Tensor& weight, const Tensor& bias,
   return sizes;
 }
 
-RowSizes rms_norm(const Tensor& x, const Tensor& weight, const Tensor& y) {
-  rank("rms_norm input", x, 2);
+RowSizes rms_norm(const Tensor& x, const Tensor& weight, const Tensor& y, DType token_dtype) {
+  tokens("rms_norm input", x, token_dtype);
+  rank_of("rms_norm input", x, 2);
   shape("rms_norm weight", {x.dim(1)}, weight);
-  shape("rms_norm output", x.shape(), y);
+  tokens("rms_norm output", x.shape(), y, token_dtype);
+  same_dtype("rms_norm output", x, y);
   return {x.dim(0), x.dim(1)};
 }
 
@@ -195,9 +218,12 @@ MixSizes mix_channels(const Tensor& x, const Tensor& matrix, const Tensor& y) {
   return sizes;
 }
 
-RopeSizes rope3d(const Tensor& x, int64_t height, int64_t width, const Tensor& y) {
-  rank("rope3d input", x, 4);
-  shape("rope3d output", x.shape(), y);
+RopeSizes rope3d(const Tensor& x, int64_t height, int64_t width, const Tensor& y,
+                 DType token_dtype) {
+  tokens("rope3d input", x, token_dtype);
+  rank_of("rope3d input", x, 4);
+  tokens("rope3d output", x.shape(), y, token_dtype);
+  same_dtype("rope3d output", x, y);
   DL_CHECK_EQ("rope3d tokens per frame", height * width, x.dim(1));
   DL_CHECK(x.dim(3) % 2 == 0, "rope3d head_dim", "an even number", x.dim(3));
   const int64_t pairs = x.dim(3) / 2;
@@ -205,11 +231,10 @@ RopeSizes rope3d(const Tensor& x, int64_t height, int64_t width, const Tensor& y
   return {x.dim(0), height, width, x.dim(2), x.dim(3), pairs - 2 * third, third, third};
 }
 
-RopeSizes rope_time(const Tensor& x, const Tensor& y, DType kv_dtype) {
-  keys("rope_time input", x, kv_dtype);
+RopeSizes rope_time(const Tensor& x, const Tensor& y, DType token_dtype) {
+  tokens("rope_time input", x, token_dtype);
   DL_CHECK_EQ("rope_time rank of shape " + x.shape().text(), 4, x.rank());
-  DL_CHECK(y.dtype() == x.dtype(), "rope_time output dtype", dtype_name(x.dtype()),
-           dtype_name(y.dtype()));
+  same_dtype("rope_time output", x, y);
   DL_CHECK_EQ("rope_time output shape", x.shape(), y.shape());
   DL_CHECK(x.dim(3) % 2 == 0, "rope_time head_dim", "an even number", x.dim(3));
   const int64_t pairs = x.dim(3) / 2, third = pairs / 3;
@@ -225,15 +250,16 @@ RowSizes channel_moments(const Tensor& x, const Tensor& y) {
 }
 
 RowSizes refresh_sink(const RingLayer& ring, const Tensor& k, const Tensor& v, int64_t leaving,
-                      DType kv_dtype) {
-  keys("refresh_sink ring", ring.k, kv_dtype);
+                      DType token_dtype) {
+  tokens("refresh_sink ring", ring.k, token_dtype);
   DL_CHECK_EQ("refresh_sink ring's rank", 4, ring.k.rank());
   DL_CHECK(ring.v.dtype() == ring.k.dtype(), "refresh_sink ring of values dtype",
            dtype_name(ring.k.dtype()), dtype_name(ring.v.dtype()));
   DL_CHECK_EQ("refresh_sink ring of values shape", ring.k.shape(), ring.v.shape());
   const int64_t slots = ring.k.dim(0), width = ring.k.dim(2) * ring.k.dim(3);
-  shape("refresh_sink keys", {ring.k.dim(1), width}, k);
-  shape("refresh_sink values", {ring.k.dim(1), width}, v);
+  tokens("refresh_sink keys", {ring.k.dim(1), width}, k, token_dtype);
+  tokens("refresh_sink values", {ring.k.dim(1), width}, v, token_dtype);
+  same_dtype("refresh_sink values", k, v);
   DL_CHECK(ring.sinks >= 0 && ring.sinks < slots, "refresh_sink sinks",
            "0.." + std::to_string(slots - 1), ring.sinks);
   DL_CHECK(leaving >= ring.sinks && leaving < slots, "refresh_sink slot that leaves",
@@ -243,10 +269,10 @@ RowSizes refresh_sink(const RingLayer& ring, const Tensor& k, const Tensor& v, i
 
 RingSizes append_to_rings(const Tensor& q, const Tensor& k, const Tensor& v, const RingNorms& norms,
                           int64_t height, int64_t width, const RingRow* rows, int64_t count,
-                          DType kv_dtype) {
+                          DType token_dtype) {
   DL_CHECK(count > 0, "append_to_rings rows", "at least 1", count);
   const Tensor& first = rows[0].ring.k;
-  keys("append_to_rings ring", first, kv_dtype);
+  tokens("append_to_rings ring", first, token_dtype);
   DL_CHECK_EQ("append_to_rings ring's rank", 4, first.rank());
   const RingSizes s = {first.dim(1), first.dim(2), first.dim(3), static_cast<int>(first.dim(0)),
                        static_cast<int>(rows[0].ring.sinks)};
@@ -255,9 +281,12 @@ RingSizes append_to_rings(const Tensor& q, const Tensor& k, const Tensor& v, con
   DL_CHECK(s.sinks >= 0 && s.sinks < s.slots, "append_to_rings sinks",
            "0.." + std::to_string(s.slots - 1), s.sinks);
   const Shape wide{count * s.tokens, s.heads * s.head_dim};
-  shape("append_to_rings q", wide, q);
-  shape("append_to_rings k", wide, k);
-  shape("append_to_rings v", wide, v);
+  tokens("append_to_rings q", wide, q, token_dtype);
+  tokens("append_to_rings k", wide, k, token_dtype);
+  tokens("append_to_rings v", wide, v, token_dtype);
+  same_dtype("append_to_rings k", q, k);
+  same_dtype("append_to_rings v", q, v);
+  if (q.dtype() != DType::f32) same_dtype("append_to_rings ring", q, first);
   shape("append_to_rings q norm", {wide[1]}, norms.q);
   shape("append_to_rings k norm", {wide[1]}, norms.k);
   for (int64_t r = 0; r < count; ++r) {
@@ -267,7 +296,7 @@ RingSizes append_to_rings(const Tensor& q, const Tensor& k, const Tensor& v, con
     DL_CHECK(!row.sink_due || row.frames >= s.slots, "append_to_rings frames of a due row",
              std::to_string(s.slots) + " or more", row.frames);
     for (const Tensor* part : {&row.ring.k, &row.ring.v, &row.rotated}) {
-      keys("append_to_rings ring", *part, kv_dtype);
+      tokens("append_to_rings ring", *part, token_dtype);
       DL_CHECK(part->dtype() == first.dtype(), "append_to_rings ring's dtype",
                dtype_name(first.dtype()), dtype_name(part->dtype()));
       DL_CHECK_EQ("append_to_rings ring's shape", first.shape(), part->shape());
@@ -296,9 +325,9 @@ void copy(const Tensor& from, const Tensor& to) {
   DL_CHECK_EQ("copy output elements", from.count(), to.count());
 }
 
-void convert(const Tensor& x, const Tensor& y, DType kv_dtype) {
-  f32("convert input", x);
-  keys("convert output", y, kv_dtype);
+void convert(const Tensor& x, const Tensor& y, DType token_dtype) {
+  tokens("convert input", x, token_dtype);
+  tokens("convert output", y, token_dtype);
   DL_CHECK_EQ("convert output elements", x.count(), y.count());
 }
 

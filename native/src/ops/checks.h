@@ -14,7 +14,7 @@ struct LinearSizes {
 };
 void pack_linear(const Tensor& weight, const Tensor& bias);
 LinearSizes linear(const PackedLinear& weights, const Tensor& x, const Tensor& y,
-                   const LinearEpilogue& epilogue);
+                   const LinearEpilogue& epilogue, DType token_dtype = DType::f32);
 
 struct ConvSizes {
   int64_t n, h, w;             ///< Of the inputs.
@@ -26,18 +26,20 @@ ConvSizes conv2d(const PackedConv& weights, const Tensor& x, const Tensor& x2,
                  const Tensor& residual, Activation activation, const Tensor& y);
 
 void attention(const AttentionRow* rows, int64_t count, int64_t heads, int64_t head_dim,
-               DType kv_dtype);
+               DType token_dtype);
 
 struct RowSizes {
   int64_t rows, width;
 };
 RowSizes layer_norm(const Tensor& x, const Tensor& weight, const Tensor& bias,
-                    const GroupVectors& scale, const GroupVectors& shift, const Tensor& y);
-RowSizes rms_norm(const Tensor& x, const Tensor& weight, const Tensor& y);
+                    const GroupVectors& scale, const GroupVectors& shift, const Tensor& y,
+                    DType token_dtype = DType::f32);
+RowSizes rms_norm(const Tensor& x, const Tensor& weight, const Tensor& y,
+                  DType token_dtype = DType::f32);
 RowSizes channel_moments(const Tensor& x, const Tensor& y);
 /// Tokens and width of a chunk.
 RowSizes refresh_sink(const RingLayer& ring, const Tensor& k, const Tensor& v, int64_t leaving,
-                      DType kv_dtype);
+                      DType token_dtype);
 /// Sizes of one row's chunk; all rings have the first one's shape and type.
 struct RingSizes {
   int64_t tokens, heads, head_dim;
@@ -45,7 +47,7 @@ struct RingSizes {
 };
 RingSizes append_to_rings(const Tensor& q, const Tensor& k, const Tensor& v, const RingNorms& norms,
                           int64_t height, int64_t width, const RingRow* rows, int64_t count,
-                          DType kv_dtype);
+                          DType token_dtype);
 RowSizes timestep_embedding(const Tensor& y);
 RowSizes mean_rows(const Tensor& x, const Tensor& y);
 RowSizes affine_channels(const Tensor& x, const Tensor& scale, const Tensor& shift,
@@ -60,14 +62,15 @@ struct RopeSizes {  // height and width are 0 for rope_time
   int64_t frames, height, width, heads, head_dim;
   int64_t pairs_t, pairs_h, pairs_w;
 };
-RopeSizes rope3d(const Tensor& x, int64_t height, int64_t width, const Tensor& y);
-RopeSizes rope_time(const Tensor& x, const Tensor& y, DType kv_dtype);
+RopeSizes rope3d(const Tensor& x, int64_t height, int64_t width, const Tensor& y,
+                 DType token_dtype = DType::f32);
+RopeSizes rope_time(const Tensor& x, const Tensor& y, DType token_dtype);
 
 /// Rows, and channels of x and y.
 MixSizes copy_channels(const Tensor& x, int64_t from, int64_t count, const Tensor& y, int64_t to);
 /// Throws Error unless both have the same type and count.
 void copy(const Tensor& from, const Tensor& to);
-void convert(const Tensor& x, const Tensor& y, DType kv_dtype);
+void convert(const Tensor& x, const Tensor& y, DType token_dtype);
 
 /// All tensors f32 (or absent where `optional`) and of the shape of the first; returns the count.
 int64_t same_shape(const char* what, const Tensor& x, const Tensor& y);

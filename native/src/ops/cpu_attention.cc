@@ -253,7 +253,8 @@ void attend(const Head& head, Word* memory) {
   const int64_t dim = head.words(), filled_words = words_for(head.kernels.type, head.dim);
   for (int64_t query = 0; query < row.queries; ++query) {
     Word* to = space.queries + query * dim;
-    to_words(head.kernels.type, row.q + query * head.token_stride + head.offset, head.dim, to);
+    const float* from = static_cast<const float*>(row.q) + query * head.token_stride + head.offset;
+    to_words(head.kernels.type, from, head.dim, to);
     std::fill(to + filled_words, to + dim, 0u);
   }
   const int narrower = head.group_queries() <= head.kernels.pixels[head.value_plan.vectors]
@@ -272,7 +273,7 @@ void attend(const Head& head, Word* memory) {
   for (int64_t query = 0; query < row.queries; ++query) {
     const float inverse = 1.0f / space.total[query];
     map_vec(space.sums + query * head.value_plan.padded(),
-            row.out + query * head.token_stride + head.offset, head.dim,
+            static_cast<float*>(row.out) + query * head.token_stride + head.offset, head.dim,
             [=](Vec v) { return v * inverse; });
   }
 }

@@ -13,8 +13,8 @@
 namespace driftless {
 
 /// Everything the models compute with, one implementation per device. Conventions:
-///  - Tensors lie in the memory() of the operations. Activations are f32, contiguous and
-///    channels-last: images [n, h, w, c] (n counts frames of
+///  - Tensors lie in the memory() of the operations. Activations are f32 unless a function says
+///    "or token_dtype()", contiguous and channels-last: images [n, h, w, c] (n counts frames of
 ///    all sessions in the batch), tokens [rows, d].
 ///  - Outputs are written into tensors the caller provides. Unless a function says otherwise an
 ///    output may be the very same tensor as an input of the same shape, and may not overlap an
@@ -81,17 +81,18 @@ struct LinearEpilogue {
 /// One query block: `queries` tokens against the first `keys` tokens of a ring. Pointers are
 /// [token, head, head_dim].
 struct AttentionRow {
-  const float* q;
+  const void* q;  ///< Of dtype.
   const void* k;  ///< Of kv_dtype.
   const void* v;  ///< Of kv_dtype.
-  float* out;
+  void* out;      ///< Of dtype.
   int64_t queries;
   int64_t keys;  ///< >= 1.
   DType kv_dtype = DType::f32;
+  DType dtype = DType::f32;
 };
 
-/// One layer's keys and values of a stream, [slots, tokens, heads, head_dim] of f32 or kv_dtype()
-/// each. The first `sinks` slots hold anchors, the others roll.
+/// One layer's keys and values of a stream, [slots, tokens, heads, head_dim] of f32 or
+/// token_dtype() each. The first `sinks` slots hold anchors, the others roll.
 struct RingLayer {
   Tensor k, v;
   int64_t sinks = 0;
@@ -125,9 +126,9 @@ class Ops {
   virtual const char* name() const = 0;
   /// What linear layers, convolutions and attention multiply in: f32 or bf16.
   virtual DType dtype() const { return DType::f32; }
-  /// What attention takes keys and values in without rounding them first: what they are best kept
-  /// in. Only rope_time, refresh_sink, convert and copy know it beside attention.
-  virtual DType kv_dtype() const { return DType::f32; }
+  /// What products and attention take without rounding it first: what keys and values are best kept
+  /// in, and tokens on their way between linear layers.
+  virtual DType token_dtype() const { return DType::f32; }
 
   // ---- Sharing work ---------------------------------------------------------------------------
 
@@ -158,7 +159,7 @@ class Ops {
   /// As many elements of the same type, each side in any memory. `from` may be changed as soon as
   /// the call returns, and what goes to the host is there by then.
   virtual void copy(const Tensor& from, const Tensor& to);
-  /// f32 values rounded to y's type, which is f32 or kv_dtype().
+  /// x's values in y's type; both f32 or token_dtype().
   virtual void convert(const Tensor& x, const Tensor& y);
   /// All bytes zero.
   virtual void clear(const Tensor& x);
@@ -175,7 +176,8 @@ class Ops {
   virtual std::unique_ptr<PackedLinear> adopt_linear(std::unique_ptr<PackedLinear> weights) {
     return weights;
   }
-  /// x [rows, in] -> y [rows, out]. y may be epilogue.residual but not x. A row's result does not
+  /// x [rows, in] -> y [rows, out], f32 or token_dtype(): y is of the latter only where x is, and
+  /// then without a residual. y may be epilogue.residual but not x. A row's result does not
   /// depend on the rows beside it, to the bit: sessions share a batch.
   virtual void linear(const PackedLinear& weights, const Tensor& x, const Tensor& y,
                       const LinearEpilogue& epilogue = {}) = 0;
@@ -196,29 +198,31 @@ class Ops {
   // ---- Token-wise -----------------------------------------------------------------------------
 
   /// x [rows, d] -> (x - mean) / sqrt(var + eps), then * weight + bias ([d], both or none), then
-  /// * (1 + scale) + shift (both or none).
+  /// * (1 + scale) + shift (both or none). y is f32 or token_dtype().
   virtual void layer_norm(const Tensor& x, const Tensor& weight, const Tensor& bias,
                           const GroupVectors& scale, const GroupVectors& shift, float eps,
                           const Tensor& y) = 0;
-  /// x [rows, d] -> x / sqrt(mean(x^2) + eps) * weight [d].
+  /// x [rows, d] -> x / sqrt(mean(x^2) + eps) * weight [d]. Both f32 or token_dtype().
   virtual void rms_norm(const Tensor& x, const Tensor& weight, float eps, const Tensor& y) = 0;
   /// 3-D rotary embedding with Wan's split of the c = head_dim / 2 adjacent pairs: c - 2 (c / 3)
   /// temporal, c / 3 height, c / 3 width; theta_j = 10000^(-2j / dim) with dim = twice the pairs
   /// of that axis. x [frames, height * width, heads, head_dim]; `positions[f]` is the temporal
-  /// position of frame f (any real number); angles are computed in double.
+  /// position of frame f (any real number); angles are computed in double. Both f32 or
+  /// token_dtype().
   virtual void rope3d(const Tensor& x, const double* positions, int64_t height, int64_t width,
                       const Tensor& y) = 0;
-  /// The temporal part of rope3d alone. x [frames, tokens, heads, head_dim], f32 or kv_dtype().
+  /// The temporal part of rope3d alone. x [frames, tokens, heads, head_dim], f32 or token_dtype().
   virtual void rope_time(const Tensor& x, const double* positions, const Tensor& y);
   /// What self-attention does between its projections and its product, for rows of one latent frame
   /// of height * width tokens each: RMS norm of q and k over all heads, RoPE, anchors looked at
   /// where they are due, keys and values into their slots, and every valid key of a row rotated to
-  /// its present place. q, k, v [count * height * width, heads * head_dim]; q is changed in place,
-  /// k may be.
+  /// its present place. q, k, v [count * height * width, heads * head_dim], f32 or token_dtype(); q
+  /// is changed in place, k may be.
   virtual void append_to_rings(const Tensor& q, const Tensor& k, const Tensor& v,
                                const RingNorms& norms, int64_t height, int64_t width,
                                const RingRow* rows, int64_t count);
-  /// Where the stream has moved on from an anchor. k, v [tokens, heads * head_dim] are a chunk's;
+  /// Where the stream has moved on from an anchor. k, v [tokens, heads * head_dim] are a chunk's,
+  /// f32 or token_dtype();
   /// an anchor resembles it by 0.5 (cos(mean k of both) + cos(mean v of both)), and the least
   /// alike, when that is less than `threshold`, becomes a copy of the slot `leaving`.
   virtual void refresh_sink(const RingLayer& ring, const Tensor& k, const Tensor& v,

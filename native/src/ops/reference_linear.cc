@@ -121,7 +121,7 @@ void ReferenceOps::attention(const AttentionRow* rows, int64_t count, int64_t he
     weight.resize(static_cast<size_t>(r.keys));
     for (int64_t item = 0; item < r.queries * heads; ++item) {
       const int64_t head = item % heads;
-      const float* q = r.q + item * head_dim;
+      const float* q = static_cast<const float*>(r.q) + item * head_dim;
       double largest = -INFINITY;
       for (int64_t key = 0; key < r.keys; ++key) {
         const float* k = static_cast<const float*>(r.k) + (key * heads + head) * head_dim;
@@ -138,7 +138,7 @@ void ReferenceOps::attention(const AttentionRow* rows, int64_t count, int64_t he
         total += w;
         for (int64_t d = 0; d < head_dim; ++d) sum[d] += w * v[d];
       }
-      float* out = r.out + item * head_dim;
+      float* out = static_cast<float*>(r.out) + item * head_dim;
       for (int64_t d = 0; d < head_dim; ++d) out[d] = static_cast<float>(sum[d] / total);
     }
   }

@@ -86,12 +86,13 @@ void ReferenceCache::refresh_sinks(Layer& layer, const float* k, const float* v)
   }
 }
 
-KvView ReferenceCache::append(const KvTurn& turn, const float* k, const float* v, int tokens) {
+KvView ReferenceCache::append(const KvTurn& turn, const Tensor& k, const Tensor& v) {
+  const int tokens = static_cast<int>(k.dim(0));
   Layer& layer = layers_[static_cast<size_t>(turn.layer)];
   layer.similarity.clear();
   if (config_.sink_threshold > -1 && config_.sink_frames > 0 &&
       tokens == config_.tokens_per_frame) {
-    refresh_sinks(layer, k, v);
+    refresh_sinks(layer, k.f32(), v.f32());
   }
   const ReferenceRing::Write write = layer.ring.advance(start_, tokens);
   const size_t capacity = layer.k.size() / static_cast<size_t>(dim_);
@@ -101,8 +102,8 @@ KvView ReferenceCache::append(const KvTurn& turn, const float* k, const float* v
   }
   const size_t at = static_cast<size_t>(write.offset) * static_cast<size_t>(dim_);
   const size_t count = static_cast<size_t>(tokens) * static_cast<size_t>(dim_);
-  std::copy_n(k, count, layer.k.data() + at);
-  std::copy_n(v, count, layer.v.data() + at);
+  std::copy_n(k.f32(), count, layer.k.data() + at);
+  std::copy_n(v.f32(), count, layer.v.data() + at);
   layer.slot_written = write.offset / config_.tokens_per_frame;
   return KvView{layer.k.data(), layer.v.data(), write.valid};
 }

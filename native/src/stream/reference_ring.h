@@ -68,7 +68,7 @@ class ReferenceCache : public KvCache {
 
   int query_position(const KvMoment&) const override { return start_ / config_.tokens_per_frame; }
   int key_position(const KvMoment& moment) const override { return query_position(moment); }
-  KvView append(const KvTurn& turn, const float* k, const float* v, int tokens) override;
+  KvView append(const KvTurn& turn, const Tensor& k, const Tensor& v) override;
 
   // Empties the slots for a new session and keeps the evict queues (see ReferenceRing::restart).
   void restart();

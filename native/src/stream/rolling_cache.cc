@@ -84,7 +84,8 @@ bool RollingCache::ring(const KvTurn& turn, RingRow& row, KvView& view) {
   return true;
 }
 
-KvView RollingCache::append(const KvTurn& turn, const float* k, const float* v, int tokens) {
+KvView RollingCache::append(const KvTurn& turn, const Tensor& k, const Tensor& v) {
+  const int64_t tokens = k.dim(0);
   if (tokens != config_.tokens_per_frame) {
     throw Error("key/value ring: expected a chunk of " + std::to_string(config_.tokens_per_frame) +
                 " tokens, got " + std::to_string(tokens));
@@ -92,23 +93,19 @@ KvView RollingCache::append(const KvTurn& turn, const float* k, const float* v, 
   Ops& ops = turn.ops;
   const RingLayer own = layer(turn);
   const int64_t frames = turn.moment.frames;
-  const auto chunk = [&](const float* values) {
-    const Shape shape{tokens, int64_t{config_.heads} * config_.head_dim};
-    return Tensor(DType::f32, shape, const_cast<float*>(values), own.k.memory());
-  };
   const int slot = place().slot(frames), valid = place().valid(frames);
   if (sink_due(turn.moment)) {
-    ops.refresh_sink(own, chunk(k), chunk(v), slot, config_.sink_threshold);
+    ops.refresh_sink(own, k, v, slot, config_.sink_threshold);
   }
-  ops.convert(chunk(k), own.k.at(slot));
-  ops.convert(chunk(v), own.v.at(slot));
+  ops.convert(k, own.k.at(slot));
+  ops.convert(v, own.v.at(slot));
   const ArenaScope scope(ops.host_arena());
   auto* positions =
       static_cast<double*>(ops.host_arena().allocate(static_cast<size_t>(valid) * sizeof(double)));
   for (int s = 0; s < valid; ++s) positions[s] = place().position(frames, s);
   const Tensor rotated = turn.rotated.slice(0, valid);
   ops.rope_time(own.k.slice(0, valid), positions, rotated);
-  return KvView{rotated.data(), own.v.data(), valid * tokens, config_.dtype};
+  return KvView{rotated.data(), own.v.data(), valid * config_.tokens_per_frame, config_.dtype};
 }
 
 }  // namespace driftless

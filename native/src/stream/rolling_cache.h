@@ -26,7 +26,7 @@ struct RollingConfig {
   int layers = 0;
   int heads = 0;
   int head_dim = 0;
-  DType dtype = DType::f32;  // f32 or the operations' kv_dtype()
+  DType dtype = DType::f32;  // f32 or the operations' token_dtype()
 };
 
 // One row of one session, all layers. Chunks of one latent frame.
@@ -48,7 +48,7 @@ class RollingCache : public KvCache {
   Shape rotated_shape() const override;
   DType dtype() const override { return config_.dtype; }
   bool ring(const KvTurn& turn, RingRow& row, KvView& view) override;
-  KvView append(const KvTurn& turn, const float* k, const float* v, int tokens) override;
+  KvView append(const KvTurn& turn, const Tensor& k, const Tensor& v) override;
 
   // The next append() of each layer replaces the frame that was appended last, sinks untouched.
   void rewrite() {

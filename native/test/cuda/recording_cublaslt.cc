@@ -18,7 +18,7 @@ constexpr size_t kWorkspace = 4096;
 struct Desc {
   int32_t transpose_a = kNone, transpose_b = kNone;
   uint32_t epilogue = kPlain;
-  const float* bias = nullptr;
+  const void* bias = nullptr;
 };
 struct Matrix {
   DataType type;
@@ -34,11 +34,13 @@ Status problem(const std::string& text) {
 Desc& desc(MatmulDesc body) { return *reinterpret_cast<Desc*>(body); }
 const Matrix& matrix(Layout body) { return *reinterpret_cast<const Matrix*>(body); }
 
-float value(const Matrix& m, const void* data, uint64_t row, uint64_t column) {
-  const uint64_t at = row + column * static_cast<uint64_t>(m.leading);
-  if (m.type == kBf16) return cuda::to_float(static_cast<const cuda::bf16*>(data)[at]);
-  if (m.type == kF16) return cuda::to_float(static_cast<const cuda::f16*>(data)[at]);
+float number(DataType type, const void* data, uint64_t at) {
+  if (type == kBf16) return cuda::to_float(static_cast<const cuda::bf16*>(data)[at]);
+  if (type == kF16) return cuda::to_float(static_cast<const cuda::f16*>(data)[at]);
   return static_cast<const float*>(data)[at];
+}
+float value(const Matrix& m, const void* data, uint64_t row, uint64_t column) {
+  return number(m.type, data, row + column * static_cast<uint64_t>(m.leading));
 }
 
 /// The product's sizes, or a problem.
@@ -56,7 +58,10 @@ Status sizes_of(const Desc& d, const Matrix& a, const Matrix& b, const Matrix& c
   for (const Matrix* m : {&a, &b, &c}) {
     if (m->leading < static_cast<int64_t>(m->rows)) return problem("leading dimension below rows");
   }
-  if (a.type != b.type || c.type != kF32) return problem("types that do not go together");
+  // The bias is of C's type.
+  if (a.type != b.type || (c.type != kF32 && c.type != a.type)) {
+    return problem("types that do not go together");
+  }
   sizes = {a_rows, b_columns, a_columns};
   return 0;
 }
@@ -132,7 +137,7 @@ struct Product {
   float scale, keep;
 };
 
-void compute(const Product& p, const void* a, const void* b, const void* c, float* d) {
+void compute(const Product& p, const void* a, const void* b, const void* c, void* d) {
   const bool has_bias = p.op.epilogue == kBias || p.op.epilogue == kGeluBias;
   const bool gelu = p.op.epilogue == kGelu || p.op.epilogue == kGeluBias;
   for (uint64_t column = 0; column < p.sizes.n; ++column) {
@@ -145,11 +150,15 @@ void compute(const Product& p, const void* a, const void* b, const void* c, floa
       sum *= p.scale;
       // C is not read where beta is zero: it may hold NaN.
       if (p.keep != 0.0f) sum += p.keep * value(p.d, c, row, column);
-      if (has_bias) sum += p.op.bias[row];
+      if (has_bias) sum += number(p.d.type, p.op.bias, row);
       if (gelu) {
         sum *= 0.5 * (1.0 + std::tanh(0.7978845608028654 * (sum + 0.044715 * sum * sum * sum)));
       }
-      d[row + column * static_cast<uint64_t>(p.d.leading)] = static_cast<float>(sum);
+      const uint64_t at = row + column * static_cast<uint64_t>(p.d.leading);
+      const auto result = static_cast<float>(sum);
+      if (p.d.type == kF32) static_cast<float*>(d)[at] = result;
+      if (p.d.type == kBf16) static_cast<cuda::bf16*>(d)[at] = cuda::from_float<cuda::bf16>(result);
+      if (p.d.type == kF16) static_cast<cuda::f16*>(d)[at] = cuda::from_float<cuda::f16>(result);
     }
   }
 }
@@ -179,7 +188,7 @@ Status matmul(Handle, MatmulDesc body, const void* alpha, const void* a, Layout 
     const emulation::DeviceAccess access;
     // A library may fill what it was given.
     if (workspace_bytes > 0) std::memset(workspace, 0xff, workspace_bytes);
-    compute(product, a, b, c, static_cast<float*>(d));
+    compute(product, a, b, c, d);
   });
   return 0;
 }

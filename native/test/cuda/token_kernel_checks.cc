@@ -15,7 +15,8 @@ namespace {
 template <typename T>
 KernelResult layer_norm(KernelRun& run) {
   const int64_t rows = run.size("rows"), width = run.size("width"), groups = run.size("groups");
-  const Tensor x = run.random<T>({rows, width});
+  const bool from_f32 = run.flag("from_f32");
+  const Tensor x = from_f32 ? run.random<float>({rows, width}) : run.random<T>({rows, width});
   const Tensor weight = run.random<float>({width}), bias = run.random<float>({width});
   const Tensor six = run.random<float>({groups, 6, width});
   const bool affine = run.flag("affine"), modulate = run.flag("modulate");
@@ -30,9 +31,17 @@ KernelResult layer_norm(KernelRun& run) {
   const Tensor expected = run.empty({rows, width});
   run.oracle->layer_norm(x, affine ? weight : Tensor(), affine ? bias : Tensor(), scale, shift,
                          1e-6f, expected);
-  const KernelBuffer<T> y(x, run.size("offset"));  // In place.
-  cuda::layer_norm(y.data(), affine ? w.data() : nullptr, affine ? b.data() : nullptr, modulation,
-                   1e-6f, rows, static_cast<int>(width), y.data(), nullptr);
+  const KernelBuffer<float> wide(x, run.size("offset"));
+  const KernelBuffer<T> y(x, run.size("offset"));
+  const auto norm = [&](const auto* from) {
+    cuda::layer_norm(from, affine ? w.data() : nullptr, affine ? b.data() : nullptr, modulation,
+                     1e-6f, rows, static_cast<int>(width), y.data(), nullptr);
+  };
+  if (from_f32) {
+    norm(wide.data());
+  } else {
+    norm(y.data());  // In place.
+  }
   return run.compare(expected, y);
 }
 
@@ -173,7 +182,7 @@ KernelResult ring(KernelRun& run) {
       run.oracle->rope3d(fresh, &key_position, height, width, fresh);
       const KvTurn turn{*run.oracle, 0, cache.moment(), run.empty(cache.rotated_shape())};
       const KvView view =
-          cache.append(turn, fresh.f32(), v.f32() + row * tokens * d, static_cast<int>(tokens));
+          cache.append(turn, fresh.reshape({tokens, d}), v.slice(row * tokens, (row + 1) * tokens));
       cache.finish();
       DL_CHECK_EQ("keys of a row", view.tokens, plans.data()[row].keys);
       const int64_t valid = view.tokens * d;
@@ -346,6 +355,7 @@ KernelTable token_kernel_checks() {
                                                   {"groups", 2},
                                                   {"affine", 1},
                                                   {"modulate", 1},
+                                                  {"from_f32", 0},
                                                   {"offset", 0}})},
       {"rms_norm", DL_KERNEL_CHECK(rms_norm, {{"rows", 5}, {"width", 64}, {"offset", 0}})},
       {"rope3d",

@@ -12,6 +12,7 @@
 #include "core/json.h"
 #include "models/causal_dit.h"
 #include "models/random_weights.h"
+#include "stream/rolling_cache.h"
 
 namespace driftless {
 
@@ -22,38 +23,18 @@ double seconds_now() {
   return std::chrono::duration<double>(Clock::now().time_since_epoch()).count();
 }
 
-// A full memory: the chunk overwrites the last tokens and attends over all of them.
-class FullCache : public KvCache {
- public:
-  FullCache(int64_t layers, int64_t tokens, int64_t dim, uint64_t seed, Ops& ops)
-      : ops_(ops), memory_(size_t{1} << 20, 0, ops.memory()), tokens_(tokens) {
-    for (int64_t l = 0; l < layers; ++l) {
-      k_.push_back(memory_.tensor({tokens, dim}));
-      v_.push_back(memory_.tensor({tokens, dim}));
-      ops.normal_noise(seed, static_cast<uint64_t>(2 * l), 0, k_.back());
-      ops.normal_noise(seed, static_cast<uint64_t>(2 * l + 1), 0, v_.back());
-    }
-  }
-  int query_position(const KvMoment&) const override { return 5; }
-  int key_position(const KvMoment&) const override { return 5; }
-  KvView append(const KvTurn& turn, const float* k, const float* v, int tokens) override {
-    const Tensor& keys = k_[static_cast<size_t>(turn.layer)];
-    const Tensor& values = v_[static_cast<size_t>(turn.layer)];
-    const Shape chunk{tokens, keys.dim(1)};
-    const auto there = [&](const float* data) {
-      return Tensor(DType::f32, chunk, const_cast<float*>(data), keys.memory());
-    };
-    ops_.copy(there(k), keys.slice(tokens_ - tokens, tokens_));
-    ops_.copy(there(v), values.slice(tokens_ - tokens, tokens_));
-    return KvView{keys.f32_address(), values.f32_address(), static_cast<int>(tokens_)};
-  }
-
- private:
-  Ops& ops_;
-  Arena memory_;
-  int64_t tokens_;
-  std::vector<Tensor> k_, v_;
-};
+// A row whose ring is full of what forwards wrote into it.
+RollingConfig ring_config(const DitConfig& config, int64_t tokens, int64_t slots) {
+  RollingConfig ring;
+  ring.tokens_per_frame = static_cast<int>(tokens);
+  ring.kv_frames = static_cast<int>(slots);
+  ring.sink_frames = slots > 1 ? 1 : 0;
+  ring.layers = static_cast<int>(config.layers);
+  ring.heads = static_cast<int>(config.heads);
+  ring.head_dim = static_cast<int>(config.head_dim());
+  ring.dtype = config.kv_dtype;
+  return ring;
+}
 
 // Multiply-adds times two of one forward.
 double forward_flops(const DitConfig& c, double tokens, double keys, double rows) {
@@ -70,7 +51,8 @@ double forward_flops(const DitConfig& c, double tokens, double keys, double rows
 std::function<void()> bare_product(Ops& ops, Arena& memory, int64_t rows, int64_t in, int64_t out) {
   Arena host;
   const std::shared_ptr<PackedLinear> packed = ops.pack_linear(host.zeros({out, in}), {});
-  const Tensor x = memory.tensor({rows, in}), y = memory.tensor({rows, out});
+  const DType dtype = ops.token_dtype();
+  const Tensor x = memory.tensor({rows, in}, dtype), y = memory.tensor({rows, out}, dtype);
   ops.clear(x);
   return [packed, x, y, &ops] { ops.linear(*packed, x, y); };
 }
@@ -126,13 +108,16 @@ int bench_dit(const Arguments& arguments) {
   config.text_len = arguments.integer("--text", 16, 1, 4096);
   const int64_t tokens = arguments.integer("--tokens", 144, 1, 1 << 20);
   const int64_t kv = arguments.integer("--kv", 6, 1, 1 << 22);
-  const int64_t keys = kv < tokens ? kv * tokens : kv;
+  const int64_t slots = kv < tokens ? kv : kv / tokens;
+  DL_CHECK(kv < tokens || kv % tokens == 0, "--kv", "frames, or a multiple of --tokens", kv);
+  const int64_t keys = slots * tokens;
   const int64_t rows = arguments.integer("--rows", 1, 1, 256);
   const int threads = static_cast<int>(arguments.integer("--threads", 1, 1, 256));
   const double seconds = arguments.number("--seconds", 2, 0.1, 600);
 
   const std::string backend = arguments.text("--backend", "cpu");
   const std::unique_ptr<Ops> ops = make_ops(backend, threads, arguments.text("--dtype", "auto"));
+  config.kv_dtype = ops->token_dtype();
   RandomWeights weights(1);
   CausalDit dit(config, weights, *ops);
   Arena arena(size_t{1} << 20, 0, ops->memory());
@@ -144,13 +129,13 @@ int bench_dit(const Arguments& arguments) {
   const Shape shape{rows, height * config.patch, tokens / height * config.patch, 16};
   const Tensor x = arena.tensor(shape), y = arena.tensor(shape);
   ops->normal_noise(1, 4, 0, x);
-  std::deque<FullCache> caches;
+  std::deque<RollingCache> caches;
   std::vector<DitRow> batch;
   const double timestep = 700;
   for (int64_t r = 0; r < rows; ++r) {
-    caches.emplace_back(config.layers, keys, config.dim, static_cast<uint64_t>(r), *ops);
+    caches.emplace_back(ring_config(config, tokens, slots), *ops);
   }
-  for (FullCache& cache : caches) batch.push_back(DitRow{1, &timestep, &cache, prompt.get()});
+  for (RollingCache& cache : caches) batch.push_back(DitRow{1, &timestep, &cache, prompt.get()});
 
   // In alternation and about as long as a forward, so that a busy neighbour slows both alike.
   set_onednn_threads(threads);
@@ -162,8 +147,9 @@ int bench_dit(const Arguments& arguments) {
   const auto forward = [&] {
     dit.forward(batch.data(), rows, x, y);
     ops->wait();
+    for (RollingCache& cache : caches) cache.finish();
   };
-  forward();
+  for (int64_t i = 0; i <= slots; ++i) forward();
   raw.run(1);
   const double end = seconds_now() + seconds;
   while (forwards.size() < 3 || seconds_now() < end) {

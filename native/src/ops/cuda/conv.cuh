@@ -96,8 +96,7 @@ struct ConvTail {
   }
 };
 
-// ---- Tensor cores
-// --------------------------------------------------------------------------------
+// ---- Tensor cores ------------------------------------------------------------------------------
 
 constexpr int kConvThreads = 128;  // Four warps, each 32 rows by 32 columns.
 /// Resident blocks to plan registers for: left alone, the assembler aims at more and spills.
@@ -133,9 +132,9 @@ __device__ __forceinline__ Vec<T, 8> load8(const In* from) {
 
 /// kWide: both inputs have a multiple of 8 channels and start at multiples of 16 bytes, so eight
 /// columns come from one place. weight [out, depth].
-template <typename In, typename T, bool kWide, typename Tail>
+template <typename In, typename T, bool kWide, typename Tail, typename Out>
 __global__ void __launch_bounds__(kConvThreads, kConvBlocks)
-    conv_mma_kernel(ConvInput<In> input, const T* weight, Tail tail, In* y) {
+    conv_mma_kernel(ConvInput<In> input, const T* weight, Tail tail, Out* y) {
   auto& shared = shared_memory<ConvShared<T>>();
   const int warp = threadIdx.x / kWarpSize, lane = threadIdx.x % kWarpSize;
   const int64_t first_row = int64_t{blockIdx.x} * kConvRows;
@@ -220,12 +219,12 @@ __global__ void __launch_bounds__(kConvThreads, kConvBlocks)
         if (column + 1 < input.out && input.out % 2 == 0) {
           float values[2] = {sums[i][j][2 * half], sums[i][j][2 * half + 1]};
           tail(values, at);
-          store(y + at, Vec<In, 2>{{from_float<In>(values[0]), from_float<In>(values[1])}});
+          store(y + at, Vec<Out, 2>{{from_float<Out>(values[0]), from_float<Out>(values[1])}});
         } else {
           for (int single = 0; single < 2 && column + single < input.out; ++single) {
             float value[1] = {sums[i][j][2 * half + single]};
             tail(value, at + single);
-            y[at + single] = from_float<In>(value[0]);
+            y[at + single] = from_float<Out>(value[0]);
           }
         }
       }
@@ -234,21 +233,21 @@ __global__ void __launch_bounds__(kConvThreads, kConvBlocks)
 }
 
 /// y [n, out_h, out_w, out] = tail(conv(input)); weight [out, kernel_t, kernel, kernel, channels].
-template <typename T, typename In, typename Tail>
-void conv_mma(const ConvInput<In>& input, const T* weight, const Tail& tail, In* y,
+template <typename T, typename In, typename Tail, typename Out>
+void conv_mma(const ConvInput<In>& input, const T* weight, const Tail& tail, Out* y,
               cudaStream_t stream) {
   const bool wide = input.first % 8 == 0 && input.second % 8 == 0 &&
                     can_vectorise<In>(0, input.x, input.x2, input.past) &&
                     can_vectorise<T>(0, weight);
-  auto* kernel = wide ? conv_mma_kernel<In, T, true, Tail> : conv_mma_kernel<In, T, false, Tail>;
+  auto* kernel =
+      wide ? conv_mma_kernel<In, T, true, Tail, Out> : conv_mma_kernel<In, T, false, Tail, Out>;
   launch("conv_mma", kernel,
          dim3(static_cast<unsigned>(ceil_div<int64_t>(input.rows(), kConvRows)),
               static_cast<unsigned>(ceil_div(input.out, kConvColumns))),
          dim3(kConvThreads), sizeof(ConvShared<T>), stream, input, weight, tail, y);
 }
 
-// ---- Plain
-// ---------------------------------------------------------------------------------------
+// ---- Plain -------------------------------------------------------------------------------------
 
 constexpr int kConvPlainThreads = 256;
 

@@ -37,13 +37,8 @@ void LtGemm::check(lt::Status status, const char* what) const {
 }
 
 LtGemm::Plan& LtGemm::plan(const GemmCall& call) {
-  const Key key = {call.type,
-                   call.rows,
-                   call.in,
-                   call.out,
-                   call.bias != nullptr,
-                   call.gelu,
-                   call.residual != nullptr};
+  const Key key = {call.type, call.out_type,        call.rows, call.in,
+                   call.out,  call.bias != nullptr, call.gelu, call.residual != nullptr};
   const auto [found, fresh] = plans_.try_emplace(key);
   Plan& plan = found->second;
   if (!fresh) return plan;
@@ -64,7 +59,7 @@ LtGemm::Plan& LtGemm::plan(const GemmCall& call) {
   if (call.bias != nullptr) set(lt::kBiasPointer, call.bias);
   check(api_.cublasLtMatrixLayoutCreate(&plan.a, call.type, in, out, call.in), "layout of weights");
   check(api_.cublasLtMatrixLayoutCreate(&plan.b, call.type, in, rows, call.in), "layout of input");
-  check(api_.cublasLtMatrixLayoutCreate(&plan.d, lt::kF32, out, rows, call.out),
+  check(api_.cublasLtMatrixLayoutCreate(&plan.d, call.out_type, out, rows, call.out),
         "layout of output");
   lt::Preference preference = nullptr;
   check(api_.cublasLtMatmulPreferenceCreate(&preference), "cublasLtMatmulPreferenceCreate");
@@ -80,8 +75,8 @@ LtGemm::Plan& LtGemm::plan(const GemmCall& call) {
 }
 
 bool LtGemm::run(const GemmCall& call, void* stream) {
-  DL_CHECK(!call.gelu || call.residual == nullptr, "matrix product with GELU", "no residual",
-           "one");
+  DL_CHECK(call.residual == nullptr || (!call.gelu && call.out_type == lt::kF32),
+           "matrix product with a residual", "no GELU and an output of f32", "another");
   Plan& plan = this->plan(call);
   if (!plan.possible) return false;
   put_on_stream(
@@ -97,7 +92,7 @@ void LtGemm::start(const GemmCall& call, Plan& plan, void* stream) const {
           "cublasLtMatmulDescSetAttribute");
   }
   const float alpha = 1.0f, beta = call.residual != nullptr ? 1.0f : 0.0f;
-  const float* c = call.residual != nullptr ? call.residual : call.y;
+  const void* c = call.residual != nullptr ? call.residual : call.y;
   check(api_.cublasLtMatmul(handle_, plan.desc, &alpha, call.w, plan.a, call.x, plan.b, &beta, c,
                             plan.d, call.y, plan.d, &plan.choice.algorithm, workspace_,
                             plan.choice.workspace_bytes, stream),

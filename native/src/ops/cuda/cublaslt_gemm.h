@@ -10,14 +10,15 @@ namespace cuda {
 
 /// One matrix product y = epilogue(x w^T) + residual of row-major matrices in device memory.
 struct GemmCall {
-  lt::DataType type;  ///< Of x and w; y, residual and bias are f32, and so are all sums.
+  lt::DataType type;      ///< Of x and w. All sums are f32.
+  lt::DataType out_type;  ///< Of y and bias: f32 or `type`.
   int64_t rows, in, out;
   const void* x;          ///< [rows, in].
   const void* w;          ///< [out, in].
-  const float* bias;      ///< [out] or null.
+  const void* bias;       ///< [out] or null.
   bool gelu;              ///< tanh-approximated GELU after the bias.
-  const float* residual;  ///< [rows, out] or null; may be y. Not together with gelu.
-  float* y;               ///< [rows, out].
+  const float* residual;  ///< [rows, out] or null; may be y. Only without gelu and with y of f32.
+  void* y;                ///< [rows, out].
 };
 
 /// Products by cuBLASLt. The library's choice of algorithm is asked for once per size and kept.
@@ -36,7 +37,7 @@ class LtGemm {
 
  private:
   struct Plan;
-  using Key = std::tuple<int, int64_t, int64_t, int64_t, bool, bool, bool>;
+  using Key = std::tuple<int, int, int64_t, int64_t, int64_t, bool, bool, bool>;
   Plan& plan(const GemmCall& call);
   void start(const GemmCall& call, Plan& plan, void* stream) const;
   void check(lt::Status status, const char* what) const;

@@ -30,7 +30,7 @@ class CudaBase : public Ops {
         stream_(options.device),
         graphs_(options.graphs) {}
   const char* name() const override { return "cuda"; }
-  DType kv_dtype() const override {
+  DType token_dtype() const override {
     return precision_ == CudaPrecision::bf16 ? DType::bf16 : DType::f32;
   }
   DType dtype() const override {
@@ -64,10 +64,13 @@ class CudaBase : public Ops {
   }
 
   void convert(const Tensor& x, const Tensor& y) override {
-    checks::convert(x, y, kv_dtype());
-    if (y.dtype() == DType::f32) return copy(x, y);
-    cuda::map("convert", on_device(x), on_device<cuda::bf16>(y), x.count(), x.count(),
-              cuda::Convert{}, stream_.get());
+    checks::convert(x, y, token_dtype());
+    if (x.dtype() == y.dtype()) return copy(x, y);
+    const auto convert = [&](const auto* from, auto* to) {
+      cuda::map("convert", from, to, x.count(), x.count(), cuda::Convert{}, stream_.get());
+    };
+    if (x.dtype() == DType::f32) return convert(on_device(x), on_device<cuda::bf16>(y));
+    convert(on_device<cuda::bf16>(x), on_device(y));
   }
 
   void clear(const Tensor& x) override {

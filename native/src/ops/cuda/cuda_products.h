@@ -1,7 +1,7 @@
 #pragma once
 
-// Matrix products, convolutions and attention. Activations are f32 in memory, as ops.h has it: with
-// CudaPrecision::bf16 or f16 operands are rounded on their way to the tensor cores.
+// Matrix products, convolutions and attention. With CudaPrecision::bf16 or f16 what is f32 in
+// memory is rounded on its way to the tensor cores.
 
 #include <optional>
 
@@ -35,7 +35,7 @@ class CudaProducts : public CudaBase {
 
   void linear(const PackedLinear& weights, const Tensor& x, const Tensor& y,
               const LinearEpilogue& epilogue) override {
-    const auto s = checks::linear(weights, x, y, epilogue);
+    const auto s = checks::linear(weights, x, y, epilogue, token_dtype());
     const auto& packed = packed_by_cuda<CudaLinear>(weights);
     if (s.rows == 0 || s.out == 0) return;
     cuda::LinearTail<float> tail;
@@ -46,13 +46,10 @@ class CudaProducts : public CudaBase {
     tail.rows_per_gate = std::max<int64_t>(1, s.gate_rows);
     tail.residual = on_device(epilogue.residual);
     tail.width = s.out;
-    if (gemm_ && s.in > 0 && product(packed, s, on_device(x), tail, on_device(y))) return;
-    cuda::ConvInput<float> input;
-    input.x = on_device(x);
-    input.w = input.out_w = static_cast<int>(s.rows);
-    input.first = static_cast<int>(s.in);
-    input.out = static_cast<int>(s.out);
-    convolve(input, packed.weight, tail, on_device(y));
+    if (x.dtype() == DType::f32) return linear_of(packed, s, on_device(x), tail, on_device(y));
+    const auto* tokens = on_device<cuda::bf16>(x);
+    if (y.dtype() == DType::f32) return linear_of(packed, s, tokens, tail, on_device(y));
+    linear_of(packed, s, tokens, tail, on_device<cuda::bf16>(y));
   }
 
   std::unique_ptr<PackedConv> pack_conv(const Tensor& weight, const Tensor& bias,
@@ -87,7 +84,7 @@ class CudaProducts : public CudaBase {
 
   void attention(const AttentionRow* rows, int64_t count, int64_t heads, int64_t head_dim,
                  float scale) override {
-    checks::attention(rows, count, heads, head_dim, kv_dtype());
+    checks::attention(rows, count, heads, head_dim, token_dtype());
     switch (precision_) {
       case CudaPrecision::f32:
         return attend<float>(rows, count, heads, head_dim, scale);
@@ -99,23 +96,37 @@ class CudaProducts : public CudaBase {
   }
 
  private:
-  template <typename Tail>
-  void convolve(const cuda::ConvInput<float>& input, const cuda::DeviceBuffer& weight,
-                const Tail& tail, float* y) {
-    switch (precision_) {
-      case CudaPrecision::f32:
+  template <typename X, typename Y>
+  void linear_of(const CudaLinear& packed, const checks::LinearSizes& s, const X* x,
+                 const cuda::LinearTail<float>& tail, Y* y) {
+    if (gemm_ && s.in > 0 && product(packed, s, x, tail, y)) return;
+    cuda::ConvInput<X> input;
+    input.x = x;
+    input.w = input.out_w = static_cast<int>(s.rows);
+    input.first = static_cast<int>(s.in);
+    input.out = static_cast<int>(s.out);
+    convolve(input, packed.weight, tail, y);
+  }
+
+  template <typename X, typename Tail, typename Y>
+  void convolve(const cuda::ConvInput<X>& input, const cuda::DeviceBuffer& weight, const Tail& tail,
+                Y* y) {
+    const auto on_tensor_cores = [&](auto zero) {
+      cuda::conv_mma(input, static_cast<const decltype(zero)*>(weight.data()), tail, y,
+                     stream_.get());
+    };
+    if constexpr (std::is_same_v<X, float>) {
+      if (precision_ == CudaPrecision::f32) {
         return cuda::conv_plain(input, static_cast<const float*>(weight.data()), tail, y,
                                 stream_.get());
-      case CudaPrecision::bf16:
-        return cuda::conv_mma(input, static_cast<const cuda::bf16*>(weight.data()), tail, y,
-                              stream_.get());
-      case CudaPrecision::f16:
-        return cuda::conv_mma(input, static_cast<const cuda::f16*>(weight.data()), tail, y,
-                              stream_.get());
+      }
+      if (precision_ == CudaPrecision::f16) return on_tensor_cores(cuda::f16{});
     }
+    on_tensor_cores(cuda::bf16{});  // As all tokens that are not f32.
   }
 
   /// x in the precision of the products: itself, or a rounded copy in working memory.
+  const void* operand(const cuda::bf16* x, int64_t) { return x; }
   const void* operand(const float* x, int64_t count) {
     const auto rounded = [&](auto zero) {
       using T = decltype(zero);
@@ -130,23 +141,27 @@ class CudaProducts : public CudaBase {
 
   /// The product by cuBLASLt with as much of the tail as its epilogues know; the rest follows as a
   /// kernel. False when the library does not take these sizes.
-  bool product(const CudaLinear& weights, const checks::LinearSizes& s, const float* x,
-               cuda::LinearTail<float> tail, float* y) {
+  template <typename X, typename Y>
+  bool product(const CudaLinear& weights, const checks::LinearSizes& s, const X* x,
+               cuda::LinearTail<float> tail, Y* y) {
     static constexpr cuda::lt::DataType kTypes[] = {cuda::lt::kF32, cuda::lt::kBf16,
                                                     cuda::lt::kF16};
+    constexpr bool kRounds = !std::is_same_v<Y, float>;
+    const cuda::lt::DataType type = kTypes[static_cast<int>(precision_)];
     // y is the product's first; where it is the residual too, that must be added by the product.
     const bool plain_sum =
         tail.residual != nullptr && tail.gate == nullptr && tail.activation == Activation::none;
-    const bool tail_reads_y = tail.residual == y && !plain_sum;
-    float* to = tail_reads_y ? scratch_.take<float>(kBlocks, s.rows * s.out) : y;
+    const bool tail_reads_y = static_cast<const void*>(tail.residual) == y && !plain_sum;
+    Y* to = tail_reads_y ? scratch_.take<Y>(kBlocks, s.rows * s.out) : y;
     const bool gelu = tail.activation == Activation::gelu_tanh;
-    const cuda::GemmCall call = {kTypes[static_cast<int>(precision_)],
+    const cuda::GemmCall call = {type,
+                                 kRounds ? type : cuda::lt::kF32,
                                  s.rows,
                                  s.in,
                                  s.out,
                                  operand(x, s.rows * s.in),
                                  weights.weight.data(),
-                                 tail.bias,
+                                 (kRounds ? weights.rounded_bias : weights.bias).data(),
                                  gelu,
                                  plain_sum ? tail.residual : nullptr,
                                  to};
@@ -172,10 +187,10 @@ class CudaProducts : public CudaBase {
     int64_t most = 0, values = 0;
     for (int64_t i = 0; i < count; ++i) {
       most = std::max(most, rows[i].queries);
-      values += (rows[i].queries + (foreign(rows[i].kv_dtype) ? 2 * rows[i].keys : 0)) * width +
-                3 * kAlign;
+      if (foreign(rows[i].dtype)) values += rows[i].queries * width + kAlign;
+      if (foreign(rows[i].kv_dtype)) values += 2 * (rows[i].keys * width + kAlign);
     }
-    T* next = foreign(DType::f32) ? scratch_.take<T>(kBlocks, values) : nullptr;
+    T* next = values > 0 ? scratch_.take<T>(kBlocks, values) : nullptr;
     const auto as_t = [&](const void* from, DType dtype, int64_t tokens) -> T* {
       if (!foreign(dtype)) return static_cast<T*>(const_cast<void*>(from));
       T* to = next;
@@ -187,18 +202,19 @@ class CudaProducts : public CudaBase {
     for (int64_t i = 0; i < count; ++i) {
       cuda::AttentionBlock<T>& block = blocks[static_cast<size_t>(i)];
       const AttentionRow& row = rows[i];
-      T* q = as_t(row.q, DType::f32, row.queries);
+      T* q = as_t(row.q, row.dtype, row.queries);
       block = {q, as_t(row.k, row.kv_dtype, row.keys), as_t(row.v, row.kv_dtype, row.keys),
                q, static_cast<int>(row.queries),       static_cast<int>(row.keys)};
-      if constexpr (std::is_same_v<T, float>) block.out = row.out;
+      if (!foreign(row.dtype)) block.out = static_cast<T*>(row.out);
     }
     cuda::attention(blocks.data(), upload(kAttention, blocks.data(), count),
                     static_cast<int>(count), static_cast<int>(most), static_cast<int>(heads),
                     static_cast<int>(head_dim), scale, stream_.get());
     if constexpr (!std::is_same_v<T, float>) {
       for (int64_t i = 0; i < count; ++i) {
-        cuda::map("convert", blocks[static_cast<size_t>(i)].q, rows[i].out, rows[i].queries * width,
-                  width, cuda::Convert{}, stream_.get());
+        if (!foreign(rows[i].dtype)) continue;
+        cuda::map("convert", blocks[static_cast<size_t>(i)].q, static_cast<float*>(rows[i].out),
+                  rows[i].queries * width, width, cuda::Convert{}, stream_.get());
       }
     }
   }

@@ -22,52 +22,63 @@ class CudaTokens : public CudaProducts {
   void layer_norm(const Tensor& x, const Tensor& weight, const Tensor& bias,
                   const GroupVectors& scale, const GroupVectors& shift, float eps,
                   const Tensor& y) override {
-    const auto s = checks::layer_norm(x, weight, bias, scale, shift, y);
+    const auto s = checks::layer_norm(x, weight, bias, scale, shift, y, token_dtype());
     cuda::Modulation modulation;
     if (scale.data != nullptr) {
       modulation = {scale.data, shift.data, scale.stride, shift.stride,
                     std::max<int64_t>(1, s.rows / scale.groups)};
     }
-    cuda::layer_norm(on_device(x), on_device(weight), on_device(bias), modulation, eps, s.rows,
-                     static_cast<int>(s.width), on_device(y), stream_.get());
+    by_type(y, [&](auto* to) {
+      cuda::layer_norm(on_device(x), on_device(weight), on_device(bias), modulation, eps, s.rows,
+                       static_cast<int>(s.width), to, stream_.get());
+    });
   }
 
   void rms_norm(const Tensor& x, const Tensor& weight, float eps, const Tensor& y) override {
-    const auto s = checks::rms_norm(x, weight, y);
-    cuda::rms_norm(on_device(x), on_device(weight), eps, s.rows, static_cast<int>(s.width),
-                   on_device(y), stream_.get());
+    const auto s = checks::rms_norm(x, weight, y, token_dtype());
+    by_type(y, [&](auto* to) {
+      cuda::rms_norm(like(to, x), on_device(weight), eps, s.rows, static_cast<int>(s.width), to,
+                     stream_.get());
+    });
   }
 
   void rope3d(const Tensor& x, const double* positions, int64_t height, int64_t width,
               const Tensor& y) override {
-    rotate(checks::rope3d(x, height, width, y), on_device(x), positions, on_device(y));
+    const auto s = checks::rope3d(x, height, width, y, token_dtype());
+    by_type(y, [&](auto* to) { rotate(s, like(to, x), positions, to); });
   }
 
   // A grid of one token has no rotation but the temporal one.
   void rope_time(const Tensor& x, const double* positions, const Tensor& y) override {
-    checks::RopeSizes s = checks::rope_time(x, y, kv_dtype());
+    checks::RopeSizes s = checks::rope_time(x, y, token_dtype());
     s.heads *= x.dim(1);
     s.height = s.width = 1;
-    if (x.dtype() == DType::f32) return rotate(s, on_device(x), positions, on_device(y));
-    rotate(s, on_device<cuda::bf16>(x), positions, on_device<cuda::bf16>(y));
+    by_type(y, [&](auto* to) { rotate(s, like(to, x), positions, to); });
   }
 
   void append_to_rings(const Tensor& q, const Tensor& k, const Tensor& v, const RingNorms& norms,
                        int64_t height, int64_t width, const RingRow* rows, int64_t count) override {
-    const auto s = checks::append_to_rings(q, k, v, norms, height, width, rows, count, kv_dtype());
+    const auto s =
+        checks::append_to_rings(q, k, v, norms, height, width, rows, count, token_dtype());
     const cuda::RopeTables rope = grid_tables(s, height, width);
-    if (rows[0].ring.k.dtype() == DType::f32) {
-      return append<float>(q, k, v, norms, width, rope, s, rows, count);
+    const auto run = [&](auto* queries, auto* ring) {
+      append(queries, like(queries, k), like(queries, v), ring, norms, width, rope, s, rows, count);
+    };
+    // Rings of f32 take chunks of f32 alone.
+    if (q.dtype() != DType::f32) {
+      return run(on_device<cuda::bf16>(q), on_device<cuda::bf16>(rows[0].ring.k));
     }
-    append<cuda::bf16>(q, k, v, norms, width, rope, s, rows, count);
+    by_type(rows[0].ring.k, [&](auto* ring) { run(on_device(q), ring); });
   }
 
   void refresh_sink(const RingLayer& ring, const Tensor& k, const Tensor& v, int64_t leaving,
                     float threshold) override {
-    const auto s = checks::refresh_sink(ring, k, v, leaving, kv_dtype());
+    const auto s = checks::refresh_sink(ring, k, v, leaving, token_dtype());
     if (ring.sinks == 0 || s.rows == 0) return;
-    if (ring.k.dtype() == DType::f32) return refresh_one<float>(ring, k, v, s, leaving, threshold);
-    refresh_one<cuda::bf16>(ring, k, v, s, leaving, threshold);
+    by_type(k, [&](auto* keys) {
+      by_type(ring.k,
+              [&](auto* to) { refresh_one(ring, to, keys, like(keys, v), s, leaving, threshold); });
+    });
   }
 
   void normal_noise(uint64_t seed, uint64_t stream, uint64_t first, const Tensor& y) override {
@@ -146,6 +157,18 @@ class CudaTokens : public CudaProducts {
   }
 
  private:
+  /// Calls with the tensor's address as a pointer to its type.
+  template <typename Call>
+  static void by_type(const Tensor& tensor, const Call& call) {
+    if (tensor.dtype() == DType::f32) return call(on_device(tensor));
+    call(on_device<cuda::bf16>(tensor));
+  }
+  /// The address of a tensor that has the type of another.
+  template <typename T>
+  static T* like(T*, const Tensor& tensor) {
+    return on_device<T>(tensor);
+  }
+
   /// Temporal positions, height, width, head size.
   using TableSizes = std::array<int64_t, 4>;
 
@@ -225,37 +248,37 @@ class CudaTokens : public CudaProducts {
             pointers + 3 * n, reinterpret_cast<const float*>(there + 4 * n)};
   }
 
-  template <typename Ring>
-  void append(const Tensor& q, const Tensor& k, const Tensor& v, const RingNorms& norms,
-              int64_t width, const cuda::RopeTables& rope, const checks::RingSizes& s,
-              const RingRow* rows, int64_t count) {
+  template <typename T, typename Ring>
+  void append(T* q, T* k, const T* v, const Ring* /*ring*/, const RingNorms& norms, int64_t width,
+              const cuda::RopeTables& rope, const checks::RingSizes& s, const RingRow* rows,
+              int64_t count) {
     const RingLists<Ring> lists = upload_rings<Ring>(rows, count);
     const int amount = static_cast<int>(count), tokens = static_cast<int>(s.tokens);
     const int heads = static_cast<int>(s.heads), head_dim = static_cast<int>(s.head_dim);
     const RingPlace place{s.slots, s.sinks};
     auto* plans = scratch_.take<cuda::RingPlan>(kPlans, count);
     cuda::plan_rings(lists.frames, amount, place, tokens, plans, stream_.get());
-    const cuda::RingAppend<float, Ring> chunk = {on_device(q),
-                                                 on_device(k),
-                                                 on_device(v),
-                                                 on_device(norms.q),
-                                                 on_device(norms.k),
-                                                 lists.k,
-                                                 lists.v,
-                                                 plans,
-                                                 rope,
-                                                 tokens,
-                                                 static_cast<int>(width),
-                                                 heads,
-                                                 head_dim,
-                                                 norms.eps};
+    const cuda::RingAppend<T, Ring> chunk = {q,
+                                             k,
+                                             v,
+                                             on_device(norms.q),
+                                             on_device(norms.k),
+                                             lists.k,
+                                             lists.v,
+                                             plans,
+                                             rope,
+                                             tokens,
+                                             static_cast<int>(width),
+                                             heads,
+                                             head_dim,
+                                             norms.eps};
     // Also while none is due, so that the steps stay the same.
     const bool adapts = s.sinks > 0 && std::any_of(rows, rows + count, [](const RingRow& row) {
                           return row.sink_threshold > -1;
                         });
     if (adapts) {
       cuda::norm_rope(chunk, amount, stream_.get());
-      refresh(on_device(k), on_device(v), lists, plans, s, amount);
+      refresh(k, v, lists, plans, s, amount);
       cuda::append_chunk(chunk, amount, stream_.get());
     } else {
       cuda::norm_rope_append(chunk, amount, stream_.get());
@@ -278,15 +301,15 @@ class CudaTokens : public CudaProducts {
   }
 
   /// One ring; it need not be due by its age.
-  template <typename Ring>
-  void refresh_one(const RingLayer& ring, const Tensor& k, const Tensor& v,
+  template <typename T, typename Ring>
+  void refresh_one(const RingLayer& ring, const Ring* /*type*/, const T* k, const T* v,
                    const checks::RowSizes& s, int64_t leaving, float threshold) {
     const RingRow row{ring, ring.k, 0, threshold, threshold > -1};
     const RingLists<Ring> lists = upload_rings<Ring>(&row, 1);
     const cuda::RingPlan plan{static_cast<int>(leaving), 0, 0};
     const checks::RingSizes sizes{s.rows, 1, s.width, static_cast<int>(ring.k.dim(0)),
                                   static_cast<int>(ring.sinks)};
-    refresh(on_device(k), on_device(v), lists, upload(kPlans, &plan, 1), sizes, 1);
+    refresh(k, v, lists, upload(kPlans, &plan, 1), sizes, 1);
   }
 
   std::map<TableSizes, cuda::DeviceBuffer> grid_tables_;

@@ -72,12 +72,16 @@ CudaLinear::CudaLinear(const Tensor& weight, const Tensor& bias, CudaPrecision p
     : PackedLinear(weight.dim(1), weight.dim(0)),
       weight(upload_rounded(host_values(weight), precision, stream.get())),
       bias(upload(host_values(bias), stream.get())),
+      rounded_bias(precision == CudaPrecision::f32
+                       ? DeviceBuffer()
+                       : upload_rounded(host_values(bias), precision, stream.get())),
       device(stream.device()) {}
 
 CudaLinear::CudaLinear(const CudaLinear& from, const cuda::Stream& stream)
     : PackedLinear(from.in(), from.out()),
       weight(copied(from.weight, stream.get())),
       bias(copied(from.bias, stream.get())),
+      rounded_bias(copied(from.rounded_bias, stream.get())),
       device(stream.device()) {}
 
 CudaConv::CudaConv(const Tensor& weight, const Tensor& bias, const ConvOptions& options,

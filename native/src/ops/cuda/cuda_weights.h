@@ -18,6 +18,7 @@ class CudaLinear : public PackedLinear {
   /// A copy on the stream's device, there when this returns.
   CudaLinear(const CudaLinear& from, const cuda::Stream& stream);
   cuda::DeviceBuffer weight, bias;
+  cuda::DeviceBuffer rounded_bias;  ///< In the precision of the products; absent with f32.
   int device;
 };
 

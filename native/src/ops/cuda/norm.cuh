@@ -24,18 +24,18 @@ struct LayerNormShared {
 };
 
 /// weight and bias: both or none.
-template <typename T, int kVec>
+template <typename In, typename Out, int kVec>
 __global__ void __launch_bounds__(kNormThreads)
-    layer_norm_kernel(const T* x, const float* weight, const float* bias, Modulation modulation,
-                      float eps, int width, T* y) {
+    layer_norm_kernel(const In* x, const float* weight, const float* bias, Modulation modulation,
+                      float eps, int width, Out* y) {
   auto& shared = shared_memory<LayerNormShared>();
   const int64_t row = blockIdx.x;
-  const T* in = x + row * width;
+  const In* in = x + row * width;
   const int first = threadIdx.x * kVec, step = kNormThreads * kVec;
 
   float sum = 0.0f;
   for (int i = first; i < width; i += step) {
-    const Vec<T, kVec> values = load<T, kVec>(in + i);
+    const Vec<In, kVec> values = load<In, kVec>(in + i);
 #pragma unroll
     for (int j = 0; j < kVec; ++j) sum += to_float(values.v[j]);
   }
@@ -43,7 +43,7 @@ __global__ void __launch_bounds__(kNormThreads)
 
   float squares = 0.0f;
   for (int i = first; i < width; i += step) {
-    const Vec<T, kVec> values = load<T, kVec>(in + i);
+    const Vec<In, kVec> values = load<In, kVec>(in + i);
 #pragma unroll
     for (int j = 0; j < kVec; ++j) {
       const float difference = to_float(values.v[j]) - mean;
@@ -57,24 +57,27 @@ __global__ void __launch_bounds__(kNormThreads)
   const float* scale = modulation.scale + group * modulation.scale_stride;
   const float* shift = modulation.shift + group * modulation.shift_stride;
   for (int i = first; i < width; i += step) {
-    Vec<T, kVec> values = load<T, kVec>(in + i);
+    const Vec<In, kVec> values = load<In, kVec>(in + i);
+    Vec<Out, kVec> normal;
 #pragma unroll
     for (int j = 0; j < kVec; ++j) {
       float value = (to_float(values.v[j]) - mean) * inverse;
       if (weight != nullptr) value = value * weight[i + j] + bias[i + j];
       if (modulation.scale != nullptr) value = value * (1.0f + scale[i + j]) + shift[i + j];
-      values.v[j] = from_float<T>(value);
+      normal.v[j] = from_float<Out>(value);
     }
-    store(y + row * width + i, values);
+    store(y + row * width + i, normal);
   }
 }
 
-/// x, y [rows, width]; y may be x.
-template <typename T>
-void layer_norm(const T* x, const float* weight, const float* bias, const Modulation& modulation,
-                float eps, int64_t rows, int width, T* y, cudaStream_t stream) {
-  auto* kernel =
-      can_vectorise<T>(width, x, y) ? layer_norm_kernel<T, kVecWidth<T>> : layer_norm_kernel<T, 1>;
+/// x, y [rows, width]; y may be x where both are of one type.
+template <typename In, typename Out>
+void layer_norm(const In* x, const float* weight, const float* bias, const Modulation& modulation,
+                float eps, int64_t rows, int width, Out* y, cudaStream_t stream) {
+  constexpr int kVec = kVecWidth<In> < kVecWidth<Out> ? kVecWidth<In> : kVecWidth<Out>;
+  auto* kernel = can_vectorise<In>(width, x) && can_vectorise<Out>(0, y) && width % kVec == 0
+                     ? layer_norm_kernel<In, Out, kVec>
+                     : layer_norm_kernel<In, Out, 1>;
   launch("layer_norm", kernel, dim3(static_cast<unsigned>(rows)), dim3(kNormThreads),
          sizeof(LayerNormShared), stream, x, weight, bias, modulation, eps, width, y);
 }
