@@ -151,12 +151,12 @@ TEST_F(CudaReplay, WorkInsideOfWorkBelongsToIt) {
 TEST_F(CudaReplay, OnlySoManyGraphsAreKept) {
   const size_t before = emulation::device_bytes();
   const Tensor x = tensor(0);
-  for (int64_t key = 0; key < 200; ++key) {
+  for (int64_t key = 0; key < 400; ++key) {
     for (int i = 0; i < 2; ++i) {
       ops_->repeated({key}, [&](int64_t) { ops_->axpby(1, x, 0, x, x); });
     }
   }
-  expect_counts(200, 200, 200);
+  expect_counts(400, 400, 400);
   EXPECT_LT(emulation::device_bytes() - before, size_t{1} << 20);
 }
 
@@ -200,7 +200,7 @@ TEST_F(CudaReplay, AStreamIsTheSameWithGraphsAndWithout) {
     }
     EXPECT_TRUE(pictures[0] == pictures[1]) << "chunk " << chunk;
   }
-  EXPECT_GT(emulation::graph_launches() - before, 7) << "most of the forwards";
+  EXPECT_GT(emulation::graph_launches() - before, 30) << "most forwards, and both ways of pictures";
 }
 
 }  // namespace

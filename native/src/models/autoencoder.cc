@@ -183,9 +183,11 @@ void Autoencoder::decode_raw(const Tensor& z, AutoencoderState& state, const Ten
 void Autoencoder::encode(const Tensor& rgb, CodecState& state, const Tensor& z) {
   const ArenaScope scope(ops_.arena());
   const Tensor pixels = ops_.arena().tensor(rgb.shape());
+  const Tensor latents = ops_.arena().tensor(z.shape());
+  AutoencoderState& own = own_state(state);
   ops_.u8_to_f32(rgb, config_.input_high - config_.input_low, config_.input_low, pixels);
-  encode_raw(pixels, own_state(state), z);
-  ops_.affine_channels(z, statistics_.scale, statistics_.shift, z);
+  ops_.repeated(codec_key(state, pixels), [&](int64_t) { encode_raw(pixels, own, latents); });
+  ops_.affine_channels(latents, statistics_.scale, statistics_.shift, z);
 }
 
 void Autoencoder::decode(const Tensor& z, CodecState& state, const Tensor& rgb) {
@@ -193,7 +195,8 @@ void Autoencoder::decode(const Tensor& z, CodecState& state, const Tensor& rgb) 
   const Tensor latent = ops_.arena().tensor(z.shape());
   ops_.affine_channels(z, statistics_.std, statistics_.mean, latent);
   const Tensor pixels = ops_.arena().tensor(rgb.shape());
-  decode_raw(latent, own_state(state), pixels);
+  AutoencoderState& own = own_state(state);
+  ops_.repeated(codec_key(state, pixels), [&](int64_t) { decode_raw(latent, own, pixels); });
   const float span = config_.output_high - config_.output_low;
   ops_.f32_to_u8(pixels, 1.0f / span, -config_.output_low / span, rgb);
 }

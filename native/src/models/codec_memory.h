@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "core/arena.h"
+#include "models/latent_codec.h"
 #include "ops/ops.h"
 
 namespace driftless {
@@ -25,6 +26,11 @@ inline size_t memory_bytes(const std::vector<size_t>& sizes) {
   size_t bytes = 0;
   for (size_t size : sizes) bytes += size == 0 ? 0 : Arena::rounded(size * sizeof(float));
   return bytes;
+}
+
+// Of a chunk's way through a network, whose pixels lie here: one session's, in one direction.
+inline RepeatKey codec_key(const CodecState& state, const Tensor& pixels) {
+  return {reinterpret_cast<intptr_t>(&state), reinterpret_cast<intptr_t>(pixels.data())};
 }
 
 // Latent statistics as multiply-adds of affine_channels, from the codec's latents and back.

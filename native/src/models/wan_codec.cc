@@ -73,7 +73,7 @@ void WanCodec::encode(const Tensor& rgb, CodecState& state, const Tensor& z) {
   ops_.u8_to_f32(rgb, 2.0f, -1.0f, pixels.slice(primers, primers + frames));
   if (primers == 1) ops_.copy(pixels.at(1), pixels.at(0));
   const Tensor all = ops_.arena().tensor({primers + latents, z.dim(1), z.dim(2), z.dim(3)});
-  vae_.encode(pixels, own, true, all);
+  ops_.repeated(codec_key(state, pixels), [&](int64_t) { vae_.encode(pixels, own, true, all); });
   ops_.copy(all.slice(primers, primers + latents), z);
 }
 
@@ -86,7 +86,7 @@ void WanCodec::decode(const Tensor& z, CodecState& state, const Tensor& rgb) {
   ops_.copy(z, all.slice(primers, primers + latents));
   if (primers == 1) ops_.copy(z.at(0), all.at(0));
   const Tensor pixels = ops_.arena().tensor({primers + frames, rgb.dim(1), rgb.dim(2), rgb.dim(3)});
-  vae_.decode(all, own, pixels);
+  ops_.repeated(codec_key(state, pixels), [&](int64_t) { vae_.decode(all, own, pixels); });
   ops_.f32_to_u8(pixels.slice(primers, primers + frames), 0.5f, 0.5f, rgb);
 }
 

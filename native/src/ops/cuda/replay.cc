@@ -10,8 +10,9 @@ namespace cuda {
 
 namespace {
 
-/// Shapes of work that are kept. A server has one for each number of rows that come together.
-constexpr size_t kMostRecordings = 32;
+/// Pieces of work that are kept: a forward for each number of rows that come together, and for each
+/// session its ways through the autoencoder.
+constexpr size_t kMostRecordings = 128;
 constexpr size_t kFirstUploadBytes = size_t{64} << 10;
 constexpr size_t kUploadAlignment = 16;
 
