@@ -2,6 +2,7 @@
 // precision, products with and without cuBLASLt, and machines on which something is missing.
 
 #include "emulation/cuda_runtime.h"
+#include "ops/cuda/platform.cuh"
 #include "ops_test_support.h"
 
 namespace driftless {
@@ -228,6 +229,86 @@ TEST_F(CudaOps, AppendsTokensOfSixteenBits) {
   rows[0].sink_due = true;
   expect_error([&] { ops->append_to_rings(q16, k16, v16, norms, 2, 3, rows, 2); },
                {"frames of a due row", "3 or more", "1"});
+}
+
+TEST_F(CudaOps, NumbersOfEightBits) {
+  for (int bits = 0; bits < 256; ++bits) {
+    const cuda::e4m3 number{static_cast<unsigned char>(bits)};
+    const float value = cuda::to_float(number);
+    if ((bits & 0x7f) == 0x7f) {
+      EXPECT_TRUE(std::isnan(value));
+      continue;
+    }
+    EXPECT_EQ(bits, cuda::from_float<cuda::e4m3>(value).bits) << value;
+    if ((bits & 0x7f) >= 0x7e) continue;
+    // Halfway to the next larger one: to the even one.
+    const float next = cuda::to_float(cuda::e4m3{static_cast<unsigned char>(bits + 1)});
+    const int even = bits % 2 == 0 ? bits : bits + 1;
+    EXPECT_EQ(even, cuda::from_float<cuda::e4m3>((value + next) / 2).bits) << value;
+  }
+  EXPECT_EQ(1.0f, cuda::to_float(cuda::e4m3{0x38}));
+  EXPECT_EQ(448.0f, cuda::to_float(cuda::e4m3{0x7e}));
+  EXPECT_EQ(std::ldexp(1.0f, -9), cuda::to_float(cuda::e4m3{1}));
+  EXPECT_EQ(448.0f, cuda::to_float(cuda::from_float<cuda::e4m3>(1e6f)));
+  EXPECT_EQ(-448.0f, cuda::to_float(cuda::from_float<cuda::e4m3>(-INFINITY)));
+}
+
+// Bulk weights in 8 bits: by the library with tokens of 8 bits, by our own kernel with tokens
+// of 16.
+TEST_F(CudaOps, BulkWeightsOfEightBits) {
+  const int64_t rows = 21, in = 64, out = 48;
+  const Tensor wide = random({rows, in}), x = arena.tensor({rows, in}, DType::bf16);
+  const Tensor weight = random({out, in}, 0.12f), bias = random({out}), gate = random({out});
+  const Tensor residual = random({rows, out});
+  // The weights as they are kept.
+  float largest = 0;
+  for (int64_t i = 0; i < weight.count(); ++i) {
+    largest = std::max(largest, std::abs(weight.f32()[i]));
+  }
+  const float scale = largest / 448;
+  const Tensor kept = arena.copy(weight);
+  for (int64_t i = 0; i < kept.count(); ++i) {
+    kept.f32()[i] = cuda::to_float(cuda::from_float<cuda::e4m3>(kept.f32()[i] / scale)) * scale;
+  }
+  const auto plain = reference->pack_linear(kept, bias);
+  const Tensor expected = arena.tensor({rows, out}), y = arena.tensor({rows, out});
+  for (const bool library : {true, false}) {
+    SCOPED_TRACE(library);
+    const auto ops = make(CudaPrecision::fp8, library);
+    EXPECT_STREQ("fp8", ops->precision());
+    ops->convert(wide, x);
+    const Tensor tokens = arena.tensor(x.shape());
+    ops->convert(x, tokens);
+    for (int64_t i = 0; library && i < tokens.count(); ++i) {
+      tokens.f32()[i] = cuda::to_float(cuda::from_float<cuda::e4m3>(tokens.f32()[i]));
+    }
+    const auto packed = ops->pack_linear(weight, bias, true);
+    for (const Activation activation : {Activation::none, Activation::gelu_tanh}) {
+      LinearEpilogue epilogue{activation, residual, {gate.f32(), 1, out}};
+      reference->linear(*plain, tokens, expected, epilogue);
+      ops->linear(*packed, x, y, epilogue);
+      expect_close(expected, y, 3e-2);
+      // Without a residual, into 16 bits.
+      epilogue = {activation, {}, {}};
+      const Tensor narrow = arena.tensor({rows, out}, DType::bf16);
+      reference->linear(*plain, tokens, expected, epilogue);
+      ops->linear(*packed, x, narrow, epilogue);
+      ops->convert(narrow, y);
+      expect_close(expected, y, 3e-2);
+    }
+    // Others are kept in 16 bits.
+    reference->linear(*reference->pack_linear(weight, bias), wide, expected);
+    ops->linear(*ops->pack_linear(weight, bias), wide, y);
+    expect_close(expected, y, 3e-2);
+  }
+  EXPECT_EQ(std::vector<std::string>(), recorded_calls().problems);
+  const int64_t before = recorded_calls().products;
+  emulation::machine().minor = 6;
+  emulation::machine().major = 8;
+  const auto ampere = make(CudaPrecision::fp8, true);
+  ampere->linear(*ampere->pack_linear(weight, bias, true), x, y);
+  EXPECT_EQ(before, recorded_calls().products) << "these devices do not multiply 8 bits";
+  expect_error([] { cuda_precision("int4"); }, {"fp8", "int4"});
 }
 
 TEST_F(CudaOps, MemoryOfTheWrongSideIsAnError) {

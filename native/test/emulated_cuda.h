@@ -28,7 +28,7 @@ class EmulatedCuda {
   static std::unique_ptr<Ops> make(int device, const std::string& dtype) {
     CudaOptions options;
     options.device = device;
-    options.precision = dtype == "bf16" ? CudaPrecision::bf16 : CudaPrecision::f32;
+    options.precision = cuda_precision(dtype);
     options.graphs = kGraphs;
     return make_cuda_ops(options);
   }

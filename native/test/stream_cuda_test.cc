@@ -87,6 +87,25 @@ TEST_F(CudaStream, KeepsKeysAndValuesInHalfTheMemory) {
   EXPECT_LT(worst, 2);
 }
 
+TEST_F(CudaStream, KeepsTheBlocksWeightsInEightBits) {
+  const TinyModel model;
+  const size_t before = emulation::device_bytes();
+  const auto half = Pipeline::load({model.dir(), "cuda", 1, "bf16"});
+  const size_t half_bytes = emulation::device_bytes() - before;
+  const auto eighth = Pipeline::load({model.dir(), "cuda", 1, "fp8"});
+  EXPECT_LT(emulation::device_bytes() - before, 2 * half_bytes);
+  const auto a = half->open({"rain", 1, 1, 3}), b = eighth->open({"rain", 1, 1, 3});
+  double worst = 0;
+  for (int i = 0; i < 3; ++i) {
+    const Pixels in = tiny_chunk(0, i);
+    const Out x = run_one(*half, *a, in), y = run_one(*eighth, *b, in);
+    worst = std::max(worst, mean_difference(x.pixels, y.pixels));
+  }
+  EXPECT_GT(worst, 0) << "fp8 is another arithmetic";
+  EXPECT_LT(worst, 4);
+  EXPECT_THROW(Pipeline::load({model.dir(), "cpu", 1, "fp8"}), Error);
+}
+
 // Three GPUs that hold a part of the blocks each; every launch must be on its own GPU.
 TEST_F(CudaStream, SplitsTheTransformerOverGpus) {
   emulation::machine().devices = 3;

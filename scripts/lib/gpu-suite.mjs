@@ -25,6 +25,7 @@ function outFolder(args) {
  * @property {string} name
  * @property {string} command program below the build
  * @property {string[]} arguments
+ * @property {Record<string, string>} [env] beside the environment
  */
 
 /** @typedef {{ name: string, command: string, passed: boolean, values: Record<string, number> | null }} StepResult */
@@ -51,6 +52,10 @@ export function suite(quick, gpus) {
       arguments: [...rest, "--backend", backend, "--json"],
     });
   const bench = on("cuda");
+  const withoutGraphs = (/** @type {Step} */ step) => ({
+    ...step,
+    env: { DRIFTLESS_CUDA_GRAPHS: "off" },
+  });
   // The transformer split in two: on one GPU, where the autoencoder then has a stream of its own,
   // and on two.
   const splits = [{ name: "split on one GPU", bench: on("cuda,cuda") }];
@@ -61,6 +66,7 @@ export function suite(quick, gpus) {
     { name: "kernels", command: "driftless-cuda-device", arguments: ["--json"] },
     bench("agree f32", "agree", "--dtype", "f32", "--most", "0.1"),
     bench("agree bf16", "agree", "--dtype", "bf16", "--most", "2"),
+    bench("agree fp8", "agree", "--dtype", "fp8", "--most", "4"),
     bench("agree two steps", "agree", "--dtype", "f32", "--steps", "2", "--most", "0.1"),
     ...splits.map((split) =>
       split.bench(`agree ${split.name}`, "agree", "--dtype", "f32", "--most", "0.1"),
@@ -68,8 +74,11 @@ export function suite(quick, gpus) {
     bench("roofline", "roofline", "--size", "8192", "--mib", "1024"),
     bench("dit 1.3B", "dit", ...WAN_1_3B),
     bench("dit 1.3B two rows", "dit", ...WAN_1_3B, "--rows", "2"),
+    bench("dit 1.3B fp8", "dit", ...WAN_1_3B, "--dtype", "fp8"),
+    withoutGraphs(bench("dit 1.3B without graphs", "dit", ...WAN_1_3B)),
     ...(quick ? [] : [bench("dit 14B, 4 of 40 layers", "dit", ...WAN_14B)]),
     ...sessions.map((n) => bench(`stream ${n}`, ...stream, String(n))),
+    withoutGraphs(bench("stream 1 without graphs", ...stream, "1")),
     ...splits.map((split) => split.bench(`stream 1 ${split.name}`, ...stream, "1")),
   ];
 }
@@ -132,9 +141,9 @@ export async function runGpuSuite({ args, env }) {
   const steps = suite(args.includes("--quick"), found.length);
   /** @type {StepResult[]} */
   const results = [];
-  for (const { name, command, arguments: rest } of steps) {
+  for (const { name, command, arguments: rest, env: own } of steps) {
     const { status, stdout, stderr } = capture(program(command), rest, {
-      env,
+      env: { ...env, ...own },
       timeoutMs: STEP_TIMEOUT_MS,
     });
     writeFileSync(join(out, `${name.replaceAll(" ", "-")}.log`), stdout + stderr);

@@ -16,10 +16,10 @@ using Attention = DitBlock::Attention;
 Attention take_attention(WeightSource& weights, Ops& ops, Arena& parameters, const std::string& key,
                          int64_t d) {
   Attention a;
-  a.q = take_linear(weights, ops, key + ".q", d, d);
-  a.k = take_linear(weights, ops, key + ".k", d, d);
-  a.v = take_linear(weights, ops, key + ".v", d, d);
-  a.o = take_linear(weights, ops, key + ".o", d, d);
+  a.q = take_linear(weights, ops, key + ".q", d, d, true);
+  a.k = take_linear(weights, ops, key + ".k", d, d, true);
+  a.v = take_linear(weights, ops, key + ".v", d, d, true);
+  a.o = take_linear(weights, ops, key + ".o", d, d, true);
   a.norm_q = take_parameter(weights, key + ".norm_q.weight", {d}, ops, parameters);
   a.norm_k = take_parameter(weights, key + ".norm_k.weight", {d}, ops, parameters);
   return a;
@@ -41,11 +41,11 @@ size_t parameter_bytes(int64_t d) {
 }  // namespace
 
 std::unique_ptr<PackedLinear> take_linear(WeightSource& weights, Ops& ops, const std::string& key,
-                                          int64_t out, int64_t in) {
+                                          int64_t out, int64_t in, bool bulk) {
   Arena arena;
   const Tensor w = weights.take(key + ".weight", {out, in}, arena);
   const Tensor b = weights.take(key + ".bias", {out}, arena);
-  return ops.pack_linear(w, b);
+  return ops.pack_linear(w, b, bulk);
 }
 
 // The tensors of one run; they live in the scratch arena.
@@ -83,8 +83,8 @@ void DitBlocks::take(WeightSource& weights) {
   block->cross = take_attention(weights, ops_, parameters, key + ".cross_attn", d);
   block->norm3_weight = vector(".norm3.weight", {d});
   block->norm3_bias = vector(".norm3.bias", {d});
-  block->ffn0 = take_linear(weights, ops_, key + ".ffn.0", config_.ffn, d);
-  block->ffn2 = take_linear(weights, ops_, key + ".ffn.2", d, config_.ffn);
+  block->ffn0 = take_linear(weights, ops_, key + ".ffn.0", config_.ffn, d, true);
+  block->ffn2 = take_linear(weights, ops_, key + ".ffn.2", d, config_.ffn, true);
   blocks_.push_back(std::move(block));
 }
 

@@ -132,8 +132,8 @@ class DitBlocks {
   std::deque<std::unique_ptr<DitBlock>> blocks_;
 };
 
-// weight [out, in] and bias [out] of a linear layer.
+// weight [out, in] and bias [out] of a linear layer; `bulk` as in Ops::pack_linear().
 std::unique_ptr<PackedLinear> take_linear(WeightSource& weights, Ops& ops, const std::string& key,
-                                          int64_t out, int64_t in);
+                                          int64_t out, int64_t in, bool bulk = false);
 
 }  // namespace driftless

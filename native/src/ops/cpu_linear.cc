@@ -226,7 +226,7 @@ void row_block(const Product& p, int64_t begin, int64_t end, Word* memory) {
 
 }  // namespace
 
-std::unique_ptr<PackedLinear> CpuOps::pack_linear(const Tensor& weight, const Tensor& bias) {
+std::unique_ptr<PackedLinear> CpuOps::pack_linear(const Tensor& weight, const Tensor& bias, bool) {
   checks::pack_linear(weight, bias);
   return std::make_unique<CpuLinear>(weight, bias, kernels_);
 }

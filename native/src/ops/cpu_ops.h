@@ -27,7 +27,8 @@ class CpuOps : public ReferenceOps {
   void each(int64_t count, TaskRef task) override;
   Arena& arena() override { return worker().arena; }
 
-  std::unique_ptr<PackedLinear> pack_linear(const Tensor& weight, const Tensor& bias) override;
+  std::unique_ptr<PackedLinear> pack_linear(const Tensor& weight, const Tensor& bias,
+                                            bool bulk) override;
   void linear(const PackedLinear& weights, const Tensor& x, const Tensor& y,
               const LinearEpilogue& epilogue) override;
   std::unique_ptr<PackedConv> pack_conv(const Tensor& weight, const Tensor& bias,

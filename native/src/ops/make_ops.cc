@@ -22,8 +22,8 @@ bool vector_bf16_is_fast() {
 
 const PanelKernels& kernels_for(const std::string& dtype) {
   if (dtype == "f32") return vector_kernels(WordType::f32);
-  DL_CHECK(dtype == "auto" || dtype == "bf16", "compute dtype", "\"auto\", \"f32\" or \"bf16\"",
-           "\"" + dtype + "\"");
+  DL_CHECK(dtype == "auto" || dtype == "bf16", "compute dtype on a processor",
+           "\"auto\", \"f32\" or \"bf16\"", "\"" + dtype + "\"");
   if (const PanelKernels* tiles = tile_kernels()) return *tiles;
   if (kHasBf16 && (dtype == "bf16" || vector_bf16_is_fast())) {
     return vector_kernels(WordType::bf16);

@@ -126,6 +126,8 @@ class Ops {
   virtual const char* name() const = 0;
   /// What linear layers, convolutions and attention multiply in: f32 or bf16.
   virtual DType dtype() const { return DType::f32; }
+  /// What they were asked for: the dtype's name, or "fp8".
+  virtual const char* precision() const { return dtype_name(dtype()); }
   /// What products and attention take without rounding it first: what keys and values are best kept
   /// in, and tokens on their way between linear layers.
   virtual DType token_dtype() const { return DType::f32; }
@@ -170,8 +172,10 @@ class Ops {
 
   // ---- Linear algebra -------------------------------------------------------------------------
 
-  /// weight [out, in], bias [out] or absent. Both are copied.
-  virtual std::unique_ptr<PackedLinear> pack_linear(const Tensor& weight, const Tensor& bias) = 0;
+  /// weight [out, in], bias [out] or absent. Both are copied. `bulk`: one of the many whose
+  /// rounding averages out, which a backend may keep in 8 bits if it was asked to.
+  virtual std::unique_ptr<PackedLinear> pack_linear(const Tensor& weight, const Tensor& bias,
+                                                    bool bulk = false) = 0;
   /// Weights that another object of this backend packed, where this one can use them.
   virtual std::unique_ptr<PackedLinear> adopt_linear(std::unique_ptr<PackedLinear> weights) {
     return weights;

@@ -44,7 +44,8 @@ const Packed& as(const Base& weights) {
 
 }  // namespace
 
-std::unique_ptr<PackedLinear> ReferenceOps::pack_linear(const Tensor& weight, const Tensor& bias) {
+std::unique_ptr<PackedLinear> ReferenceOps::pack_linear(const Tensor& weight, const Tensor& bias,
+                                                        bool) {
   checks::pack_linear(weight, bias);
   return std::make_unique<ReferenceLinear>(weight, bias);
 }

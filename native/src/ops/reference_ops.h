@@ -10,7 +10,8 @@ class ReferenceOps : public Ops {
  public:
   const char* name() const override { return "reference"; }
 
-  std::unique_ptr<PackedLinear> pack_linear(const Tensor& weight, const Tensor& bias) override;
+  std::unique_ptr<PackedLinear> pack_linear(const Tensor& weight, const Tensor& bias,
+                                            bool bulk) override;
   void linear(const PackedLinear& weights, const Tensor& x, const Tensor& y,
               const LinearEpilogue& epilogue) override;
   std::unique_ptr<PackedConv> pack_conv(const Tensor& weight, const Tensor& bias,

@@ -10,7 +10,7 @@ namespace {
   cuda_backend() = [](int device, const std::string& dtype) {
     CudaOptions options;
     options.device = device;
-    options.precision = dtype == "f32" ? CudaPrecision::f32 : CudaPrecision::bf16;
+    options.precision = cuda_precision(dtype);
     return make_cuda_ops(options);
   };
   return true;

@@ -74,7 +74,7 @@ template <typename T, typename Tail>
 void convolve(const cuda::ConvInput<T>& input, const Tensor& weight, const Tail& tail, T* y) {
   if constexpr (sizeof(T) == 2) {
     const auto packed = taps_first<T>(weight);
-    cuda::conv_mma(input, packed->data(), tail, y, nullptr);
+    cuda::conv_mma<T>(input, packed->data(), tail, y, nullptr);
     cuda::check(cudaStreamSynchronize(nullptr), "conv_mma");
   } else {
     const auto packed = taps_first<float>(weight);
@@ -175,25 +175,29 @@ KernelResult causal_conv3d(KernelRun& run) {
   return run.compare(expected, y);
 }
 
-/// A linear layer by the convolution kernel: f32 activations, products of T.
+/// A linear layer by the convolution kernel: products of T, output of f32. `narrow` tokens are of
+/// T, `eight` bits are the weights' in e4m3.
 template <typename T>
 KernelResult linear(KernelRun& run) {
   const int64_t rows = run.size("rows"), in = run.size("in"), out = run.size("out");
+  const bool is_16_bit = sizeof(T) == 2, eight = is_16_bit && run.flag("eight");
   const Tensor x = run.random<T>({rows, in}), bias = run.random<float>({out});
   const Tensor weight = run.random<T>({out, in}, 1.0f / std::sqrt(static_cast<float>(in)));
   const Tensor residual = run.random<float>({rows, out}), gate = run.random<float>({1, out});
+  const KernelBuffer<cuda::e4m3> eight_bits(weight.count());
+  const KernelBuffer<float> scale(1);
+  scale.data()[0] = 0.01f;
+  for (int64_t i = 0; eight && i < weight.count(); ++i) {
+    eight_bits.data()[i] = cuda::from_float<cuda::e4m3>(weight.f32()[i] / scale.data()[0]);
+    weight.f32()[i] = eight_bits.value(i) * scale.data()[0];
+  }
   const Tensor expected = run.empty({rows, out});
   LinearEpilogue epilogue;
   epilogue.activation = Activation::gelu_tanh;
   epilogue.residual = residual;
   epilogue.gate = {gate.f32(), 1, out};
   run.oracle->linear(*run.oracle->pack_linear(weight, bias), x, expected, epilogue);
-  const KernelBuffer<float> device_x(x), y(residual), b(bias), g(gate);
-  cuda::ConvInput<float> input;
-  input.x = device_x.data();
-  input.w = input.out_w = static_cast<int>(rows);
-  input.first = static_cast<int>(in);
-  input.out = static_cast<int>(out);
+  const KernelBuffer<float> y(residual), b(bias), g(gate);
   cuda::LinearTail<float> tail;
   tail.bias = b.data();
   tail.activation = epilogue.activation;
@@ -202,11 +206,27 @@ KernelResult linear(KernelRun& run) {
   tail.rows_per_gate = rows;
   tail.residual = y.data();
   tail.width = out;
-  const KernelBuffer<T> w(weight);
-  if constexpr (sizeof(T) == 2) {
-    cuda::conv_mma(input, w.data(), tail, y.data(), nullptr);
+  if (eight) tail.scale = scale.data();
+  const KernelBuffer<T> w(weight), narrow_x(x);
+  const KernelBuffer<float> wide_x(x);
+  const auto multiply = [&](const auto* tokens) {
+    cuda::ConvInput<std::remove_const_t<std::remove_pointer_t<decltype(tokens)>>> input;
+    input.x = tokens;
+    input.w = input.out_w = static_cast<int>(rows);
+    input.first = static_cast<int>(in);
+    input.out = static_cast<int>(out);
+    if constexpr (sizeof(T) == 4) {
+      cuda::conv_plain(input, w.data(), tail, y.data(), nullptr);
+    } else if (eight) {
+      cuda::conv_mma<T>(input, eight_bits.data(), tail, y.data(), nullptr);
+    } else {
+      cuda::conv_mma<T>(input, w.data(), tail, y.data(), nullptr);
+    }
+  };
+  if (is_16_bit && run.flag("narrow")) {
+    multiply(narrow_x.data());
   } else {
-    cuda::conv_plain(input, w.data(), tail, y.data(), nullptr);
+    multiply(wide_x.data());
   }
   return run.compare(expected, y);
 }
@@ -235,7 +255,8 @@ KernelTable product_kernel_checks() {
        DL_KERNEL_CHECK(
            causal_conv3d,
            {{"clips", 2}, {"frames", 3}, {"h", 5}, {"w", 4}, {"in", 8}, {"out", 10}, {"past", 1}})},
-      {"linear", DL_KERNEL_CHECK(linear, {{"rows", 65}, {"in", 40}, {"out", 66}})},
+      {"linear", DL_KERNEL_CHECK(
+                     linear, {{"rows", 65}, {"in", 40}, {"out", 66}, {"narrow", 0}, {"eight", 0}})},
   };
 }
 

@@ -19,6 +19,8 @@ struct Desc {
   int32_t transpose_a = kNone, transpose_b = kNone;
   uint32_t epilogue = kPlain;
   const void* bias = nullptr;
+  int32_t bias_type = -1;  ///< -1: C's.
+  const float* scale_a = nullptr;
 };
 struct Matrix {
   DataType type;
@@ -37,6 +39,7 @@ const Matrix& matrix(Layout body) { return *reinterpret_cast<const Matrix*>(body
 float number(DataType type, const void* data, uint64_t at) {
   if (type == kBf16) return cuda::to_float(static_cast<const cuda::bf16*>(data)[at]);
   if (type == kF16) return cuda::to_float(static_cast<const cuda::f16*>(data)[at]);
+  if (type == kE4m3) return cuda::to_float(static_cast<const cuda::e4m3*>(data)[at]);
   return static_cast<const float*>(data)[at];
 }
 float value(const Matrix& m, const void* data, uint64_t row, uint64_t column) {
@@ -44,6 +47,10 @@ float value(const Matrix& m, const void* data, uint64_t row, uint64_t column) {
 }
 
 /// The product's sizes, or a problem.
+DataType bias_type(const Desc& d, const Matrix& c) {
+  return d.bias_type < 0 ? c.type : static_cast<DataType>(d.bias_type);
+}
+
 struct Sizes {
   uint64_t m, n, k;
 };
@@ -58,9 +65,16 @@ Status sizes_of(const Desc& d, const Matrix& a, const Matrix& b, const Matrix& c
   for (const Matrix* m : {&a, &b, &c}) {
     if (m->leading < static_cast<int64_t>(m->rows)) return problem("leading dimension below rows");
   }
-  // The bias is of C's type.
-  if (a.type != b.type || (c.type != kF32 && c.type != a.type)) {
+  const bool narrow = a.type == kE4m3;
+  if (a.type != b.type || (c.type != kF32 && c.type != (narrow ? kBf16 : a.type))) {
     return problem("types that do not go together");
+  }
+  if (narrow) {
+    if (!d.transpose_a || d.transpose_b) return problem("e4m3 is multiplied as A^T B only");
+    if (a_rows % 16 != 0 || a_columns % 16 != 0) return problem("e4m3 in sizes other than 16s");
+  }
+  if (d.bias != nullptr && bias_type(d, c) != (narrow ? kBf16 : c.type)) {
+    return problem("a bias of another type");
   }
   sizes = {a_rows, b_columns, a_columns};
   return 0;
@@ -85,6 +99,8 @@ Status set_desc(MatmulDesc body, DescAttribute attribute, const void* from, size
   if (attribute == kTransB) return take(desc(body).transpose_b);
   if (attribute == kEpilogue) return take(desc(body).epilogue);
   if (attribute == kBiasPointer) return take(desc(body).bias);
+  if (attribute == kBiasType) return take(desc(body).bias_type);
+  if (attribute == kScaleAPointer) return take(desc(body).scale_a);
   return problem("unknown attribute " + std::to_string(attribute));
 }
 Status create_layout(Layout* to, DataType type, uint64_t rows, uint64_t columns, int64_t leading) {
@@ -148,9 +164,10 @@ void compute(const Product& p, const void* a, const void* b, const void* c, void
                (p.op.transpose_b ? value(p.b, b, column, i) : value(p.b, b, i, column));
       }
       sum *= p.scale;
+      if (p.op.scale_a != nullptr) sum *= *p.op.scale_a;
       // C is not read where beta is zero: it may hold NaN.
       if (p.keep != 0.0f) sum += p.keep * value(p.d, c, row, column);
-      if (has_bias) sum += number(p.d.type, p.op.bias, row);
+      if (has_bias) sum += number(bias_type(p.op, p.d), p.op.bias, row);
       if (gelu) {
         sum *= 0.5 * (1.0 + std::tanh(0.7978845608028654 * (sum + 0.044715 * sum * sum * sum)));
       }

@@ -82,6 +82,33 @@ inline __half __float2half_rn(float x) {
   return {static_cast<uint16_t>(sign | bits)};
 }
 
+using __nv_fp8_storage_t = unsigned char;
+enum __nv_fp8_interpretation_t { __NV_E4M3 };
+enum __nv_saturation_t { __NV_SATFINITE };
+
+inline __half __nv_cvt_fp8_to_halfraw(__nv_fp8_storage_t x, __nv_fp8_interpretation_t) {
+  const int exponent = x >> 3 & 15, fraction = x & 7;
+  float size = exponent == 0 ? std::ldexp(static_cast<float>(fraction), -9)
+                             : std::ldexp(static_cast<float>(fraction + 8), exponent - 10);
+  if ((x & 0x7f) == 0x7f) size = NAN;
+  return __float2half_rn(x >> 7 ? -size : size);
+}
+
+/// To nearest, ties to even.
+inline __nv_fp8_storage_t __nv_cvt_float_to_fp8(float x, __nv_saturation_t,
+                                                __nv_fp8_interpretation_t) {
+  const int sign = std::signbit(x) ? 0x80 : 0;
+  if (x != x) return 0x7f;
+  const float size = std::min(std::fabs(x), 448.0f);
+  int exponent;
+  std::frexp(size, &exponent);
+  // The spacing of values around `size`: 2^-9 for subnormals.
+  const int unit = size == 0.0f || exponent - 4 < -9 ? -9 : exponent - 4;
+  const int steps = static_cast<int>(std::nearbyint(std::ldexp(size, -unit)));
+  // Bits count up continuously through the exponents.
+  return static_cast<__nv_fp8_storage_t>(sign | (unit == -9 ? steps : ((unit + 9) << 3) + steps));
+}
+
 // ---- Mathematics --------------------------------------------------------------------------------
 
 inline float rsqrtf(float x) { return 1.0f / std::sqrt(x); }

@@ -169,8 +169,8 @@ int bench_dit(const Arguments& arguments) {
       "same shapes %.1f GFLOP/s (%.0f %%)\n",
       static_cast<long long>(config.dim), static_cast<long long>(config.layers),
       static_cast<long long>(rows), static_cast<long long>(tokens), static_cast<long long>(keys),
-      dtype_name(ops->dtype()), threads, median * 1e3, forwards.size(),
-      percentile(forwards, 0) * 1e3, percentile(cpu, 0.5) * 1e3, gflops, peak, 100 * gflops / peak);
+      ops->precision(), threads, median * 1e3, forwards.size(), percentile(forwards, 0) * 1e3,
+      percentile(cpu, 0.5) * 1e3, gflops, peak, 100 * gflops / peak);
   if (arguments.flag("--json")) {
     const Json line = {{"msPerForward", median * 1e3},
                        {"gflops", gflops},
@@ -178,7 +178,7 @@ int bench_dit(const Arguments& arguments) {
                        {"msPerForwardBest", percentile(forwards, 0) * 1e3},
                        {"cpuMsPerForward", percentile(cpu, 0.5) * 1e3},
                        {"forwards", forwards.size()},
-                       {"dtype", dtype_name(ops->dtype())},
+                       {"dtype", ops->precision()},
                        {"backend", backend},
                        {"threads", threads},
                        {"rssMb", resident_mb()}};

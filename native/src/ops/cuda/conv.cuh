@@ -120,7 +120,7 @@ __device__ __forceinline__ int conv_swizzled(int row, int chunk) {
 template <typename T, typename In>
 __device__ __forceinline__ Vec<T, 8> load8(const In* from) {
   Vec<T, 8> to;
-  constexpr int kVec = kVecWidth<In>;
+  constexpr int kVec = kVecWidth<In> < 8 ? kVecWidth<In> : 8;
 #pragma unroll
   for (int i = 0; i < 8; i += kVec) {
     const Vec<In, kVec> part = load<In, kVec>(from + i);
@@ -131,10 +131,10 @@ __device__ __forceinline__ Vec<T, 8> load8(const In* from) {
 }
 
 /// kWide: both inputs have a multiple of 8 channels and start at multiples of 16 bytes, so eight
-/// columns come from one place. weight [out, depth].
-template <typename In, typename T, bool kWide, typename Tail, typename Out>
+/// columns come from one place. Products are of T. weight [out, depth].
+template <typename In, typename T, typename W, bool kWide, typename Tail, typename Out>
 __global__ void __launch_bounds__(kConvThreads, kConvBlocks)
-    conv_mma_kernel(ConvInput<In> input, const T* weight, Tail tail, Out* y) {
+    conv_mma_kernel(ConvInput<In> input, const W* weight, Tail tail, Out* y) {
   auto& shared = shared_memory<ConvShared<T>>();
   const int warp = threadIdx.x / kWarpSize, lane = threadIdx.x % kWarpSize;
   const int64_t first_row = int64_t{blockIdx.x} * kConvRows;
@@ -153,17 +153,18 @@ __global__ void __launch_bounds__(kConvThreads, kConvBlocks)
       const int at = threadIdx.x + i * kConvThreads;
       const int k = from + at % kConvChunks * 8;
       const int column = first_column + at / kConvChunks;
-      const T* row = weight + int64_t{column} * depth + k;
+      const W* row = weight + int64_t{column} * depth + k;
       if (kWide) {
         const In* source = conv_source(input, pixels[i], k);
         a[i] = source != nullptr ? load8<T>(source) : Vec<T, 8>{};
-        b[i] = column < input.out && k < depth ? load<T, 8>(row) : Vec<T, 8>{};
+        b[i] = column < input.out && k < depth ? load8<T>(row) : Vec<T, 8>{};
       } else {
 #pragma unroll
         for (int j = 0; j < 8; ++j) {
           const In* source = conv_source(input, pixels[i], k + j);
           a[i].v[j] = from_float<T>(source != nullptr ? to_float(*source) : 0.0f);
-          b[i].v[j] = column < input.out && k + j < depth ? row[j] : from_float<T>(0.0f);
+          const bool inside = column < input.out && k + j < depth;
+          b[i].v[j] = from_float<T>(inside ? to_float(row[j]) : 0.0f);
         }
       }
     }
@@ -232,15 +233,16 @@ __global__ void __launch_bounds__(kConvThreads, kConvBlocks)
   }
 }
 
-/// y [n, out_h, out_w, out] = tail(conv(input)); weight [out, kernel_t, kernel, kernel, channels].
-template <typename T, typename In, typename Tail, typename Out>
-void conv_mma(const ConvInput<In>& input, const T* weight, const Tail& tail, Out* y,
+/// y [n, out_h, out_w, out] = tail(conv(input)) with products of T, bf16 or f16; weight
+/// [out, kernel_t, kernel, kernel, channels], of T or narrower.
+template <typename T, typename W, typename In, typename Tail, typename Out>
+void conv_mma(const ConvInput<In>& input, const W* weight, const Tail& tail, Out* y,
               cudaStream_t stream) {
   const bool wide = input.first % 8 == 0 && input.second % 8 == 0 &&
                     can_vectorise<In>(0, input.x, input.x2, input.past) &&
-                    can_vectorise<T>(0, weight);
-  auto* kernel =
-      wide ? conv_mma_kernel<In, T, true, Tail, Out> : conv_mma_kernel<In, T, false, Tail, Out>;
+                    can_vectorise<W>(0, weight);
+  auto* kernel = wide ? conv_mma_kernel<In, T, W, true, Tail, Out>
+                      : conv_mma_kernel<In, T, W, false, Tail, Out>;
   launch("conv_mma", kernel,
          dim3(static_cast<unsigned>(ceil_div<int64_t>(input.rows(), kConvRows)),
               static_cast<unsigned>(ceil_div(input.out, kConvColumns))),

@@ -20,10 +20,17 @@ using Layout = struct LayoutBody*;
 using Preference = struct PreferenceBody*;
 using Status = int;  ///< 0 is success.
 
-enum DataType : int { kF32 = 0, kF16 = 2, kBf16 = 14 };
+enum DataType : int { kF32 = 0, kF16 = 2, kBf16 = 14, kE4m3 = 28 };
 enum ComputeType : int { kCompute32F = 68 };
 enum Transpose : int32_t { kNone = 0, kTransposed = 1 };
-enum DescAttribute : int { kTransA = 3, kTransB = 4, kEpilogue = 7, kBiasPointer = 8 };
+enum DescAttribute : int {
+  kTransA = 3,
+  kTransB = 4,
+  kEpilogue = 7,
+  kBiasPointer = 8,
+  kScaleAPointer = 17,
+  kBiasType = 26
+};
 enum PreferenceAttribute : int { kMaxWorkspaceBytes = 1 };
 enum EpilogueKind : uint32_t { kPlain = 1, kBias = 4, kGelu = 32, kGeluBias = 36 };
 

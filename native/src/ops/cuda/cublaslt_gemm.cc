@@ -56,7 +56,13 @@ LtGemm::Plan& LtGemm::plan(const GemmCall& call) {
                                                          : (call.gelu ? lt::kGelu : lt::kPlain);
   set(lt::kEpilogue, static_cast<uint32_t>(epilogue));
   // The pointer's alignment is part of what the heuristic looks at.
-  if (call.bias != nullptr) set(lt::kBiasPointer, call.bias);
+  if (call.bias != nullptr) {
+    set(lt::kBiasPointer, call.bias);
+    if (call.bias_type != call.out_type) {
+      set(lt::kBiasType, static_cast<int32_t>(call.bias_type));
+    }
+  }
+  if (call.scale != nullptr) set(lt::kScaleAPointer, call.scale);
   check(api_.cublasLtMatrixLayoutCreate(&plan.a, call.type, in, out, call.in), "layout of weights");
   check(api_.cublasLtMatrixLayoutCreate(&plan.b, call.type, in, rows, call.in), "layout of input");
   check(api_.cublasLtMatrixLayoutCreate(&plan.d, call.out_type, out, rows, call.out),
@@ -86,11 +92,13 @@ bool LtGemm::run(const GemmCall& call, void* stream) {
 }
 
 void LtGemm::start(const GemmCall& call, Plan& plan, void* stream) const {
-  if (call.bias != nullptr) {
-    check(api_.cublasLtMatmulDescSetAttribute(plan.desc, lt::kBiasPointer, &call.bias,
-                                              sizeof call.bias),
+  const auto point = [&](lt::DescAttribute attribute, const auto& pointer) {
+    if (pointer == nullptr) return;
+    check(api_.cublasLtMatmulDescSetAttribute(plan.desc, attribute, &pointer, sizeof pointer),
           "cublasLtMatmulDescSetAttribute");
-  }
+  };
+  point(lt::kBiasPointer, call.bias);
+  point(lt::kScaleAPointer, call.scale);
   const float alpha = 1.0f, beta = call.residual != nullptr ? 1.0f : 0.0f;
   const void* c = call.residual != nullptr ? call.residual : call.y;
   check(api_.cublasLtMatmul(handle_, plan.desc, &alpha, call.w, plan.a, call.x, plan.b, &beta, c,

@@ -10,11 +10,13 @@ namespace cuda {
 
 /// One matrix product y = epilogue(x w^T) + residual of row-major matrices in device memory.
 struct GemmCall {
-  lt::DataType type;      ///< Of x and w. All sums are f32.
-  lt::DataType out_type;  ///< Of y and bias: f32 or `type`.
+  lt::DataType type;       ///< Of x and w. All sums are f32.
+  lt::DataType out_type;   ///< Of y: f32, `type`, or bf16 where `type` is e4m3.
+  lt::DataType bias_type;  ///< out_type, or bf16 where `type` is e4m3.
   int64_t rows, in, out;
   const void* x;          ///< [rows, in].
   const void* w;          ///< [out, in].
+  const float* scale;     ///< Of w in e4m3, one value; else null.
   const void* bias;       ///< [out] or null.
   bool gelu;              ///< tanh-approximated GELU after the bias.
   const float* residual;  ///< [rows, out] or null; may be y. Only without gelu and with y of f32.

@@ -31,10 +31,15 @@ class CudaBase : public Ops {
         graphs_(options.graphs) {}
   const char* name() const override { return "cuda"; }
   DType token_dtype() const override {
-    return precision_ == CudaPrecision::bf16 ? DType::bf16 : DType::f32;
+    return precision_ == CudaPrecision::bf16 || precision_ == CudaPrecision::fp8 ? DType::bf16
+                                                                                 : DType::f32;
   }
   DType dtype() const override {
     return precision_ == CudaPrecision::f32 ? DType::f32 : DType::bf16;
+  }
+
+  const char* precision() const override {
+    return precision_ == CudaPrecision::fp8 ? "fp8" : dtype_name(dtype());
   }
 
   const MemorySource& memory() const override { return memory_; }

@@ -128,7 +128,9 @@ std::unique_ptr<Ops> make_cuda_ops(const CudaOptions& options) {
   const CudaDevice& device = report.devices[static_cast<size_t>(options.device)];
   DL_CHECK(device.problem.empty(), "CUDA device " + std::to_string(options.device), "a usable one",
            device.problem);
-  return std::make_unique<CudaOps>(options);
+  CudaOptions known = options;
+  known.multiplies_fp8 = device.major * 10 + device.minor >= 89;
+  return std::make_unique<CudaOps>(known);
 }
 
 cuda::ReplayCounts replay_counts(const Ops& ops) {
@@ -137,12 +139,18 @@ cuda::ReplayCounts replay_counts(const Ops& ops) {
   return here->replay_counts();
 }
 
+CudaPrecision cuda_precision(const std::string& dtype) {
+  if (dtype == "f32") return CudaPrecision::f32;
+  if (dtype == "fp8") return CudaPrecision::fp8;
+  DL_CHECK(dtype == "bf16" || dtype == "auto", "compute dtype",
+           "\"auto\", \"f32\", \"bf16\" or \"fp8\"", "\"" + dtype + "\"");
+  return CudaPrecision::bf16;
+}
+
 std::unique_ptr<Ops> make_cuda_ops(int device, const std::string& dtype) {
   CudaOptions options;
   options.device = device;
-  DL_CHECK(dtype == "f32" || dtype == "bf16" || dtype == "auto", "compute dtype",
-           "\"auto\", \"f32\" or \"bf16\"", "\"" + dtype + "\"");
-  options.precision = dtype == "f32" ? CudaPrecision::f32 : CudaPrecision::bf16;
+  options.precision = cuda_precision(dtype);
   const char* graphs = std::getenv("DRIFTLESS_CUDA_GRAPHS");
   options.graphs = graphs == nullptr || std::string(graphs) != "off";
   cuda::lt::Api api = {};

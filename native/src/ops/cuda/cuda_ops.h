@@ -11,14 +11,18 @@
 
 namespace driftless {
 
-/// What matrix products, convolutions and attention multiply; sums are always f32.
-enum class CudaPrecision { f32, bf16, f16 };
+/// What matrix products, convolutions and attention multiply; sums are always f32. fp8 is bf16 but
+/// for the products of bulk weights, which are kept in e4m3 with a scale for each matrix; cuBLASLt
+/// multiplies them by tokens rounded to e4m3, our own kernel by tokens of bf16.
+enum class CudaPrecision { f32, bf16, f16, fp8 };
 
 struct CudaOptions {
   int device = 0;
   CudaPrecision precision = CudaPrecision::bf16;
   /// Most device memory, in bytes, that one matrix product may use beside its matrices.
   size_t workspace_bytes = size_t{32} << 20;
+  /// Whether the device multiplies e4m3 (compute capability 8.9 and newer); make_cuda_ops() looks.
+  bool multiplies_fp8 = false;
   /// Whether repeated() work is started as a CUDA graph.
   bool graphs = true;
   /// Null: products run on our own kernel. Needed only while the operations are made.
@@ -32,8 +36,11 @@ struct CudaOptions {
 /// with the reason that inspect_cuda() gives.
 std::unique_ptr<Ops> make_cuda_ops(const CudaOptions& options);
 /// With cuBLASLt where the machine has it, and with graphs unless DRIFTLESS_CUDA_GRAPHS is "off".
-/// dtype: "f32", "bf16" or "auto" (bf16).
+/// dtype: "f32", "bf16", "fp8" or "auto" (bf16).
 std::unique_ptr<Ops> make_cuda_ops(int device, const std::string& dtype);
+
+/// Of its name; throws Error for another.
+CudaPrecision cuda_precision(const std::string& dtype);
 
 /// What became of repeated() work of operations that make_cuda_ops() made.
 cuda::ReplayCounts replay_counts(const Ops& ops);

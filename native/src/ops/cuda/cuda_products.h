@@ -4,6 +4,8 @@
 // memory is rounded on its way to the tensor cores.
 
 #include <optional>
+#include <type_traits>
+#include <utility>
 
 #include "ops/cuda/attention.cuh"
 #include "ops/cuda/conv.cuh"
@@ -15,16 +17,18 @@ namespace driftless {
 
 class CudaProducts : public CudaBase {
  public:
-  explicit CudaProducts(const CudaOptions& options) : CudaBase(options) {
+  explicit CudaProducts(const CudaOptions& options)
+      : CudaBase(options), multiplies_fp8_(options.multiplies_fp8) {
     if (options.cublaslt != nullptr) {
       workspace_ = cuda::DeviceBuffer(options.workspace_bytes);
       gemm_.emplace(*options.cublaslt, workspace_.data(), workspace_.bytes());
     }
   }
 
-  std::unique_ptr<PackedLinear> pack_linear(const Tensor& weight, const Tensor& bias) override {
+  std::unique_ptr<PackedLinear> pack_linear(const Tensor& weight, const Tensor& bias,
+                                            bool bulk) override {
     checks::pack_linear(weight, bias);
-    return std::make_unique<CudaLinear>(weight, bias, precision_, stream_);
+    return std::make_unique<CudaLinear>(weight, bias, precision_, bulk, stream_);
   }
 
   std::unique_ptr<PackedLinear> adopt_linear(std::unique_ptr<PackedLinear> weights) override {
@@ -89,6 +93,7 @@ class CudaProducts : public CudaBase {
       case CudaPrecision::f32:
         return attend<float>(rows, count, heads, head_dim, scale);
       case CudaPrecision::bf16:
+      case CudaPrecision::fp8:
         return attend<cuda::bf16>(rows, count, heads, head_dim, scale);
       case CudaPrecision::f16:
         return attend<cuda::f16>(rows, count, heads, head_dim, scale);
@@ -98,22 +103,25 @@ class CudaProducts : public CudaBase {
  private:
   template <typename X, typename Y>
   void linear_of(const CudaLinear& packed, const checks::LinearSizes& s, const X* x,
-                 const cuda::LinearTail<float>& tail, Y* y) {
+                 cuda::LinearTail<float> tail, Y* y) {
     if (gemm_ && s.in > 0 && product(packed, s, x, tail, y)) return;
     cuda::ConvInput<X> input;
     input.x = x;
     input.w = input.out_w = static_cast<int>(s.rows);
     input.first = static_cast<int>(s.in);
     input.out = static_cast<int>(s.out);
-    convolve(input, packed.weight, tail, y);
+    if (!packed.is_fp8()) return convolve(input, packed.weight, tail, y);
+    tail.scale = static_cast<const float*>(packed.scale.data());
+    cuda::conv_mma<cuda::bf16>(input, static_cast<const cuda::e4m3*>(packed.weight.data()), tail, y,
+                               stream_.get());
   }
 
   template <typename X, typename Tail, typename Y>
   void convolve(const cuda::ConvInput<X>& input, const cuda::DeviceBuffer& weight, const Tail& tail,
                 Y* y) {
     const auto on_tensor_cores = [&](auto zero) {
-      cuda::conv_mma(input, static_cast<const decltype(zero)*>(weight.data()), tail, y,
-                     stream_.get());
+      using T = decltype(zero);
+      cuda::conv_mma<T>(input, static_cast<const T*>(weight.data()), tail, y, stream_.get());
     };
     if constexpr (std::is_same_v<X, float>) {
       if (precision_ == CudaPrecision::f32) {
@@ -125,49 +133,75 @@ class CudaProducts : public CudaBase {
     on_tensor_cores(cuda::bf16{});  // As all tokens that are not f32.
   }
 
-  /// x in the precision of the products: itself, or a rounded copy in working memory.
-  const void* operand(const cuda::bf16* x, int64_t) { return x; }
-  const void* operand(const float* x, int64_t count) {
+  /// x in the type of a product: itself, or a rounded copy in working memory.
+  template <typename X>
+  const void* operand(const X* x, int64_t count, cuda::lt::DataType type) {
     const auto rounded = [&](auto zero) {
       using T = decltype(zero);
+      if constexpr (std::is_same_v<T, X>) return static_cast<const void*>(x);
       T* to = scratch_.take<T>(kOperand, count);
       cuda::map("convert", x, to, count, count, cuda::Convert{}, stream_.get());
       return static_cast<const void*>(to);
     };
-    if (precision_ == CudaPrecision::bf16) return rounded(cuda::bf16{});
-    if (precision_ == CudaPrecision::f16) return rounded(cuda::f16{});
-    return x;
+    switch (type) {
+      case cuda::lt::kF32:
+        return x;
+      case cuda::lt::kF16:
+        return rounded(cuda::f16{});
+      case cuda::lt::kBf16:
+        return rounded(cuda::bf16{});
+      case cuda::lt::kE4m3:
+        return rounded(cuda::e4m3{});
+    }
+    return nullptr;
+  }
+
+  /// What the library multiplies these weights as. cuBLASLt takes e4m3 in multiples of 16.
+  std::optional<cuda::lt::DataType> product_type(const CudaLinear& weights,
+                                                 const checks::LinearSizes& s) const {
+    if (weights.is_fp8()) {
+      if (!multiplies_fp8_ || s.in % 16 != 0 || s.out % 16 != 0) return std::nullopt;
+      return cuda::lt::kE4m3;
+    }
+    if (precision_ == CudaPrecision::f32) return cuda::lt::kF32;
+    return precision_ == CudaPrecision::f16 ? cuda::lt::kF16 : cuda::lt::kBf16;
   }
 
   /// The product by cuBLASLt with as much of the tail as its epilogues know; the rest follows as a
-  /// kernel. False when the library does not take these sizes.
+  /// kernel. False when the library does not take it.
   template <typename X, typename Y>
   bool product(const CudaLinear& weights, const checks::LinearSizes& s, const X* x,
                cuda::LinearTail<float> tail, Y* y) {
-    static constexpr cuda::lt::DataType kTypes[] = {cuda::lt::kF32, cuda::lt::kBf16,
-                                                    cuda::lt::kF16};
-    constexpr bool kRounds = !std::is_same_v<Y, float>;
-    const cuda::lt::DataType type = kTypes[static_cast<int>(precision_)];
+    using cuda::lt::DataType;
+    const std::optional<DataType> type = product_type(weights, s);
+    if (!type) return false;
+    const DataType out_type = std::is_same_v<Y, float> ? cuda::lt::kF32 : cuda::lt::kBf16;
+    const DataType bias_type = weights.is_fp8() ? cuda::lt::kBf16 : out_type;
     // y is the product's first; where it is the residual too, that must be added by the product.
     const bool plain_sum =
         tail.residual != nullptr && tail.gate == nullptr && tail.activation == Activation::none;
     const bool tail_reads_y = static_cast<const void*>(tail.residual) == y && !plain_sum;
     Y* to = tail_reads_y ? scratch_.take<Y>(kBlocks, s.rows * s.out) : y;
-    const bool gelu = tail.activation == Activation::gelu_tanh;
-    const cuda::GemmCall call = {type,
-                                 kRounds ? type : cuda::lt::kF32,
-                                 s.rows,
-                                 s.in,
-                                 s.out,
-                                 operand(x, s.rows * s.in),
-                                 weights.weight.data(),
-                                 (kRounds ? weights.rounded_bias : weights.bias).data(),
-                                 gelu,
-                                 plain_sum ? tail.residual : nullptr,
-                                 to};
-    if (!gemm_->run(call, stream_.get())) return false;
+    cuda::GemmCall call = {
+        *type,
+        out_type,
+        bias_type,
+        s.rows,
+        s.in,
+        s.out,
+        operand(x, s.rows * s.in, *type),
+        weights.weight.data(),
+        static_cast<const float*>(weights.scale.data()),
+        (bias_type == cuda::lt::kF32 ? weights.bias : weights.rounded_bias).data(),
+        tail.activation == Activation::gelu_tanh,
+        plain_sum ? tail.residual : nullptr,
+        to};
+    if (!gemm_->run(call, stream_.get())) {
+      // Not every release has every epilogue for every type.
+      if (!std::exchange(call.gelu, false) || !gemm_->run(call, stream_.get())) return false;
+    }
     tail.bias = nullptr;
-    if (gelu) tail.activation = Activation::none;
+    if (call.gelu) tail.activation = Activation::none;
     if (plain_sum) tail.residual = nullptr;
     if (tail.activation != Activation::none || tail.gate != nullptr || tail.residual != nullptr) {
       cuda::map("linear_tail", to, y, s.rows * s.out, s.out, tail, stream_.get());
@@ -223,6 +257,7 @@ class CudaProducts : public CudaBase {
 
   cuda::DeviceBuffer workspace_;
   std::optional<cuda::LtGemm> gemm_;
+  bool multiplies_fp8_;
 };
 
 }  // namespace driftless

@@ -1,5 +1,7 @@
 #include "ops/cuda/cuda_weights.h"
 
+#include <algorithm>
+#include <cmath>
 #include <vector>
 
 #include "ops/cuda/platform.cuh"
@@ -45,9 +47,24 @@ DeviceBuffer upload_rounded(const std::vector<float>& values, CudaPrecision prec
     for (size_t i = 0; i < to.size(); ++i) to[i] = cuda::from_float<decltype(zero)>(values[i]);
     return upload(to, stream);
   };
-  if (precision == CudaPrecision::bf16) return rounded(cuda::bf16{});
+  if (precision == CudaPrecision::f32) return upload(values, stream);
   if (precision == CudaPrecision::f16) return rounded(cuda::f16{});
-  return upload(values, stream);
+  return rounded(cuda::bf16{});
+}
+
+/// What brings the largest value to e4m3's largest; 1 for a matrix of zeros.
+float e4m3_scale(const std::vector<float>& values) {
+  float largest = 0;
+  for (float value : values) largest = std::max(largest, std::abs(value));
+  return largest > 0 ? largest / cuda::kLargestE4m3 : 1.0f;
+}
+
+DeviceBuffer upload_e4m3(const std::vector<float>& values, float scale, cudaStream_t stream) {
+  std::vector<cuda::e4m3> rounded(values.size());
+  for (size_t i = 0; i < values.size(); ++i) {
+    rounded[i] = cuda::from_float<cuda::e4m3>(values[i] / scale);
+  }
+  return upload(rounded, stream);
 }
 
 /// [out, in, taps] -> [out, taps, in].
@@ -67,21 +84,30 @@ std::vector<float> channels_last(const Tensor& weight) {
 
 }  // namespace
 
-CudaLinear::CudaLinear(const Tensor& weight, const Tensor& bias, CudaPrecision precision,
+CudaLinear::CudaLinear(const Tensor& weight, const Tensor& bias, CudaPrecision precision, bool bulk,
                        const cuda::Stream& stream)
     : PackedLinear(weight.dim(1), weight.dim(0)),
-      weight(upload_rounded(host_values(weight), precision, stream.get())),
       bias(upload(host_values(bias), stream.get())),
-      rounded_bias(precision == CudaPrecision::f32
-                       ? DeviceBuffer()
-                       : upload_rounded(host_values(bias), precision, stream.get())),
-      device(stream.device()) {}
+      device(stream.device()) {
+  const std::vector<float> values = host_values(weight);
+  if (precision != CudaPrecision::f32) {
+    rounded_bias = upload_rounded(host_values(bias), precision, stream.get());
+  }
+  if (precision == CudaPrecision::fp8 && bulk) {
+    const float factor = e4m3_scale(values);
+    this->weight = upload_e4m3(values, factor, stream.get());
+    scale = upload(std::vector<float>{factor}, stream.get());
+  } else {
+    this->weight = upload_rounded(values, precision, stream.get());
+  }
+}
 
 CudaLinear::CudaLinear(const CudaLinear& from, const cuda::Stream& stream)
     : PackedLinear(from.in(), from.out()),
       weight(copied(from.weight, stream.get())),
       bias(copied(from.bias, stream.get())),
       rounded_bias(copied(from.rounded_bias, stream.get())),
+      scale(copied(from.scale, stream.get())),
       device(stream.device()) {}
 
 CudaConv::CudaConv(const Tensor& weight, const Tensor& bias, const ConvOptions& options,

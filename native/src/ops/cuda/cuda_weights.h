@@ -12,14 +12,18 @@ namespace driftless {
 /// Packed weights of the cuda backend: on the device, in the precision of its products.
 class CudaLinear : public PackedLinear {
  public:
-  /// weight [out, in], bias [out] or absent, in host memory; copied before this returns.
-  CudaLinear(const Tensor& weight, const Tensor& bias, CudaPrecision precision,
+  /// weight [out, in], bias [out] or absent, in host memory; copied before this returns. Without
+  /// `bulk` fp8 is bf16.
+  CudaLinear(const Tensor& weight, const Tensor& bias, CudaPrecision precision, bool bulk,
              const cuda::Stream& stream);
   /// A copy on the stream's device, there when this returns.
   CudaLinear(const CudaLinear& from, const cuda::Stream& stream);
   cuda::DeviceBuffer weight, bias;
   cuda::DeviceBuffer rounded_bias;  ///< In the precision of the products; absent with f32.
+  cuda::DeviceBuffer scale;  ///< Of weights in e4m3, what they are multiplied by; else absent.
   int device;
+
+  bool is_fp8() const { return scale.data() != nullptr; }
 };
 
 class CudaConv : public PackedConv {

@@ -69,7 +69,7 @@ struct Activate {
   }
 };
 
-/// What follows a matrix product: residual + gate * activation(x + bias).
+/// What follows a matrix product: residual + gate * activation(scale * x + bias).
 template <typename T>
 struct LinearTail {
   const float* bias = nullptr;  ///< [width] or null.
@@ -79,6 +79,7 @@ struct LinearTail {
   int64_t gate_stride = 0, rows_per_gate = 1;
   const T* residual = nullptr;  ///< [rows, width] or null; may be the output.
   int64_t width = 1;
+  const float* scale = nullptr;  ///< One value on the device, or null for 1.
 
   template <int kVec>
   __device__ __forceinline__ void operator()(float (&v)[kVec], int64_t i) const {
@@ -86,6 +87,7 @@ struct LinearTail {
     const float* gates = gate + row / rows_per_gate * gate_stride;
 #pragma unroll
     for (int j = 0; j < kVec; ++j) {
+      if (scale != nullptr) v[j] *= *scale;
       if (bias != nullptr) v[j] += bias[column + j];
       v[j] = activation_of(activation, v[j]);
       if (gate != nullptr) v[j] *= gates[column + j];

@@ -11,6 +11,7 @@
 #if defined(__CUDACC__)
 #include <cuda_bf16.h>
 #include <cuda_fp16.h>
+#include <cuda_fp8.h>
 #include <cuda_runtime.h>
 #else
 #include "emulation/cuda.h"
@@ -24,6 +25,11 @@ namespace cuda {
 
 using bf16 = __nv_bfloat16;
 using f16 = __half;
+/// 8 bits: a sign, 4 of the exponent, 3 of the fraction; at most kLargestE4m3, no infinity.
+struct e4m3 {
+  __nv_fp8_storage_t bits;
+};
+constexpr float kLargestE4m3 = 448.0f;
 
 constexpr int kWarpSize = 32;
 constexpr unsigned kAllLanes = 0xffffffffu;
@@ -31,6 +37,10 @@ constexpr unsigned kAllLanes = 0xffffffffu;
 __host__ __device__ __forceinline__ float to_float(float x) { return x; }
 __host__ __device__ __forceinline__ float to_float(bf16 x) { return __bfloat162float(x); }
 __host__ __device__ __forceinline__ float to_float(f16 x) { return __half2float(x); }
+
+__host__ __device__ __forceinline__ float to_float(e4m3 x) {
+  return __half2float(f16(__nv_cvt_fp8_to_halfraw(x.bits, __NV_E4M3)));
+}
 
 template <typename T>
 __host__ __device__ __forceinline__ T from_float(float x);
@@ -45,6 +55,12 @@ __host__ __device__ __forceinline__ bf16 from_float<bf16>(float x) {
 template <>
 __host__ __device__ __forceinline__ f16 from_float<f16>(float x) {
   return __float2half_rn(x);
+}
+
+/// What is too large becomes the largest.
+template <>
+__host__ __device__ __forceinline__ e4m3 from_float<e4m3>(float x) {
+  return {__nv_cvt_float_to_fp8(x, __NV_SATFINITE, __NV_E4M3)};
 }
 
 /// kCount elements that move in one load or store.
