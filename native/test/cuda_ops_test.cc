@@ -231,6 +231,30 @@ TEST_F(CudaOps, AppendsTokensOfSixteenBits) {
                {"frames of a due row", "3 or more", "1"});
 }
 
+// Frames go through two pieces of pinned memory in turns, or the driver's way where there is none.
+TEST_F(CudaOps, CopiesOfAnySizeToTheDeviceAndBack) {
+  for (const bool pinned : {true, false}) {
+    emulation::machine().has_pinned_memory = pinned;
+    const auto ops = make(CudaPrecision::f32, false);
+    Arena host;
+    for (const int64_t bytes : {int64_t{1}, int64_t{70000}, int64_t{1} << 20, int64_t{5000001}}) {
+      Arena device(static_cast<size_t>(bytes), 0, cuda_memory());
+      const Tensor from = host.tensor({bytes}, DType::u8), back = host.tensor({bytes}, DType::u8);
+      const Tensor there = device.tensor({bytes}, DType::u8);
+      auto* values = static_cast<uint8_t*>(from.data());
+      const auto value = [](int64_t i) { return static_cast<uint8_t>(i * 2654435761u >> 13); };
+      for (int64_t i = 0; i < bytes; ++i) values[i] = value(i);
+      ops->copy(from, there);
+      std::fill_n(values, bytes, uint8_t{0});  // Its owner may use it again.
+      ops->copy(there, back);
+      const auto* got = static_cast<const uint8_t*>(back.data());
+      int64_t wrong = 0;
+      for (int64_t i = 0; i < bytes; ++i) wrong += got[i] != value(i);
+      EXPECT_EQ(0, wrong) << bytes << " bytes";
+    }
+  }
+}
+
 TEST_F(CudaOps, NumbersOfEightBits) {
   for (int bits = 0; bits < 256; ++bits) {
     const cuda::e4m3 number{static_cast<unsigned char>(bits)};

@@ -101,6 +101,24 @@ std::recursive_mutex& turn() {
 
 thread_local int current_device = 0;
 std::set<std::pair<int, int>> peers;
+std::set<cudaStream_t> streams;
+std::set<void*> pinned;
+
+/// Does the copies that wait.
+void catch_up(cudaStream_t stream) {
+  if (stream == nullptr) return;
+  const std::lock_guard<std::recursive_mutex> lock(turn());
+  const auto copies = std::exchange(stream->copies, {});
+  for (const auto& copy : copies) copy();
+}
+void catch_up_all() {
+  for (cudaStream_t stream : streams) catch_up(stream);
+}
+
+bool is_pinned(const void* memory) {
+  const std::lock_guard<std::recursive_mutex> lock(turn());
+  return pinned.count(const_cast<void*>(memory)) > 0;
+}
 
 cudaError_t allocate(void** memory, size_t bytes, bool managed) {
   const std::lock_guard<std::recursive_mutex> lock(turn());
@@ -142,7 +160,10 @@ int refusals() { return refused; }
 int graph_launches() { return launched_graphs; }
 
 void on_stream(cudaStream_t stream, std::function<void()> step) {
-  if (stream == nullptr || stream->capture == nullptr) return step();
+  if (stream == nullptr || stream->capture == nullptr) {
+    catch_up(stream);
+    return step();
+  }
   stream->capture->steps.push_back(std::move(step));
 }
 
@@ -242,15 +263,22 @@ cudaError_t cudaDeviceEnablePeerAccess(int peer, unsigned) {
 }
 
 cudaError_t cudaStreamCreateWithFlags(cudaStream_t* stream, unsigned) {
-  *stream = new CUstream_st{current_device, nullptr, false};
+  const std::lock_guard<std::recursive_mutex> lock(turn());
+  *stream = new CUstream_st{current_device, nullptr, {}, false};
+  streams.insert(*stream);
   return cudaSuccess;
 }
 cudaError_t cudaStreamDestroy(cudaStream_t stream) {
+  const std::lock_guard<std::recursive_mutex> lock(turn());
+  catch_up(stream);
+  streams.erase(stream);
   delete stream;
   return cudaSuccess;
 }
 cudaError_t cudaStreamSynchronize(cudaStream_t stream) {
-  return breaks_capture(stream) ? cudaErrorStreamCaptureUnsupported : machine().lost;
+  if (breaks_capture(stream)) return cudaErrorStreamCaptureUnsupported;
+  catch_up(stream);
+  return machine().lost;
 }
 
 cudaError_t cudaMalloc(void** memory, size_t bytes) { return allocate(memory, bytes, false); }
@@ -262,6 +290,7 @@ cudaError_t cudaFree(void* memory) {
   const std::lock_guard<std::recursive_mutex> lock(turn());
   const auto found = allocations().find(memory);
   if (found == allocations().end()) return cudaErrorInvalidValue;
+  catch_up_all();
   if (found->second.managed) {
     std::free(memory);
   } else {
@@ -285,11 +314,48 @@ cudaError_t cudaMemcpyAsync(void* to, const void* from, size_t bytes, cudaMemcpy
   if (kind != cudaMemcpyDeviceToDevice && breaks_capture(stream)) {
     return cudaErrorStreamCaptureUnsupported;
   }
-  driftless::emulation::on_stream(stream, [=] {
+  const auto copy = [=] {
     const driftless::emulation::DeviceAccess access;
     if (bytes > 0) std::memcpy(to, from, bytes);
-  });
+  };
+  if (stream != nullptr && (is_pinned(from) || is_pinned(to))) {
+    const std::lock_guard<std::recursive_mutex> lock(turn());
+    stream->copies.push_back(copy);
+  } else {
+    driftless::emulation::on_stream(stream, copy);
+  }
   return machine().lost;
+}
+
+cudaError_t cudaMallocHost(void** memory, size_t bytes) {
+  if (!machine().has_pinned_memory) return cudaErrorMemoryAllocation;
+  const std::lock_guard<std::recursive_mutex> lock(turn());
+  *memory = std::malloc(bytes);
+  pinned.insert(*memory);
+  return cudaSuccess;
+}
+cudaError_t cudaFreeHost(void* memory) {
+  const std::lock_guard<std::recursive_mutex> lock(turn());
+  catch_up_all();
+  if (pinned.erase(memory) == 0) return cudaErrorInvalidValue;
+  std::free(memory);
+  return cudaSuccess;
+}
+cudaError_t cudaEventCreateWithFlags(cudaEvent_t* event, unsigned) {
+  *event = new CUevent_st{nullptr};
+  return cudaSuccess;
+}
+cudaError_t cudaEventRecord(cudaEvent_t event, cudaStream_t stream) {
+  event->stream = stream;
+  return cudaSuccess;
+}
+cudaError_t cudaEventSynchronize(cudaEvent_t event) {
+  catch_up(event->stream);
+  return machine().lost;
+}
+cudaError_t cudaEventDestroy(cudaEvent_t event) {
+  delete event;
+  return cudaSuccess;
 }
 cudaError_t cudaMemsetAsync(void* at, int value, size_t bytes, cudaStream_t stream) {
   driftless::emulation::on_stream(stream, [=] {
@@ -321,6 +387,7 @@ cudaError_t cudaGraphInstantiate(cudaGraphExec_t* exec, cudaGraph_t graph, unsig
 cudaError_t cudaGraphLaunch(cudaGraphExec_t exec, cudaStream_t stream) {
   driftless::emulation::require_own_stream(stream);
   ++launched_graphs;
+  catch_up(stream);
   for (const auto& step : exec->graph.steps) step();
   return machine().lost;
 }

@@ -1,10 +1,11 @@
 #pragma once
 
 // The CUDA runtime calls of the engine's host code, for the emulation: devices that share their
-// memory, and streams on which everything is done before the call returns. A stream belongs to a
-// device, and only a thread that has chosen that device may launch kernels on it. Device memory is
-// not readable or writable while the host's code runs: who touches it from there is stopped by the
-// processor, as on a real machine (another thread's kernel opens it, though). Threads take turns.
+// memory, and streams on which everything but copies of pinned memory is done before the call
+// returns. A stream belongs to a device, and only a thread that has chosen that device may launch
+// kernels on it. Device memory is not readable or writable while the host's code runs: who touches
+// it from there is stopped by the processor, as on a real machine (another thread's kernel opens
+// it, though). Threads take turns.
 
 #include <cstddef>
 #include <functional>
@@ -39,7 +40,7 @@ enum cudaMemcpyKind {
   cudaMemcpyDefault = 4
 };
 enum cudaFuncAttribute { cudaFuncAttributeMaxDynamicSharedMemorySize = 8 };
-enum { cudaMemAttachGlobal = 1, cudaStreamNonBlocking = 1 };
+enum { cudaMemAttachGlobal = 1, cudaStreamNonBlocking = 1, cudaEventDisableTiming = 2 };
 
 /// What is done when a graph is launched, in order.
 struct CUgraph_st {
@@ -55,9 +56,16 @@ using cudaGraphExec_t = CUgraphExec_st*;
 struct CUstream_st {
   int device;
   CUgraph_st* capture;  ///< Where not null, what is put on the stream is kept and not done.
+  /// Copies of pinned memory: done when the stream goes on or somebody waits, so that a host that
+  /// does not wait is found out.
+  std::vector<std::function<void()>> copies;
   bool capture_broken;  ///< By a call that a graph cannot hold.
 };
 using cudaStream_t = CUstream_st*;
+struct CUevent_st {
+  cudaStream_t stream;  ///< Where it was recorded; nullptr: nowhere yet.
+};
+using cudaEvent_t = CUevent_st*;
 enum cudaStreamCaptureMode { cudaStreamCaptureModeThreadLocal = 1 };
 
 namespace driftless {
@@ -71,7 +79,7 @@ struct Machine {
   int major = 9, minor = 0;
   bool has_kernels = true;  ///< Whether the build holds code for this architecture.
   size_t memory_bytes = size_t{1} << 32;
-  bool makes_graphs = true;
+  bool makes_graphs = true, has_pinned_memory = true;
   cudaError_t lost = cudaSuccess;  ///< What a device that broke answers to everything.
 };
 Machine& machine();
@@ -125,6 +133,12 @@ cudaError_t cudaStreamDestroy(cudaStream_t stream);
 cudaError_t cudaStreamSynchronize(cudaStream_t stream);
 cudaError_t cudaMalloc(void** memory, size_t bytes);
 cudaError_t cudaFree(void* memory);
+cudaError_t cudaMallocHost(void** memory, size_t bytes);
+cudaError_t cudaFreeHost(void* memory);
+cudaError_t cudaEventCreateWithFlags(cudaEvent_t* event, unsigned flags);
+cudaError_t cudaEventRecord(cudaEvent_t event, cudaStream_t stream);
+cudaError_t cudaEventSynchronize(cudaEvent_t event);
+cudaError_t cudaEventDestroy(cudaEvent_t event);
 cudaError_t cudaMallocManaged(void** memory, size_t bytes, unsigned flags);
 cudaError_t cudaMallocAsync(void** memory, size_t bytes, cudaStream_t stream);
 cudaError_t cudaFreeAsync(void* memory, cudaStream_t stream);

@@ -9,6 +9,7 @@
 #include "ops/cuda/cuda_ops.h"
 #include "ops/cuda/device_memory.h"
 #include "ops/cuda/elementwise.cuh"
+#include "ops/cuda/host_staging.h"
 #include "ops/cuda/replay.h"
 
 namespace driftless {
@@ -48,24 +49,20 @@ class CudaBase : public Ops {
 
   void copy(const Tensor& from, const Tensor& to) override {
     checks::copy(from, to);
-    if (from.bytes() == 0) return;
-    const bool to_host = to.memory() == Memory::host;
-    const cudaMemcpyKind kind = from.memory() == Memory::host ? cudaMemcpyHostToDevice
-                                : to_host                     ? cudaMemcpyDeviceToHost
-                                                              : cudaMemcpyDeviceToDevice;
-    if (from.memory() == Memory::host && to_host) return Ops::copy(from, to);
+    const size_t bytes = from.bytes();
+    if (bytes == 0) return;
+    const bool from_host = from.memory() == Memory::host, to_host = to.memory() == Memory::host;
+    if (from_host && to_host) return Ops::copy(from, to);
     const cudaStream_t stream = stream_.get();
-    const auto start = [from = from.data(), to = to.data(), bytes = from.bytes(),
-                        kind](cudaStream_t on) {
-      cuda::check(cudaMemcpyAsync(to, from, bytes, kind, on), "copy");
-    };
-    if (kind == cudaMemcpyDeviceToDevice) {
-      return cuda::put_on_stream(stream, start, kCopyStep, from.data(), to.data(), from.bytes());
+    if (!from_host && !to_host) {
+      const auto start = [from = from.data(), to = to.data(), bytes](cudaStream_t on) {
+        cuda::check(cudaMemcpyAsync(to, from, bytes, cudaMemcpyDeviceToDevice, on), "copy");
+      };
+      return cuda::put_on_stream(stream, start, kCopyStep, from.data(), to.data(), bytes);
     }
     cuda::settle_replay(stream);
-    // From pageable memory the call returns when the bytes have been staged.
-    start(stream);
-    if (to_host) cuda::check(cudaStreamSynchronize(stream), "copy");
+    if (to_host) return staging_.to_host(from.data(), to.data(), bytes);
+    staging_.to_device(from.data(), to.data(), bytes);
   }
 
   void convert(const Tensor& x, const Tensor& y) override {
@@ -139,6 +136,7 @@ class CudaBase : public Ops {
   const MemorySource& memory_;
   cuda::Stream stream_;  // First, so that it outlives everything that is freed on it.
   cuda::StreamScratch scratch_{stream_.get()};
+  cuda::HostStaging staging_{stream_};
   cuda::Replay replay_{stream_};
   bool graphs_;
   Arena device_arena_{size_t{16} << 20, 0, memory_};

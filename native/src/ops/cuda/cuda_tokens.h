@@ -240,7 +240,7 @@ class CudaTokens : public CudaProducts {
       list[2 * n + r] = reinterpret_cast<uint64_t>(on_device<Ring>(row.ring.v));
       list[3 * n + r] = reinterpret_cast<uint64_t>(on_device<Ring>(row.rotated));
       thresholds[r] = row.sink_due ? row.sink_threshold : cuda::kNoThreshold;
-      thresholds[n + r] = 0;
+      thresholds[n + r] = 0;  // Two to a word: the second half only fills it.
     }
     const uint64_t* there = upload(kRings, list, 5 * count);
     auto* const* pointers = reinterpret_cast<Ring* const*>(there);
