@@ -54,6 +54,34 @@ TEST_P(Codec, RoundTripKeepsPictureAndCaptureTime) {
   }
 }
 
+// Without such a GPU: the processor encodes, and it is said why.
+TEST(Nvenc, TheProcessorEncodesWhereNoGpuDoes) {
+  EncoderOptions options;
+  options.codec = VideoCodec::kH264;
+  options.width = 256;
+  options.height = 144;
+  options.gpu = 0;
+  Encoder encoder(options);
+  if (encoder.refusal().empty()) {
+    EXPECT_STREQ("h264_nvenc", encoder.name());
+  } else {
+    EXPECT_STREQ("libx264", encoder.name());
+    EXPECT_NE(encoder.refusal().find("h264_nvenc"), std::string::npos) << encoder.refusal();
+  }
+  Decoder decoder(VideoCodec::kH264);
+  for (int i = 0; i < 4; ++i) {
+    const AvFramePtr source = moving_picture(256, 144, i);
+    const EncodedPicture encoded = encoder.encode(*source, 62.5 * i);
+    EXPECT_EQ(i == 0, encoded.key_frame);
+    const DecodeResult decoded = decoder.decode(encoded.data.data(), encoded.data.size());
+    ASSERT_EQ(decoded.status, DecodeStatus::kFrame) << decoded.message;
+    EXPECT_GT(luma_psnr(*source, *decoded.frame), 24);
+  }
+  options.codec = VideoCodec::kVp8;
+  EXPECT_STREQ("libvpx", Encoder(options).name());
+  EXPECT_TRUE(Encoder(options).refusal().empty()) << "no GPU is asked for VP8";
+}
+
 TEST_P(Codec, KeyFrameRequestMakesTheNextFrameOne) {
   Encoder encoder(options(256, 144));
   for (int i = 0; i < 12; ++i) {

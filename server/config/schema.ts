@@ -96,6 +96,11 @@ const engine = z.strictObject({
    */
   promptEncoder: z.enum(["release", "keep"]).default("release"),
   /**
+   * Who encodes H.264 (VP8 is always the processor's work). nvenc: the GPU where it has an encoder
+   * (H100 and A100 have none) and a session left, else the processor.
+   */
+  videoEncoder: z.enum(["software", "nvenc"]).default("software"),
+  /**
    * Threads that compute. Sessions of a batch are shared between them; a small model's single
    * session gains nothing from a second one. Codecs and the SFU want cores of their own.
    */

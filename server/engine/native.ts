@@ -24,6 +24,11 @@ export interface NativeEngineOptions {
   dtype?: "auto" | "f32" | "bf16" | "fp8";
   /** Weights of an imported model's prompt encoder: read for each new prompt (default), or kept. */
   promptEncoder?: "release" | "keep";
+  /**
+   * nvenc: H.264 is encoded by the GPU where it has an encoder and a session left, else by the
+   * processor, as with software, the default.
+   */
+  videoEncoder?: "software" | "nvenc";
   /** Threads of the model's arithmetic, 1 to 64. One core each; codecs want some of their own. */
   computeThreads: number;
   /** createSession throws beyond it. */
@@ -136,6 +141,8 @@ export interface NativeSessionStats {
   decodeErrors: number;
   computeErrors: number;
   encodeErrors: number;
+  /** Times that a GPU would not encode (see videoEncoder), so the processor does: 0 or 1. */
+  encoderRefusals: number;
   lastComputeMs: number;
   /**
    * Chunks: repainted within the delay budget; late because they were begun late, or took longer
@@ -207,6 +214,8 @@ export interface NativeEngineInfo {
   backend: string;
   /** Whether sessions may use background mode. */
   background: boolean;
+  /** FFmpeg's name of what encodes H.264, and why it is not the GPU that was asked to. */
+  h264Encoder: string;
   /** What it takes by plan: the model once, and each session with its prompt and a next one. */
   memory: { limitBytes: number; modelBytes: number; sessionBytes: number };
 }

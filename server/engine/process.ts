@@ -72,11 +72,11 @@ export function runEngineProcess(load: EngineLoader): void {
       send,
       onDeviceLost,
     });
-    const { model, width, height, fps, framesPerChunk, backend, background, memory } =
+    const { model, width, height, fps, framesPerChunk, backend, background, h264Encoder, memory } =
       engine.info();
     send({
       type: "ready",
-      info: { model, width, height, fps, framesPerChunk, backend, background, memory },
+      info: { model, width, height, fps, framesPerChunk, backend, background, h264Encoder, memory },
     });
   };
 

@@ -34,6 +34,7 @@ export const engineOptionsSchema = z.strictObject({
   backend: z.string(),
   dtype: z.enum(["auto", "f32", "bf16", "fp8"]).optional(),
   promptEncoder: z.enum(["release", "keep"]).optional(),
+  videoEncoder: z.enum(["software", "nvenc"]).optional(),
   /** Threads that compute; 0 lets the engine choose. */
   computeThreads: z.int().min(0).max(256),
   maxSessions: z.int().min(1).max(1024),
@@ -125,6 +126,7 @@ export const engineInfoSchema = z.object({
   framesPerChunk: z.number(),
   backend: z.string(),
   background: z.boolean(),
+  h264Encoder: z.string(),
   /** What it takes by plan: the model once, and each session with its prompt and a next one. */
   memory: z.object({ limitBytes: z.number(), modelBytes: z.number(), sessionBytes: z.number() }),
 });

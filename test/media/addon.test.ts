@@ -33,6 +33,26 @@ describe("native addon, passthrough", function () {
 
   it("says what it runs", () => {
     expect(engine.info()).to.include({ width: WIDTH, height: HEIGHT, fps: 16, framesPerChunk: 4 });
+    expect(engine.info().h264Encoder).to.equal("libx264");
+  });
+
+  it("encodes on the processor where a GPU that was asked to does not, and says why", async () => {
+    const asking = loadNativeEngine({
+      ...{ modelDir: "", backend: "cpu", computeThreads: 1, maxSessions: 1 },
+      videoEncoder: "nvenc",
+    });
+    try {
+      const encoder = asking.info().h264Encoder;
+      if (encoder === "h264_nvenc") return; // This machine has such a GPU.
+      expect(encoder).to.match(/^libx264: .*h264_nvenc/);
+      const { session, frames } = open(asking, { inputCodec: "vp8", outputCodec: "h264" });
+      await play(session, makeClip("vp8", 320, 180, 20), 1_700_000_000_000, 1000 / 30);
+      await until("a chunk of frames", () => frames.length >= 4);
+      expect(session.stats().encoderRefusals).to.equal(1);
+      expect(session.stats().encodeErrors).to.equal(0);
+    } finally {
+      await asking.close();
+    }
   });
 
   for (const [inputCodec, outputCodec] of [

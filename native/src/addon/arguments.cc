@@ -139,12 +139,16 @@ EngineArguments read_engine_arguments(const Napi::Value& value) {
   }
   const Napi::Value dtype = object.Get("dtype");
   if (!dtype.IsUndefined()) {
-    arguments.model.dtype = read_choice(dtype, "options.dtype", {"auto", "f32", "bf16"});
+    arguments.model.dtype = read_choice(dtype, "options.dtype", {"auto", "f32", "bf16", "fp8"});
   }
   const Napi::Value encoder = object.Get("promptEncoder");
   if (!encoder.IsUndefined()) {
     arguments.model.keep_prompt_encoder =
         read_choice(encoder, "options.promptEncoder", {"release", "keep"}) == "keep";
+  }
+  const Napi::Value video = object.Get("videoEncoder");
+  if (!video.IsUndefined()) {
+    arguments.nvenc = read_choice(video, "options.videoEncoder", {"software", "nvenc"}) == "nvenc";
   }
   const Napi::Value limit = object.Get("memoryLimitMb");
   if (!limit.IsUndefined()) {

@@ -13,6 +13,7 @@ namespace driftless::addon {
 struct EngineArguments {
   ModelOptions model;
   std::string segmenter_dir;  // empty: no background mode
+  bool nvenc = false;         // sessions try the GPU's H.264 encoder first
   size_t max_sessions = 1;
 };
 

@@ -120,6 +120,7 @@ Napi::Object stats_to_js(Napi::Env env, const MediaSession& session) {
   set(stats, "decodeErrors", counters.decode_errors);
   set(stats, "computeErrors", counters.compute_errors);
   set(stats, "encodeErrors", counters.encode_errors);
+  set(stats, "encoderRefusals", counters.encoder_refusals);
   set(stats, "lastComputeMs", counters.compute.last_ms());
 
   Napi::Object deadlines = Napi::Object::New(env);

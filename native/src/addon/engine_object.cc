@@ -1,12 +1,37 @@
 #include "addon/engine_object.h"
 
 #include <exception>
+#include <string>
 
 #include "addon/arguments.h"
 #include "addon/background_stop.h"
 #include "addon/instance_data.h"
+#include "media/encoder.h"
+#include "ops/ops.h"
 
 namespace driftless::addon {
+
+namespace {
+
+/// The GPU of a backend, its first one of several; 0 where it computes on none.
+int first_gpu(const std::string& backend) {
+  const std::string first = split_backends(backend).front();
+  return first.rfind("cuda:", 0) == 0 ? std::stoi(first.substr(5)) : 0;
+}
+
+/// What encodes H.264, and why it is not the GPU that was asked to.
+std::string h264_encoder(int gpu) {
+  EncoderOptions options;
+  options.codec = VideoCodec::kH264;
+  options.width = 256;
+  options.height = 144;
+  options.gpu = gpu;
+  const Encoder encoder(options);
+  const std::string name = encoder.name();
+  return encoder.refusal().empty() ? name : name + ": " + encoder.refusal();
+}
+
+}  // namespace
 
 Napi::Function EngineObject::define(Napi::Env env) {
   return DefineClass(
@@ -31,8 +56,10 @@ EngineObject::EngineObject(const Napi::CallbackInfo& info) : Napi::ObjectWrap<En
       const bool reference = backend_ == "reference";
       mattes = load_matte_models(arguments.segmenter_dir, reference ? "reference" : "cpu");
     }
+    const int encoder_gpu = arguments.nvenc ? first_gpu(backend_) : -1;
+    h264_encoder_ = h264_encoder(encoder_gpu);
     engine_ = std::make_shared<MediaEngine>(std::move(pipeline), arguments.max_sessions,
-                                            std::move(mattes));
+                                            std::move(mattes), encoder_gpu);
   } catch (const std::exception& error) {
     throw Napi::Error::New(env, error.what());
   }
@@ -58,6 +85,7 @@ Napi::Value EngineObject::info(const Napi::CallbackInfo& call) {
   object.Set("framesPerChunk", model.frames_per_chunk);
   object.Set("backend", backend_);
   object.Set("background", engine_->has_mattes());
+  object.Set("h264Encoder", h264_encoder_);
   const MemoryPlan& plan = model.memory;
   Napi::Object memory = Napi::Object::New(call.Env());
   const auto set = [&](const char* key, size_t bytes) {

@@ -51,6 +51,22 @@ void configure_h264(AVCodecContext* context) {
   context->rc_buffer_size = static_cast<int>(context->bit_rate / 2);
 }
 
+// Frames lie in the host's memory: what is done to finished pictures is done there.
+void configure_nvenc(AVCodecContext* context, int gpu) {
+  set_option(context, "gpu", std::to_string(gpu).c_str());
+  set_option(context, "preset", "p2");
+  set_option(context, "tune", "ull");
+  set_option(context, "profile", "baseline");
+  set_option(context, "rc", "cbr");
+  set_option(context, "zerolatency", "1");
+  set_option(context, "delay", "0");
+  set_option(context, "forced-idr", "1");
+  if (context->width <= 1280 && context->height <= 720) set_option(context, "level", "3.1");
+  context->max_b_frames = 0;
+  context->rc_max_rate = context->bit_rate;
+  context->rc_buffer_size = static_cast<int>(context->bit_rate / 2);
+}
+
 }  // namespace
 
 struct Encoder::Impl {
@@ -65,16 +81,29 @@ struct Encoder::Impl {
   double first_capture_ms = 0;
   int64_t last_ticks = 0;
   uint64_t reopened = 0;
+  std::string refusal;
 
   void open();
+  void open(const char* name);
   void apply_bitrate();
   int64_t ticks_for(double capture_ms);
 };
 
 void Encoder::Impl::open() {
-  const bool vp8 = options.codec == VideoCodec::kVp8;
-  const AVCodec* codec = avcodec_find_encoder_by_name(vp8 ? "libvpx" : "libx264");
-  if (!codec) throw Error("FFmpeg encoder", vp8 ? "libvpx" : "libx264", "an FFmpeg without it");
+  if (options.codec == VideoCodec::kVp8) return open("libvpx");
+  if (options.gpu >= 0) {
+    try {
+      return open("h264_nvenc");
+    } catch (const Error& error) {
+      refusal = error.what();
+    }
+  }
+  open("libx264");
+}
+
+void Encoder::Impl::open(const char* name) {
+  const AVCodec* codec = avcodec_find_encoder_by_name(name);
+  if (!codec) throw Error("FFmpeg encoder", name, "an FFmpeg without it");
   context.reset(avcodec_alloc_context3(codec));
   if (!context) throw Error("FFmpeg encoder", "memory for it", "none");
   context->width = options.width;
@@ -87,7 +116,13 @@ void Encoder::Impl::open() {
   context->gop_size = options.max_key_interval_frames;
   context->thread_count = 1;
   context->bit_rate = wanted_bitrate;
-  vp8 ? configure_vp8(context.get()) : configure_h264(context.get());
+  if (options.codec == VideoCodec::kVp8) {
+    configure_vp8(context.get());
+  } else if (std::string(name) == "h264_nvenc") {
+    configure_nvenc(context.get(), options.gpu);
+  } else {
+    configure_h264(context.get());
+  }
   const int code = avcodec_open2(context.get(), codec, nullptr);
   if (code < 0) {
     throw Error(std::string("FFmpeg encoder ") + codec->name + " for " +
@@ -102,7 +137,7 @@ void Encoder::Impl::open() {
 void Encoder::Impl::apply_bitrate() {
   if (wanted_bitrate == open_bitrate) return;
   if (options.codec == VideoCodec::kH264) {
-    // FFmpeg's x264 wrapper compares these with what is running before each frame.
+    // FFmpeg's wrappers of x264 and NVENC compare these with what is running before each frame.
     context->bit_rate = context->rc_max_rate = wanted_bitrate;
     context->rc_buffer_size = static_cast<int>(wanted_bitrate / 2);
     open_bitrate = wanted_bitrate;
@@ -194,5 +229,7 @@ EncodedPicture Encoder::encode(const AVFrame& frame, double capture_time_ms) {
 }
 
 uint64_t Encoder::reopened() const { return impl_->reopened; }
+const char* Encoder::name() const { return impl_->context->codec->name; }
+const std::string& Encoder::refusal() const { return impl_->refusal; }
 
 }  // namespace driftless

@@ -2,6 +2,7 @@
 
 #include <cstdint>
 #include <memory>
+#include <string>
 
 #include "media/picture.h"
 #include "media/video_codec.h"
@@ -16,11 +17,13 @@ struct EncoderOptions {
   // A key frame at the latest after so many frames. Viewers who need one ask for it, so the
   // default is long: each costs several times an ordinary frame.
   int max_key_interval_frames = 3000;
+  // The GPU whose encoder is tried first, for H.264; -1: none.
+  int gpu = -1;
 };
 
 /// Encodes one stream for live sending: no look-ahead, one frame in, one frame out.
 /// VP8 (libvpx realtime) or H.264 (x264 ultrafast, zero latency, constrained baseline, Annex B with
-/// parameter sets before each key frame). Not thread-safe.
+/// parameter sets before each key frame; or the same by NVENC). Not thread-safe.
 class Encoder {
  public:
   static constexpr int64_t kMinBitrateBps = 30'000;
@@ -46,6 +49,10 @@ class Encoder {
   EncodedPicture encode(const AVFrame& frame, double capture_time_ms);
 
   uint64_t reopened() const;  // how often a new target needed a new encoder
+  const char* name() const;   // FFmpeg's: libvpx, libx264, h264_nvenc
+  /// Why a GPU that was asked for does not encode: it has no encoder (H100, A100), no session left,
+  /// no driver. Empty where it does, or none was asked for.
+  const std::string& refusal() const;
 
  private:
   struct Impl;

@@ -21,11 +21,12 @@ ModelInfo info_of(const Pipeline* pipeline) {
 }  // namespace
 
 MediaEngine::MediaEngine(std::unique_ptr<Pipeline> pipeline, size_t max_sessions,
-                         std::shared_ptr<const MatteModels> mattes)
+                         std::shared_ptr<const MatteModels> mattes, int encoder_gpu)
     : pipeline_(std::move(pipeline)),
       info_(info_of(pipeline_.get())),
       max_sessions_(max_sessions),
-      mattes_(std::move(mattes)) {
+      mattes_(std::move(mattes)),
+      encoder_gpu_(encoder_gpu) {
   if (max_sessions == 0) throw Error("maximum of sessions", "at least 1", max_sessions);
   loop_ = std::make_unique<ComputeLoop>(pipeline_.get());
 }
@@ -57,7 +58,9 @@ std::shared_ptr<MediaSession> MediaEngine::create_session(const SessionOptions& 
   // Whoever only passes frames through now may ask for the model at any time. Two prompts each: the
   // one that is there and the one that comes.
   info_.memory.admit(sessions_.size(), 2 * sessions_.size(), 2);
-  auto session = std::make_shared<MediaSession>(options, info_, mattes_, *loop_, std::move(wake));
+  SessionOptions own = options;
+  own.encoder_gpu = encoder_gpu_;
+  auto session = std::make_shared<MediaSession>(own, info_, mattes_, *loop_, std::move(wake));
   sessions_.push_back(session);
   return session;
 }

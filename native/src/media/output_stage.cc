@@ -22,6 +22,7 @@ OutputStage::OutputStage(const SessionOptions& options, const ModelInfo& model,
       bitrate_bps_(options.bitrate_bps),
       converter_(model.width, model.height) {
   encoder_options_.codec = options.output_codec;
+  encoder_options_.gpu = options.encoder_gpu;
   open_encoder(model.width, model.height, false);
   thread_ = std::thread([this] { run(); });
 }
@@ -152,12 +153,17 @@ void OutputStage::open_encoder(int width, int height, bool whole_pictures) {
   encoder_options_.fps = std::max(1.0, max_fps_ > 0 ? std::min(max_fps_, most) : most);
   encoder_options_.bitrate_bps = bitrate_bps_;
   encoder_ = std::make_unique<Encoder>(encoder_options_);
+  if (encoder_->refusal().empty()) return;
+  // Not asked again: this session stays with the processor.
+  ++counters_.encoder_refusals;
+  encoder_options_.gpu = -1;
 }
 
 void OutputStage::fail(const std::string& message) {
   ++counters_.encode_errors;
   ++counters_.drop_encode_error;
   encoder_.reset();  // the next frame gets a fresh one, which begins with a key frame
+  encoder_options_.gpu = -1;
   SessionEvent event;
   event.type = SessionEvent::Type::kError;
   event.text = message;

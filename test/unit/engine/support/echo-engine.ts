@@ -35,6 +35,7 @@ export function createEchoEngine(): NativeEngine & { sessions: EchoSession[] } {
       framesPerChunk: 4,
       backend: "reference",
       background: true,
+      h264Encoder: "libx264",
       memory: { limitBytes: 0, modelBytes: 1000, sessionBytes: 100 },
     }),
     createSession(options, onFrame, onEvent) {
@@ -134,6 +135,7 @@ function createEchoSession(
       decodeErrors: 0,
       computeErrors: 0,
       encodeErrors: 0,
+      encoderRefusals: 0,
       lastComputeMs: ECHO_MS,
       deadlines: { inTime: framesIn, waited: 0, slow: 1, replaced: 0 },
       driftCorrections: { latents: 3, pictures: 2, renewals: 1 },
