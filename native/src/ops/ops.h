@@ -148,6 +148,8 @@ class Ops {
   /// again, on the same memory, but for what the host hands over (positions, rows, rings). A
   /// backend may start them together when it returns.
   virtual void repeated(const RepeatKey& /*key*/, TaskRef work) { work(0); }
+  /// Times that it did.
+  virtual int64_t replays() const { return 0; }
 
   // ---- Memory ---------------------------------------------------------------------------------
 

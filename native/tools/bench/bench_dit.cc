@@ -179,6 +179,7 @@ int bench_dit(const Arguments& arguments) {
                        {"cpuMsPerForward", percentile(cpu, 0.5) * 1e3},
                        {"forwards", forwards.size()},
                        {"dtype", ops->precision()},
+                       {"graphReplays", ops->replays()},
                        {"backend", backend},
                        {"threads", threads},
                        {"rssMb", resident_mb()}};

@@ -99,6 +99,7 @@ class CudaBase : public Ops {
     if (!graphs_) return work(0);
     replay_.run(key, work);
   }
+  int64_t replays() const override { return replay_.counts().graphs; }
   const cuda::ReplayCounts& replay_counts() const { return replay_.counts(); }
 
  protected:
