@@ -123,11 +123,12 @@ void Encoder::Impl::open(const char* name) {
   } else {
     configure_h264(context.get());
   }
+  const FfmpegComplaint complaint;
   const int code = avcodec_open2(context.get(), codec, nullptr);
   if (code < 0) {
     throw Error(std::string("FFmpeg encoder ") + codec->name + " for " +
                     std::to_string(options.width) + "x" + std::to_string(options.height),
-                "that it opens", av_error_text(code));
+                "that it opens", complaint.text(code));
   }
   open_bitrate = wanted_bitrate;
   last_ticks = 0;

@@ -1,5 +1,7 @@
 #include "media/ffmpeg_support.h"
 
+#include <cstdarg>
+#include <cstdio>
 #include <mutex>
 
 #include "core/error.h"
@@ -41,9 +43,33 @@ std::string av_error_text(int code) {
   return text;
 }
 
+namespace {
+
+thread_local std::string* complaint = nullptr;  // where it is kept
+
+void keep_complaint(void*, int level, const char* format, va_list arguments) {
+  if (level > AV_LOG_ERROR || complaint == nullptr || !complaint->empty()) return;
+  char line[256] = {};
+  std::vsnprintf(line, sizeof line, format, arguments);
+  *complaint = line;
+  while (!complaint->empty() && complaint->back() == '\n') complaint->pop_back();
+}
+
+}  // namespace
+
 void silence_ffmpeg_log() {
   static std::once_flag once;
-  std::call_once(once, [] { av_log_set_level(AV_LOG_QUIET); });
+  std::call_once(once, [] { av_log_set_callback(keep_complaint); });
+}
+
+FfmpegComplaint::FfmpegComplaint() {
+  silence_ffmpeg_log();
+  complaint = &text_;
+}
+FfmpegComplaint::~FfmpegComplaint() { complaint = nullptr; }
+
+std::string FfmpegComplaint::text(int code) const {
+  return text_.empty() ? av_error_text(code) : text_;
 }
 
 }  // namespace driftless

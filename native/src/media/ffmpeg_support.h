@@ -40,4 +40,19 @@ std::string av_error_text(int code);
 /// caller, and a stranger must not be able to fill the log. Safe to call from any thread.
 void silence_ffmpeg_log();
 
+/// While one lives, the first error that FFmpeg logs on this thread is kept: what was the matter
+/// when a code says no more than "not permitted". One at a time on a thread.
+class FfmpegComplaint {
+ public:
+  FfmpegComplaint();
+  ~FfmpegComplaint();
+  FfmpegComplaint(const FfmpegComplaint&) = delete;
+  FfmpegComplaint& operator=(const FfmpegComplaint&) = delete;
+  /// What was logged, or the code's text where nothing was.
+  std::string text(int code) const;
+
+ private:
+  std::string text_;
+};
+
 }  // namespace driftless
