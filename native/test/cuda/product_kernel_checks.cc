@@ -180,7 +180,8 @@ KernelResult causal_conv3d(KernelRun& run) {
 template <typename T>
 KernelResult linear(KernelRun& run) {
   const int64_t rows = run.size("rows"), in = run.size("in"), out = run.size("out");
-  const bool is_16_bit = sizeof(T) == 2, eight = is_16_bit && run.flag("eight");
+  const bool is_16_bit = sizeof(T) == 2;
+  const bool eight = std::is_same_v<T, cuda::bf16> && run.flag("narrow") && run.flag("eight");
   const Tensor x = run.random<T>({rows, in}), bias = run.random<float>({out});
   const Tensor weight = run.random<T>({out, in}, 1.0f / std::sqrt(static_cast<float>(in)));
   const Tensor residual = run.random<float>({rows, out}), gate = run.random<float>({1, out});
@@ -215,9 +216,11 @@ KernelResult linear(KernelRun& run) {
     input.w = input.out_w = static_cast<int>(rows);
     input.first = static_cast<int>(in);
     input.out = static_cast<int>(out);
+    using X = std::remove_const_t<std::remove_pointer_t<decltype(tokens)>>;
     if constexpr (sizeof(T) == 4) {
       cuda::conv_plain(input, w.data(), tail, y.data(), nullptr);
-    } else if (eight) {
+    } else if constexpr (std::is_same_v<X, cuda::bf16>) {
+      if (!eight) return cuda::conv_mma<T>(input, w.data(), tail, y.data(), nullptr);
       cuda::conv_mma<T>(input, eight_bits.data(), tail, y.data(), nullptr);
     } else {
       cuda::conv_mma<T>(input, w.data(), tail, y.data(), nullptr);

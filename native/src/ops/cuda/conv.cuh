@@ -234,15 +234,20 @@ __global__ void __launch_bounds__(kConvThreads, kConvBlocks)
 }
 
 /// y [n, out_h, out_w, out] = tail(conv(input)) with products of T, bf16 or f16; weight
-/// [out, kernel_t, kernel, kernel, channels], of T or narrower.
+/// [out, kernel_t, kernel, kernel, channels], of T, or of 8 bits where x is wide.
 template <typename T, typename W, typename In, typename Tail, typename Out>
 void conv_mma(const ConvInput<In>& input, const W* weight, const Tail& tail, Out* y,
               cudaStream_t stream) {
   const bool wide = input.first % 8 == 0 && input.second % 8 == 0 &&
                     can_vectorise<In>(0, input.x, input.x2, input.past) &&
                     can_vectorise<W>(0, weight);
-  auto* kernel = wide ? conv_mma_kernel<In, T, W, true, Tail, Out>
-                      : conv_mma_kernel<In, T, W, false, Tail, Out>;
+  auto* kernel = conv_mma_kernel<In, T, W, true, Tail, Out>;
+  if constexpr (sizeof(W) == 1) {
+    DL_CHECK(wide, "channels of a product with weights of 8 bits", "a multiple of 8, aligned",
+             input.first);
+  } else if (!wide) {
+    kernel = conv_mma_kernel<In, T, W, false, Tail, Out>;
+  }
   launch("conv_mma", kernel,
          dim3(static_cast<unsigned>(ceil_div<int64_t>(input.rows(), kConvRows)),
               static_cast<unsigned>(ceil_div(input.out, kConvColumns))),

@@ -105,15 +105,23 @@ class CudaProducts : public CudaBase {
   void linear_of(const CudaLinear& packed, const checks::LinearSizes& s, const X* x,
                  cuda::LinearTail<float> tail, Y* y) {
     if (gemm_ && s.in > 0 && product(packed, s, x, tail, y)) return;
+    if (!packed.is_fp8()) return convolve(rows_of(x, s), packed.weight, tail, y);
+    tail.scale = static_cast<const float*>(packed.scale.data());
+    const void* tokens = operand(x, s.rows * s.in, cuda::lt::kBf16);
+    cuda::conv_mma<cuda::bf16>(rows_of(static_cast<const cuda::bf16*>(tokens), s),
+                               static_cast<const cuda::e4m3*>(packed.weight.data()), tail, y,
+                               stream_.get());
+  }
+
+  /// A matrix product as a convolution.
+  template <typename X>
+  static cuda::ConvInput<X> rows_of(const X* x, const checks::LinearSizes& s) {
     cuda::ConvInput<X> input;
     input.x = x;
     input.w = input.out_w = static_cast<int>(s.rows);
     input.first = static_cast<int>(s.in);
     input.out = static_cast<int>(s.out);
-    if (!packed.is_fp8()) return convolve(input, packed.weight, tail, y);
-    tail.scale = static_cast<const float*>(packed.scale.data());
-    cuda::conv_mma<cuda::bf16>(input, static_cast<const cuda::e4m3*>(packed.weight.data()), tail, y,
-                               stream_.get());
+    return input;
   }
 
   template <typename X, typename Tail, typename Y>

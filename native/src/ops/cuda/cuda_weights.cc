@@ -93,7 +93,7 @@ CudaLinear::CudaLinear(const Tensor& weight, const Tensor& bias, CudaPrecision p
   if (precision != CudaPrecision::f32) {
     rounded_bias = upload_rounded(host_values(bias), precision, stream.get());
   }
-  if (precision == CudaPrecision::fp8 && bulk) {
+  if (precision == CudaPrecision::fp8 && bulk && weight.dim(1) % 8 == 0) {
     const float factor = e4m3_scale(values);
     this->weight = upload_e4m3(values, factor, stream.get());
     scale = upload(std::vector<float>{factor}, stream.get());

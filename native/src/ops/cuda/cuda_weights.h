@@ -13,7 +13,7 @@ namespace driftless {
 class CudaLinear : public PackedLinear {
  public:
   /// weight [out, in], bias [out] or absent, in host memory; copied before this returns. Without
-  /// `bulk` fp8 is bf16.
+  /// `bulk`, or with inputs that are no multiple of 8, fp8 is bf16.
   CudaLinear(const Tensor& weight, const Tensor& bias, CudaPrecision precision, bool bulk,
              const cuda::Stream& stream);
   /// A copy on the stream's device, there when this returns.
