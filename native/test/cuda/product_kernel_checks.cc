@@ -175,13 +175,13 @@ KernelResult causal_conv3d(KernelRun& run) {
   return run.compare(expected, y);
 }
 
-/// A linear layer by the convolution kernel: products of T, output of f32. `narrow` tokens are of
-/// T, `eight` bits are the weights' in e4m3.
+/// A linear layer by the convolution kernel: products of T, output of f32. With bf16 tokens can be
+/// `narrow` too, and then weights of `eight` bits.
 template <typename T>
 KernelResult linear(KernelRun& run) {
   const int64_t rows = run.size("rows"), in = run.size("in"), out = run.size("out");
-  const bool is_16_bit = sizeof(T) == 2;
-  const bool eight = std::is_same_v<T, cuda::bf16> && run.flag("narrow") && run.flag("eight");
+  constexpr bool kBf16 = std::is_same_v<T, cuda::bf16>;
+  const bool eight = kBf16 && run.flag("narrow") && run.flag("eight");
   const Tensor x = run.random<T>({rows, in}), bias = run.random<float>({out});
   const Tensor weight = run.random<T>({out, in}, 1.0f / std::sqrt(static_cast<float>(in)));
   const Tensor residual = run.random<float>({rows, out}), gate = run.random<float>({1, out});
@@ -226,11 +226,13 @@ KernelResult linear(KernelRun& run) {
       cuda::conv_mma<T>(input, w.data(), tail, y.data(), nullptr);
     }
   };
-  if (is_16_bit && run.flag("narrow")) {
-    multiply(narrow_x.data());
-  } else {
-    multiply(wide_x.data());
+  if constexpr (kBf16) {
+    if (run.flag("narrow")) {
+      multiply(narrow_x.data());
+      return run.compare(expected, y);
+    }
   }
+  multiply(wide_x.data());
   return run.compare(expected, y);
 }
 
