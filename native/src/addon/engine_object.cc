@@ -6,6 +6,7 @@
 #include "addon/arguments.h"
 #include "addon/background_stop.h"
 #include "addon/instance_data.h"
+#include "core/error.h"
 #include "media/encoder.h"
 #include "ops/ops.h"
 
@@ -21,14 +22,19 @@ int first_gpu(const std::string& backend) {
 
 /// What encodes H.264, and why it is not the GPU that was asked to.
 std::string h264_encoder(int gpu) {
+  if (gpu < 0) return "libx264";
   EncoderOptions options;
   options.codec = VideoCodec::kH264;
   options.width = 256;
   options.height = 144;
   options.gpu = gpu;
-  const Encoder encoder(options);
-  const std::string name = encoder.name();
-  return encoder.refusal().empty() ? name : name + ": " + encoder.refusal();
+  try {
+    const Encoder encoder(options);
+    const std::string name = encoder.name();
+    return encoder.refusal().empty() ? name : name + ": " + encoder.refusal();
+  } catch (const Error& error) {
+    return error.what();  // Sessions with VP8 need neither.
+  }
 }
 
 }  // namespace
