@@ -128,9 +128,8 @@ std::unique_ptr<Ops> make_cuda_ops(const CudaOptions& options) {
   const CudaDevice& device = report.devices[static_cast<size_t>(options.device)];
   DL_CHECK(device.problem.empty(), "CUDA device " + std::to_string(options.device), "a usable one",
            device.problem);
-  CudaOptions known = options;
-  known.multiplies_fp8 = device.major * 10 + device.minor >= 89;
-  return std::make_unique<CudaOps>(known);
+  const bool multiplies_fp8 = device.major * 10 + device.minor >= 89;
+  return std::make_unique<CudaOps>(options, multiplies_fp8);
 }
 
 cuda::ReplayCounts replay_counts(const Ops& ops) {

@@ -21,8 +21,6 @@ struct CudaOptions {
   CudaPrecision precision = CudaPrecision::bf16;
   /// Most device memory, in bytes, that one matrix product may use beside its matrices.
   size_t workspace_bytes = size_t{32} << 20;
-  /// Whether the device multiplies e4m3 (compute capability 8.9 and newer); make_cuda_ops() looks.
-  bool multiplies_fp8 = false;
   /// Whether repeated() work is started as a CUDA graph.
   bool graphs = true;
   /// Null: products run on our own kernel. Needed only while the operations are made.

@@ -17,8 +17,9 @@ namespace driftless {
 
 class CudaProducts : public CudaBase {
  public:
-  explicit CudaProducts(const CudaOptions& options)
-      : CudaBase(options), multiplies_fp8_(options.multiplies_fp8) {
+  /// multiplies_fp8: whether the device multiplies e4m3 (compute capability 8.9 and newer).
+  CudaProducts(const CudaOptions& options, bool multiplies_fp8)
+      : CudaBase(options), multiplies_fp8_(multiplies_fp8) {
     if (options.cublaslt != nullptr) {
       workspace_ = cuda::DeviceBuffer(options.workspace_bytes);
       gemm_.emplace(*options.cublaslt, workspace_.data(), workspace_.bytes());
