@@ -31,8 +31,8 @@ struct Result {
   }
 };
 
-Result parity(const std::string& arguments) {
-  const fs::path program = fs::read_symlink("/proc/self/exe").parent_path() / "driftless-parity";
+Result parity(const std::string& arguments, const char* name = "driftless-parity") {
+  const fs::path program = fs::read_symlink("/proc/self/exe").parent_path() / name;
   Result result;
   FILE* pipe = ::popen((program.string() + " " + arguments + " 2>&1").c_str(), "r");
   if (pipe == nullptr) return result;
@@ -93,6 +93,17 @@ TEST(ParityProgram, RecordedVectorsPassInBf16) {
   }
   EXPECT_LE(largest, 0.03);
   EXPECT_GE(largest, 2e-4) << "bf16 must really be another arithmetic";
+}
+
+// As npm run gpu:suite asks for it, on the emulated device.
+TEST(ParityProgram, RecordedVectorsPassOnTheEmulatedGpu) {
+  const Result result = parity("--golden " + kGolden + " --json --backend cuda --dtype f32",
+                               "driftless-parity-emulated");
+  ASSERT_EQ(result.code, 0) << result.output;
+  const Json json = result.last_line();
+  EXPECT_EQ(json.at("failed"), 0);
+  EXPECT_GE(json.at("cases").size(), 4u);
+  EXPECT_NE(result.output.find("backend cuda"), std::string::npos) << result.output;
 }
 
 TEST(ParityProgram, FailedCaseIsExitCodeOne) {

@@ -9,6 +9,9 @@ import { fingerprint, listFiles } from "./stamps.mjs";
 /** A100, RTX 30, RTX 40 and L40S, H100, B200, RTX 50. */
 const ARCHS = ["80", "86", "89", "90a", "100a", "120a"];
 
+/** For which the checks of the kernels are compiled too; the kernels of the backend are for all. */
+const CHECKED_ARCHS = ["80", "90a"];
+
 /** Kernels in which a register that does not fit is a failure, not a remark. */
 const HOT = [
   "attention_mma_kernel",
@@ -109,19 +112,20 @@ function cudaSources() {
 }
 
 /**
- * Compiles one file for all architectures, or finds that nothing has changed.
+ * Compiles one file, or finds that nothing has changed.
  * @param {import("./cuda-toolkit.mjs").Toolkit} toolkit
  * @param {string} source
  * @param {string} inputs fingerprint of everything the file may include
  * @returns {Promise<{ object: string, resources: Resources[], failure: string | null }>}
  */
 async function compile(toolkit, source, inputs) {
+  const archs = source.startsWith(join(nativeDir, "test")) ? CHECKED_ARCHS : ARCHS;
   const object = join(buildDir, `${basename(source, ".cc")}.o`);
   const record = `${object}.json`;
   const flags = [
     ...["-std=c++17", "-O3", "-Xptxas", "-v", "-x", "cu", "-c"],
     ...["-I", join(nativeDir, "src"), "-I", join(nativeDir, "test")],
-    ...ARCHS.flatMap((arch) => ["-gencode", `arch=compute_${arch},code=sm_${arch}`]),
+    ...archs.flatMap((arch) => ["-gencode", `arch=compute_${arch},code=sm_${arch}`]),
   ];
   const key = fingerprint([source], [inputs, toolkit.version, ...flags, RECORD]);
   if (existsSync(object) && existsSync(record)) {

@@ -5,6 +5,8 @@ import { findToolkit } from "./cuda-toolkit.mjs";
 import { root } from "./paths.mjs";
 
 const buildDir = join(root, "build", "native-cuda");
+/** What the public implementation was recorded to do. */
+const goldenDir = join(root, "test", "golden", "reference");
 
 /** @returns {string[]} a line for each GPU that the driver sees */
 function devices() {
@@ -62,8 +64,20 @@ export function suite(quick, gpus) {
   if (gpus > 1) splits.push({ name: "split on two GPUs", bench: on("cuda:0,cuda:1") });
   const stream = ["stream", "--free", "--seconds", "5", "--sessions"];
   const sessions = quick ? [1, 4] : [1, 2, 4, 8, 16];
+  const golden = (/** @type {string} */ dtype) => ({
+    name: `golden ${dtype}`,
+    command: "driftless-parity",
+    arguments: ["--golden", goldenDir, "--backend", "cuda", "--dtype", dtype, "--json"],
+  });
+  const encode = (/** @type {string} */ name, /** @type {number} */ gpu) => ({
+    name: `encode ${name}`,
+    command: "driftless-bench",
+    arguments: ["encode", "--gpu", String(gpu), "--json"],
+  });
   return [
     { name: "kernels", command: "driftless-cuda-device", arguments: ["--json"] },
+    golden("f32"),
+    golden("bf16"),
     bench("agree f32", "agree", "--dtype", "f32", "--most", "0.1"),
     bench("agree bf16", "agree", "--dtype", "bf16", "--most", "2"),
     bench("agree fp8", "agree", "--dtype", "fp8", "--most", "4"),
@@ -80,6 +94,8 @@ export function suite(quick, gpus) {
     ...sessions.map((n) => bench(`stream ${n}`, ...stream, String(n))),
     withoutGraphs(bench("stream 1 without graphs", ...stream, "1")),
     ...splits.map((split) => split.bench(`stream 1 ${split.name}`, ...stream, "1")),
+    encode("by the processor", -1),
+    encode("by the GPU where it can", 0),
   ];
 }
 
@@ -129,7 +145,7 @@ export async function runGpuSuite({ args, env }) {
     ...["-DDRIFTLESS_BUILD_ADDON=OFF", "-DDRIFTLESS_BUILD_TESTS=OFF"],
     `-DCMAKE_CUDA_COMPILER=${toolkit.nvcc}`,
   ];
-  const targets = ["driftless-cuda-device", "driftless-cuda-report", "driftless-bench"];
+  const targets = ["cuda-device", "cuda-report", "bench", "parity"].map((n) => `driftless-${n}`);
   console.log(`building with nvcc ${toolkit.version}, log in ${logFile}`);
   await runLogged("cmake", configure, { logFile, cwd: root, env });
   const build = ["--build", buildDir, "--parallel", "--target", ...targets];

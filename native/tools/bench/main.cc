@@ -30,6 +30,7 @@ const char kHelp[] =
     "driftless-bench agree  [--model NAME|DIR] [--against BACKEND] [--chunks N] [--steps 1..4]\n"
     "                       [--prompt TEXT] [--most DIFFERENCE]\n"
     "driftless-bench roofline [--size N] [--mib N] [--seconds S]\n"
+    "driftless-bench encode [--width W --height H] [--kbps N] [--frames N] [--gpu N]\n"
     "all:                   [--threads N] [--backend cpu|reference|cuda|cuda:N]\n"
     "                       [--dtype auto|f32|bf16|fp8] [--json], where they make sense\n"
     "\n"
@@ -98,10 +99,14 @@ const char kHelp[] =
     "  matrices of --size squared, as fast as they go. Last line with --json: {copyGBs,\n"
     "  productTflops, ...}\n"
     "\n"
+    "encode: H.264 of a moving picture, by the encoder of GPU N where it has one, else by the\n"
+    "  processor; ok when each frame comes back from the decoder as it was, about. Last line with\n"
+    "  --json: {ok, encoder, refusal, msPerFrameP50, processorMsPerFrame, psnrDb, ...}\n"
+    "\n"
     "ops: single operations whose name contains TEXT, beside oneDNN's where it has the same; best\n"
     "  processor time.\n"
     "\n"
-    "Exit code: 0 measured, 1 a bound of drift or agree is broken, 2 the arguments or the model "
+    "Exit code: 0 measured, 1 a bound of drift, agree or encode is broken, 2 the arguments or the model "
     "cannot be "
     "used.\n";
 
@@ -146,6 +151,10 @@ int main(int argc, char** argv) {
           argc, argv, 2, {"--backend", "--dtype", "--threads", "--size", "--mib", "--seconds"},
           {"--json"}));
     }
+    if (command == "encode") {
+      return bench_encode(Arguments(
+          argc, argv, 2, {"--width", "--height", "--kbps", "--frames", "--gpu"}, {"--json"}));
+    }
     if (command == "memory") {
       return bench_memory(Arguments(argc, argv, 2,
                                     {"--model", "--sessions", "--steps", "--threads", "--backend"},
@@ -188,7 +197,8 @@ int main(int argc, char** argv) {
     }
     throw Error(
         "command",
-        "dit, stream, memory, drift, matte, background, look, restyle, agree, roofline or ops",
+        "dit, stream, memory, drift, matte, background, look, restyle, agree, roofline, encode or "
+        "ops",
         command);
   } catch (const std::exception& error) {
     std::fprintf(stderr, "driftless-bench: %s\n", error.what());

@@ -7,6 +7,7 @@
 
 #include "core/error.h"
 #include "parity/cases.h"
+#include "parity/staged_ops.h"
 
 namespace {
 
@@ -14,7 +15,7 @@ using driftless::Comparison;
 using driftless::Json;
 
 const char kHelp[] =
-    "driftless-parity --golden DIR [--backend reference|cpu] [--dtype f32|bf16]\n"
+    "driftless-parity --golden DIR [--backend reference|cpu|cuda] [--dtype f32|bf16]\n"
     "                 [--json]\n"
     "\n"
     "Compares the engine with recorded vectors of the public implementation: integers must be\n"
@@ -22,8 +23,10 @@ const char kHelp[] =
     "errors at most 0.03 of it. Sizes come from DIR's manifest and tensors.\n"
     "\n"
     "  --golden DIR       folder with manifest.json, *.safetensors, schedule.json\n"
-    "  --backend NAME     reference (plain loops) or cpu; default cpu\n"
-    "  --dtype NAME       what the cpu backend multiplies in; default f32. bf16 needs AVX512_BF16\n"
+    "  --backend NAME     reference (plain loops), cpu, or cuda (every operation's tensors are\n"
+    "                     copied to the GPU and back); default cpu\n"
+    "  --dtype NAME       what cpu and cuda multiply in; default f32. bf16 on cpu needs\n"
+    "                     AVX512_BF16 or AMX\n"
     "  --json             last line: {\"cases\": [{name, maxRelErr, ok}], \"failed\", "
     "\"unsupported\"}\n"
     "\n"
@@ -76,7 +79,8 @@ void print(const Comparison& result) {
 int run(const Options& options) {
   using namespace driftless;
   const GoldenSet set(options.golden);
-  const std::unique_ptr<Ops> ops = make_ops(options.backend, 1, options.dtype);
+  std::unique_ptr<Ops> ops = make_ops(options.backend, 1, options.dtype);
+  if (ops->memory().kind() != Memory::host) ops = stage_on_device(std::move(ops));
   if (ops->dtype() == DType::bf16) Comparison::set_bound({0.03, true});
   std::vector<Comparison> results;
   std::vector<std::string> unsupported;

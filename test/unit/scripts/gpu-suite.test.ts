@@ -5,14 +5,30 @@ import { sharesOf, suite } from "../../../scripts/lib/gpu-suite.mjs";
 import { nativeProgramsDir } from "../../../scripts/lib/paths.mjs";
 
 describe("the first run on a GPU", () => {
-  it("asks the bench for nothing that it does not know", () => {
+  it("asks its programs for nothing that they do not know", () => {
     for (const step of suite(false, 2)) {
-      if (step.command !== "driftless-bench") continue;
+      // The processor's encoder stands in for one that is not there.
+      if (step.command === "driftless-cuda-device" || step.name.startsWith("encode")) continue;
       // Where there is no GPU, all that is wrong must be that.
       const program = join(nativeProgramsDir, step.command);
       const { status, stderr } = spawnSync(program, step.arguments, { encoding: "utf8" });
       expect(stderr, step.name).to.match(/compute backend|CUDA/);
       expect(status, step.name).to.equal(2);
+    }
+  });
+
+  it("encodes, with the processor where the GPU does not", () => {
+    const steps = suite(true, 1).filter((step) => step.name.startsWith("encode"));
+    expect(steps).to.have.length(2);
+    for (const step of steps) {
+      const program = join(nativeProgramsDir, step.command);
+      const short = [...step.arguments, "--frames", "10"];
+      const { status, stdout, stderr } = spawnSync(program, short, { encoding: "utf8" });
+      expect(status, stderr).to.equal(0);
+      const values = JSON.parse(stdout.trimEnd().split("\n").at(-1) ?? "");
+      expect(values).to.include({ ok: true });
+      expect(values.encoder).to.match(/^(libx264|h264_nvenc)$/);
+      if (step.name === "encode by the processor") expect(values.refusal).to.equal("");
     }
   });
 
