@@ -106,6 +106,33 @@ TEST_F(CudaStream, KeepsTheBlocksWeightsInEightBits) {
   EXPECT_THROW(Pipeline::load({model.dir(), "cpu", 1, "fp8"}), Error);
 }
 
+// One GPU: the autoencoder has a stream of its own beside the blocks', so a batch may be begun
+// while another is under way. The pictures are the same to the bit.
+TEST_F(CudaStream, RunsTheAutoencoderBesideTheBlocks) {
+  const TinyModel model;
+  const auto beside = Pipeline::load({model.dir(), "cuda", 1, "f32"});
+  ::setenv("DRIFTLESS_CUDA_OVERLAP", "off", 1);
+  const auto after = Pipeline::load({model.dir(), "cuda", 1, "f32"});
+  ::unsetenv("DRIFTLESS_CUDA_OVERLAP");
+  EXPECT_EQ(beside->depth(), 2u);
+  EXPECT_EQ(after->depth(), 1u);
+  const auto a = beside->open({"rain", 1, 1, 3}), b = after->open({"rain", 1, 1, 3});
+  std::vector<Pixels> in, out(5, Pixels(kTinyChunk, 0));
+  std::vector<Pipeline::Job> jobs;
+  for (int i = 0; i < 5; ++i) in.push_back(tiny_chunk(0, i));
+  for (size_t i = 0; i < 5; ++i) jobs.push_back({a.get(), in[i].data(), out[i].data(), {}});
+  for (size_t i = 0; i < 5; ++i) {
+    beside->start(&jobs[i], 1);
+    if (i > 0) beside->finish();
+  }
+  beside->finish();
+  for (size_t i = 0; i < 5; ++i) {
+    ASSERT_TRUE(jobs[i].result.has_frames) << "chunk " << i;
+    EXPECT_EQ(jobs[i].result.chunk_index_out, i);
+    EXPECT_EQ(run_one(*after, *b, in[i]).pixels, out[i]) << "chunk " << i;
+  }
+}
+
 // Three GPUs that hold a part of the blocks each; every launch must be on its own GPU.
 TEST_F(CudaStream, SplitsTheTransformerOverGpus) {
   emulation::machine().devices = 3;
@@ -194,6 +221,23 @@ TEST_F(CudaStream, MovesBlocksBetweenGpus) {
   }
 }
 
+TEST_F(CudaStream, ABlockStaysWhereTheOtherGpuHasNoRoom) {
+  emulation::machine().devices = 2;
+  Json json = tiny_model_json();
+  json["dit"]["layers"] = 4;
+  const TinyModel model(json);
+  const auto split = Model::load(model.dir(), "cuda:0,cuda:1", 1, "bf16");
+  DitRanks& ranks = *split->dit().ranks();
+  const std::vector<int64_t> before = ranks.shares();
+  emulation::machine().memory_bytes = emulation::device_bytes() + 1000;
+  EXPECT_FALSE(ranks.move_if_room(0, 1));
+  EXPECT_FALSE(ranks.move_if_room(0, -1));
+  EXPECT_EQ(ranks.shares(), before);
+  emulation::machine().memory_bytes = size_t{1} << 32;
+  EXPECT_TRUE(ranks.move_if_room(0, 1));
+  EXPECT_EQ(ranks.shares(), (std::vector<int64_t>{before[0] + 1, before[1] - 1}));
+}
+
 TEST_F(CudaStream, LeavesNothingBehindAndAFullDeviceRefusesOneSession) {
   const TinyModel model;
   const size_t before = emulation::device_bytes();
@@ -216,30 +260,39 @@ TEST_F(CudaStream, LeavesNothingBehindAndAFullDeviceRefusesOneSession) {
   EXPECT_EQ(before, emulation::device_bytes());
 }
 
-// No room for the batch is no reason to lose a picture.
+// No room for the batch is no reason to lose a picture, wherever the room ends.
 TEST_F(CudaStream, ABatchThatDoesNotFitIsDoneInParts) {
   const TinyModel model;
   const auto alone = Pipeline::load({model.dir(), "cuda", 1, "f32"});
-  const auto together = Pipeline::load({model.dir(), "cuda", 1, "f32"});
-  std::vector<std::unique_ptr<StreamSession>> single, shared;
-  for (uint64_t seed = 0; seed < 4; ++seed) {
-    single.push_back(alone->open({"rain", 1, 1, seed}));
-    shared.push_back(together->open({"rain", 1, 1, seed}));
+  std::vector<Out> expected;
+  std::vector<Pixels> in;
+  for (int s = 0; s < 4; ++s) {
+    const auto session = alone->open({"rain", 1, 1, static_cast<uint64_t>(s)});
+    in.push_back(tiny_chunk(s, 0));
+    expected.push_back(run_one(*alone, *session, in.back()));
   }
-  for (int i = 0; i < 6; ++i) {
-    std::vector<Pixels> in, out(4, Pixels(kTinyChunk, 0));
+  // What is too little, of what the batch takes as a whole.
+  size_t whole = 0;
+  for (size_t missing : {0, 1, 20000, 1 << 30}) {
+    const auto together = Pipeline::load({model.dir(), "cuda", 1, "f32"});
+    std::vector<std::unique_ptr<StreamSession>> shared;
+    std::vector<Pixels> out(4, Pixels(kTinyChunk, 0));
     std::vector<Pipeline::Job> jobs;
-    for (int s = 0; s < 4; ++s) in.push_back(tiny_chunk(s, i));
-    for (size_t s = 0; s < 4; ++s)
+    for (size_t s = 0; s < 4; ++s) {
+      shared.push_back(together->open({"rain", 1, 1, s}));
       jobs.push_back({shared[s].get(), in[s].data(), out[s].data(), {}});
-    std::vector<Out> expected;
-    for (size_t s = 0; s < 4; ++s) expected.push_back(run_one(*alone, *single[s], in[s]));
-    if (i == 0) emulation::machine().memory_bytes = emulation::device_bytes();
+    }
+    const int refused = emulation::refusals();
+    const size_t before = emulation::device_bytes();
+    if (missing > 0) {
+      emulation::machine().memory_bytes = before + (whole > missing ? whole - missing : 0);
+    }
     together->run(jobs.data(), jobs.size());
-    for (size_t s = 0; s < 4; ++s) EXPECT_TRUE(expected[s].pixels == out[s]) << i << " " << s;
     emulation::machine().memory_bytes = size_t{1} << 32;
+    if (missing == 0) whole = emulation::device_bytes() - before;
+    for (size_t s = 0; s < 4; ++s) EXPECT_TRUE(expected[s].pixels == out[s]) << missing << " " << s;
+    EXPECT_EQ(emulation::refusals() > refused, missing > 0) << missing << " of " << whole;
   }
-  EXPECT_GT(emulation::refusals(), 0) << "there was room enough";
 }
 
 TEST_F(CudaStream, ALostDeviceIsToldFromOtherFailures) {

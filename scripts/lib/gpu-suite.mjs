@@ -58,8 +58,12 @@ export function suite(quick, gpus) {
     ...step,
     env: { DRIFTLESS_CUDA_GRAPHS: "off" },
   });
-  // The transformer split in two: on one GPU, where the autoencoder then has a stream of its own,
-  // and on two.
+  // One stream for autoencoder and transformer.
+  const withoutOverlap = (/** @type {Step} */ step) => ({
+    ...step,
+    env: { DRIFTLESS_CUDA_OVERLAP: "off" },
+  });
+  // The transformer split in two, on one GPU and on two.
   const splits = [{ name: "split on one GPU", bench: on("cuda,cuda") }];
   if (gpus > 1) splits.push({ name: "split on two GPUs", bench: on("cuda:0,cuda:1") });
   const stream = ["stream", "--free", "--seconds", "5", "--sessions"];
@@ -93,6 +97,8 @@ export function suite(quick, gpus) {
     ...(quick ? [] : [bench("dit 14B, 4 of 40 layers", "dit", ...WAN_14B)]),
     ...sessions.map((n) => bench(`stream ${n}`, ...stream, String(n))),
     withoutGraphs(bench("stream 1 without graphs", ...stream, "1")),
+    withoutOverlap(bench("stream 1 without overlap", ...stream, "1")),
+    withoutOverlap(bench("stream 4 without overlap", ...stream, "4")),
     ...splits.map((split) => split.bench(`stream 1 ${split.name}`, ...stream, "1")),
     encode("by the processor", -1),
     encode("by the GPU where it can", 0),

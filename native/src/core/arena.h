@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstddef>
+#include <cstdint>
 #include <memory>
 #include <vector>
 
@@ -16,6 +17,8 @@ class MemorySource {
   /// Memory aligned to 64 bytes; throws when there is none.
   virtual void* allocate(size_t bytes) const = 0;
   virtual void free(void* memory) const = 0;
+  /// Bytes that are left, about; the most there can be where nobody knows.
+  virtual size_t left() const { return SIZE_MAX; }
 };
 /// The process's own memory.
 const MemorySource& host_memory();

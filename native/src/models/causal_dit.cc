@@ -171,9 +171,20 @@ void CausalDit::start(const DitRow* rows, int64_t count, const Tensor& x, const 
   begun->e = begun->memory.tensor({frames, config_.dim});
   begun->y = y;
   begun->tokens = embed(noted(rows, count), count, x, begun->e, nullptr);
+  make_room(begun->tokens);
   ranks_->start(begun->tokens, ops_);
   begun->tokens.rows = nullptr;
   begun_.push_back(std::move(begun));
+}
+
+// For finish(): where there is none, that must show while fewer rows can be tried.
+void CausalDit::make_room(const DitTokens& tokens) {
+  const ArenaScope scope(ops_.arena());
+  const int64_t patch_values = config_.out_channels * config_.patch * config_.patch;
+  ops_.arena().tensor(tokens.x.shape());
+  ops_.arena().tensor(tokens.x.shape(), ops_.token_dtype());
+  ops_.arena().tensor({tokens.tokens(), patch_values});
+  ops_.arena().tensor({tokens.frames, 2 * config_.dim});
 }
 
 void CausalDit::finish() {

@@ -63,6 +63,7 @@ class CausalDit {
   void check_input(const DitRow* rows, int64_t count, const Tensor& x) const;
   DitTokens embed(const DitRow* rows, int64_t count, const Tensor& x, const Tensor& e,
                   const Trace& trace);
+  void make_room(const DitTokens& tokens);
   void head(const DitTokens& tokens, const Tensor& e, const Tensor& y, const Trace& trace);
   void forward_part(const DitRow* rows, int64_t count, const Tensor& x, const Tensor& y,
                     const Trace& trace);

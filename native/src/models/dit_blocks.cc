@@ -198,6 +198,45 @@ void DitBlocks::run(const DitTokens& tokens, int64_t from, const DitTrace& trace
   }
 }
 
+void DitBlocks::run_as_fits(const DitTokens& tokens, const Tensor& before, int64_t from) {
+  if (tokens.count > 1) ops_.copy(tokens.x, before);
+  run_parts(tokens, before, from);
+}
+
+void DitBlocks::run_parts(const DitTokens& tokens, const Tensor& before, int64_t from) {
+  try {
+    const RepeatKey key{tokens.count, tokens.frames, tokens.height, tokens.width,
+                        reinterpret_cast<intptr_t>(tokens.x.data())};
+    return ops_.repeated(key, [&](int64_t) { run(tokens, from); });
+  } catch (const OutOfMemory&) {
+    if (tokens.count == 1) throw;
+  }
+  ops_.copy(before, tokens.x);
+  const int64_t middle = tokens.count / 2, per_frame = tokens.height * tokens.width;
+  int64_t frame = 0;
+  for (const auto& [begin, end] : {std::pair{int64_t{0}, middle}, {middle, tokens.count}}) {
+    DitTokens part = tokens;
+    part.rows = tokens.rows + begin;
+    part.count = end - begin;
+    part.frames = 0;
+    for (int64_t r = begin; r < end; ++r) part.frames += tokens.rows[r].frames;
+    part.x = tokens.x.slice(frame * per_frame, (frame + part.frames) * per_frame);
+    part.e0 = tokens.e0.slice(frame, frame + part.frames);
+    const Tensor part_before = before.slice(frame * per_frame, (frame + part.frames) * per_frame);
+    run_parts(part, part_before, from);
+    frame += part.frames;
+  }
+}
+
+size_t DitBlocks::block_bytes() const {
+  const DitBlock& block = *blocks_.front();
+  size_t bytes = parameter_bytes(config_.dim) + block.ffn0->bytes() + block.ffn2->bytes();
+  for (const Attention* a : {&block.self, &block.cross}) {
+    bytes += a->q->bytes() + a->k->bytes() + a->v->bytes() + a->o->bytes();
+  }
+  return bytes;
+}
+
 void DitBlocks::show(const DitTrace& trace, const char* name, int64_t layer, const Tensor& tokens) {
   const ArenaScope scope(ops_.arena());
   const Tensor values = ops_.arena().tensor(tokens.shape());

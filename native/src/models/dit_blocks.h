@@ -99,6 +99,12 @@ class DitBlocks {
   // From block `from` on, which may be end(). Changes x and writes each row's keys and values into
   // its cache. A row's result does not depend on the rows beside it.
   void run(const DitTokens& tokens, int64_t from, const DitTrace& trace = nullptr);
+  // The same in parts where there is no room for all rows at once. `before`: like x, memory for
+  // what x was; absent with one row. A row that is tried again writes into its cache what it wrote
+  // before.
+  void run_as_fits(const DitTokens& tokens, const Tensor& before, int64_t from);
+  // Of the first block's weights.
+  size_t block_bytes() const;
 
   // context [text_len, dim]: fills in the blocks' layers of the prompt.
   void encode_prompt(const Tensor& context, const PromptKv& prompt, int64_t from,
@@ -114,6 +120,7 @@ class DitBlocks {
  private:
   struct Work;
 
+  void run_parts(const DitTokens& tokens, const Tensor& before, int64_t from);
   std::unique_ptr<DitBlock> adopt(std::unique_ptr<DitBlock> block);
   void begin(const DitTokens& tokens, Work& work);
   void self_attention(const DitBlock& block, int64_t layer, Work& work, const DitTrace& trace);

@@ -29,7 +29,7 @@ struct DitRanks::Flight {
   struct Place {
     Arena memory;
     size_t bytes = 0;
-    Tensor x, e0;
+    Tensor x, e0, before;  // before: of a forward of several rows, see DitBlocks::run_as_fits()
   };
 
   std::vector<DitRow> rows;
@@ -115,6 +115,7 @@ class DitRanks::Rank {
   }
 
   Ops& ops() const { return *ops_; }
+  size_t block_bytes() const { return blocks_.block_bytes(); }
 
  private:
   void run(Queue& in, Queue& out) {
@@ -165,9 +166,7 @@ class DitRanks::Rank {
       DitTokens tokens = flight.tokens;
       tokens.x = here.x;
       tokens.e0 = here.e0;
-      const RepeatKey key{tokens.count, tokens.frames, tokens.height, tokens.width,
-                          reinterpret_cast<intptr_t>(here.x.data())};
-      ops_->repeated(key, [&](int64_t) { blocks_.run(tokens, from); });
+      blocks_.run_as_fits(tokens, here.before, from);
     }
   }
 
@@ -213,7 +212,7 @@ class DitRanks::Rank {
 
 DitRanks::DitRanks(const DitConfig& config, WeightSource& weights,
                    std::vector<std::unique_ptr<Ops>> ops, Ops& home, LayerPlaces& places)
-    : balance_(ops.size()) {
+    : places_(places), balance_(ops.size()) {
   const auto count = static_cast<int64_t>(ops.size());
   DL_CHECK(count <= config.layers, "ranks",
            "at most one for each of the model's " + std::to_string(config.layers) + " blocks",
@@ -234,6 +233,7 @@ DitRanks::DitRanks(const DitConfig& config, WeightSource& weights,
     shares_.push_back(end - first);
     queues_.push_back(std::make_unique<Queue>());
   }
+  block_bytes_ = ranks_.front()->block_bytes();
   for (size_t r = 0; r < ranks_.size(); ++r) ranks_[r]->start(*queues_[r], *queues_[r + 1]);
 }
 
@@ -249,7 +249,7 @@ DitRanks::Flight& DitRanks::take_flight() {
     Flight& flight = *flights_.back();
     flight.busy_ms.resize(ranks_.size());
     for (const auto& rank : ranks_) {
-      flight.ranks.push_back({Arena(64, 0, rank->ops().memory()), 0, {}, {}});
+      flight.ranks.push_back({Arena(64, 0, rank->ops().memory()), 0, {}, {}, {}});
     }
     free_.reserve(flights_.size());
     free_.push_back(&flight);
@@ -273,15 +273,19 @@ void DitRanks::land(Flight& flight) {
 void DitRanks::take_room(Flight& flight, const DitTokens& tokens) {
   for (size_t r = 0; r < ranks_.size(); ++r) {
     Flight::Place& place = flight.ranks[r];
-    const size_t bytes = Arena::rounded(tokens.x.bytes()) + Arena::rounded(tokens.e0.bytes());
+    const size_t copies = tokens.count > 1 ? 2 : 1;
+    const size_t bytes =
+        copies * Arena::rounded(tokens.x.bytes()) + Arena::rounded(tokens.e0.bytes());
     if (bytes > place.bytes) {
+      place.bytes = 0;  // until it is there
       place.memory = Arena(64, 0, ranks_[r]->ops().memory());  // before the larger one is taken
       place.memory = Arena(bytes, 0, ranks_[r]->ops().memory());
-      place.bytes = bytes;
     }
     place.memory.reset();
     place.x = place.memory.tensor(tokens.x.shape());
     place.e0 = tokens.e0.present() ? place.memory.tensor(tokens.e0.shape()) : Tensor();
+    place.before = copies == 2 ? place.memory.tensor(tokens.x.shape()) : Tensor();
+    place.bytes = std::max(place.bytes, bytes);
   }
 }
 
@@ -352,11 +356,21 @@ void DitRanks::rebalance(const std::vector<double>& busy_ms) {
       wanted_before += wanted[r];
       const int direction = wanted_before > before ? 1 : wanted_before < before ? -1 : 0;
       if (direction == 0 || shares_[direction > 0 ? r + 1 : r] < 2) continue;
-      move_boundary(r, direction);
+      if (!move_if_room(r, direction)) return;
       before += direction;
       moved = true;
     }
   }
+}
+
+bool DitRanks::move_if_room(size_t rank, int direction) {
+  const MemorySource& above = ranks_[rank]->ops().memory();
+  const MemorySource& below = ranks_[rank + 1]->ops().memory();
+  // Others take memory meanwhile, and there is no way back for a block that has no place.
+  const size_t needed = 2 * (block_bytes_ + places_.bytes_of_layer());
+  if (&above != &below && (direction > 0 ? above : below).left() < needed) return false;
+  move_boundary(rank, direction);
+  return true;
 }
 
 void DitRanks::rest() {

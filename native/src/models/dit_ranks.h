@@ -7,7 +7,8 @@
 // the bit as with one device.
 //
 // Where another split would be faster (rank_balance.h), blocks move to the next rank. Nobody stops
-// for it: a block travels between two forwards, and who needs it waits for it alone.
+// for it: a block travels between two forwards, and who needs it waits for it alone. A device
+// without room for it keeps what it has.
 
 #include <cstdint>
 #include <exception>
@@ -55,6 +56,8 @@ class DitRanks {
   void keep_balance(bool keep) { keeps_balance_ = keep; }
   // Moves the boundary after rank `rank` down by one block (+1) or up (-1); each rank keeps one.
   void move_boundary(size_t rank, int direction);
+  // The same where the device that gets the block has room for it; else false, and nothing changes.
+  bool move_if_room(size_t rank, int direction);
 
  private:
   struct Flight;
@@ -67,6 +70,8 @@ class DitRanks {
   void land(Flight& flight);
   void rebalance(const std::vector<double>& busy_ms);
 
+  LayerPlaces& places_;
+  size_t block_bytes_ = 0;
   std::vector<std::unique_ptr<Rank>> ranks_;
   std::vector<std::unique_ptr<Queue>> queues_;  // before each rank, and after the last
   std::vector<std::unique_ptr<Flight>> flights_;

@@ -14,6 +14,10 @@ Ops& LayerPlaces::ops(int64_t layer) const {
 void LayerPlaces::move(int64_t layer, Ops& to) {
   const std::lock_guard<std::mutex> lock(mutex_);
   const auto index = static_cast<size_t>(layer);
+  if (&places_[index]->memory() == &to.memory()) {
+    places_[index] = &to;
+    return;
+  }
   std::vector<KvLayers::Place> taken;  // all of it before anything moves: there may be no room
   taken.reserve(members_.size());
   for (const KvLayers* member : members_) taken.push_back(member->take(to.memory()));
@@ -27,6 +31,15 @@ void LayerPlaces::move(int64_t layer, Ops& to) {
     members_[m]->layers_[index] = std::move(taken[m]);
   }
   places_[index] = &to;
+}
+
+size_t LayerPlaces::bytes_of_layer() const {
+  const std::lock_guard<std::mutex> lock(mutex_);
+  size_t bytes = 0;
+  for (const KvLayers* member : members_) {
+    bytes += KvLayers::bytes(1, member->shape_, member->dtype_);
+  }
+  return bytes;
 }
 
 KvLayers::KvLayers(LayerPlaces& places, const Shape& shape, DType dtype)

@@ -29,6 +29,8 @@ class LayerPlaces {
   // Brings everything of a layer to where `to` computes, or throws and moves nothing. Called by the
   // thread that uses `to`, while nobody else uses the layer.
   void move(int64_t layer, Ops& to);
+  // Bytes that a move to other memory takes there.
+  size_t bytes_of_layer() const;
 
  private:
   friend class KvLayers;

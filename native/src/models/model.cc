@@ -32,19 +32,26 @@ std::unique_ptr<PromptCache> make_prompts(const PromptConfig& config, const std:
 
 }  // namespace
 
+std::vector<std::string> Model::ranks_of(const ModelConfig& config, const std::string& backend) {
+  std::vector<std::string> devices = split_backends(backend);
+  const bool overlap = config.schedule.context_pass != ContextPass::clean;
+  if (devices.size() == 1 && !(overlap && runs_beside_itself(devices.front()))) devices.clear();
+  return devices;
+}
+
 std::unique_ptr<Model> Model::load(const std::string& dir, const std::string& backend, int threads,
                                    const std::string& dtype, EncoderResidency residency) {
   const std::string json_path = dir + "/model.json";
   auto model = std::unique_ptr<Model>(new Model());
   model->config_ = parse_model_config(load_json(json_path), json_path);
-  const std::vector<std::string> devices = split_backends(backend);
+  const std::string first = split_backends(backend).front();
   std::vector<std::unique_ptr<Ops>> ranks;
-  for (size_t r = 0; devices.size() > 1 && r < devices.size(); ++r) {
-    ranks.push_back(make_ops(devices[r], 1, dtype));
+  for (const std::string& device : ranks_of(model->config_, backend)) {
+    ranks.push_back(make_ops(device, 1, dtype));
     DL_CHECK(ranks.back()->token_dtype() == ranks.front()->token_dtype(), "ranks",
              "devices that keep keys and values alike", "\"" + backend + "\"");
   }
-  model->ops_ = make_ops(devices.front(), threads, dtype);
+  model->ops_ = make_ops(first, threads, dtype);
   Ops& ops = *model->ops_;
   model->config_.dit.kv_dtype = ops.token_dtype();
 
@@ -56,8 +63,7 @@ std::unique_ptr<Model> Model::load(const std::string& dir, const std::string& ba
   model->dit_ = std::make_unique<CausalDit>(model->config_.dit, dit, ops, std::move(ranks));
   // Prompts are encoded in the host's memory, whatever the video runs on.
   const bool here = ops.memory().kind() == Memory::host;
-  const std::string prompt_backend = here ? devices.front() : "cpu",
-                    prompt_dtype = here ? dtype : "auto";
+  const std::string prompt_backend = here ? first : "cpu", prompt_dtype = here ? dtype : "auto";
   model->prompts_ = make_prompts(
       model->config_.prompt, dir, dit,
       [=] { return make_ops(prompt_backend, threads, prompt_dtype); }, residency);

@@ -4,6 +4,7 @@
 
 #include <memory>
 #include <string>
+#include <vector>
 
 #include "models/causal_dit.h"
 #include "models/latent_codec.h"
@@ -16,14 +17,20 @@ namespace driftless {
 class Model {
  public:
   // backend, threads, dtype: as for make_ops(); several backends with commas between them split the
-  // transformer over them (DitRanks), and the first one's device also does all the rest.
-  // `residency` is about the prompt encoder of Wan's
-  // models, which is loaded when a prompt first needs it; the small one of hashed prompts always
-  // stays. Throws Error for a missing or broken file, a missing, surplus or misshaped tensor, or a
-  // type that is not a float; the message names file, key, what was expected and what came.
+  // transformer over them, see ranks_of(), and the first one's device also does all the rest.
+  // `residency` is about the prompt encoder of Wan's models, which is loaded when a prompt first
+  // needs it; the small one of hashed prompts always stays. Throws Error for a missing or broken
+  // file, a missing, surplus or misshaped tensor, or a type that is not a float; the message names
+  // file, key, what was expected and what came.
   static std::unique_ptr<Model> load(const std::string& dir, const std::string& backend,
                                      int threads, const std::string& dtype = "f32",
                                      EncoderResidency residency = EncoderResidency::release);
+
+  // Backends of the devices that have the transformer's blocks (DitRanks); empty: they run with all
+  // the rest. A single one that can do both at once is a rank of its own, so that the autoencoder
+  // works on one batch beside the blocks that work on another. Not where a clean context pass ends
+  // a chunk in every block before the next one begins.
+  static std::vector<std::string> ranks_of(const ModelConfig& config, const std::string& backend);
 
   const ModelConfig& config() const { return config_; }
   Ops& ops() { return *ops_; }

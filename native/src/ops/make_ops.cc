@@ -1,3 +1,5 @@
+#include <cstdlib>
+
 #include "core/error.h"
 #include "ops/cpu_ops.h"
 #include "ops/cpu_tiles.h"
@@ -76,6 +78,12 @@ std::vector<std::string> split_backends(const std::string& list) {
              "\"" + list + "\"");
   }
   return names;
+}
+
+bool runs_beside_itself(const std::string& backend) {
+  const char* overlap = std::getenv("DRIFTLESS_CUDA_OVERLAP");
+  if (overlap != nullptr && std::string(overlap) == "off") return false;
+  return device_of(choose_backend(backend)) >= 0;
 }
 
 CudaBackend& cuda_backend() {

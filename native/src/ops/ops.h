@@ -34,6 +34,8 @@ class PackedLinear {
   virtual ~PackedLinear() = default;
   int64_t in() const { return in_; }
   int64_t out() const { return out_; }
+  /// What adopt_linear() on another device takes there; 0 where it takes nothing.
+  virtual size_t bytes() const { return 0; }
 
  private:
   int64_t in_, out_;
@@ -313,6 +315,10 @@ std::unique_ptr<Ops> make_ops(const std::string& backend, int threads = 1,
 
 /// The names between the commas of a list of backends: at least one, none empty.
 std::vector<std::string> split_backends(const std::string& list);
+
+/// Whether operations of a second object for the same device go on beside the first one's: "cuda",
+/// where each has a stream, unless DRIFTLESS_CUDA_OVERLAP is "off".
+bool runs_beside_itself(const std::string& backend);
 
 /// What make_ops() calls for "cuda"; null where the build has no such backend. Tests put another
 /// one here, and before they end the one that was there.

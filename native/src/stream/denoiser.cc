@@ -103,24 +103,33 @@ void Denoiser::start(Batch& batch) {
   }
 }
 
-void Denoiser::finish(Batch& batch) {
-  for (; batch.forwards > 0; --batch.forwards) {
-    try {
-      dit_.finish();
-    } catch (...) {
-      if (!batch.error) batch.error = std::current_exception();
-    }
+void Denoiser::finish_oldest() {
+  Batch& batch = *under_way_.front();
+  under_way_.erase(under_way_.begin());
+  --batch.forwards;
+  try {
+    dit_.finish();
+  } catch (...) {
+    if (!batch.error) batch.error = std::current_exception();
   }
+}
+
+void Denoiser::finish(Batch& batch) {
+  while (batch.forwards > 0) finish_oldest();
   if (batch.error) std::rethrow_exception(std::exchange(batch.error, nullptr));
 }
 
-// In halves where a GPU has no room left for all at once. A row that is tried again writes into its
-// ring what it wrote before.
+// In halves where a GPU has no room left for all at once, and one after another where it has none
+// for two. A row that is tried again writes into its ring what it wrote before.
 void Denoiser::start_as_fits(Batch& batch, size_t from, size_t count) {
   try {
     return start_group(batch, from, count);
   } catch (const OutOfMemory&) {
-    if (count == 1) throw;
+    if (count == 1 && under_way_.empty()) throw;
+  }
+  if (count == 1) {
+    finish_oldest();
+    return start_as_fits(batch, from, count);
   }
   const size_t half = count / 2;
   start_as_fits(batch, from, half);
@@ -152,6 +161,7 @@ void Denoiser::start_group(Batch& batch, size_t from, size_t count) {
   }
   dit_.start(dit_rows_.data(), n, input, output);
   ++batch.forwards;
+  under_way_.push_back(&batch);
 }
 
 void Denoiser::predict(const Row& row) {

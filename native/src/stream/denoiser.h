@@ -73,6 +73,7 @@ class Denoiser {
   Tensor noise_for(const ChunkInFlight& chunk, size_t step);
   void make_input_room(int64_t rows);
   std::unique_ptr<Arena> room_for(const Shape& shape, Tensor& tensor) const;
+  void finish_oldest();
   void start_as_fits(Batch& batch, size_t from, size_t count);
   void start_group(Batch& batch, size_t from, size_t count);
 
@@ -93,6 +94,7 @@ class Denoiser {
   int64_t room_rows_ = 0;
   Tensor input_;
   Batch replayed_;
+  std::vector<Batch*> under_way_;  // that each forward is of, the oldest first
 };
 
 }  // namespace driftless

@@ -21,10 +21,10 @@ constexpr size_t kMaxPromptBytes = 4096;
 
 // Batches that may be under way: one at each rank, and one at the autoencoder.
 size_t depth_of(const ModelConfig& config, const ModelOptions& options) {
-  const size_t ranks = split_backends(options.backend).size();
+  const size_t ranks = Model::ranks_of(config, options.backend).size();
   // A clean context pass ends a chunk in every block before the next one may begin in the first.
   const bool one_by_one = config.schedule.context_pass == ContextPass::clean;
-  return ranks == 1 || one_by_one ? 1 : ranks + 1;
+  return one_by_one ? 1 : ranks + 1;
 }
 
 MemoryPlan plan_for(const ModelConfig& config, const ModelOptions& options) {

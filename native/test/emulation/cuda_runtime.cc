@@ -281,6 +281,12 @@ cudaError_t cudaStreamSynchronize(cudaStream_t stream) {
   return machine().lost;
 }
 
+cudaError_t cudaMemGetInfo(size_t* left, size_t* all) {
+  const size_t used = driftless::emulation::device_bytes();
+  *all = driftless::emulation::machine().memory_bytes;
+  *left = *all > used ? *all - used : 0;
+  return cudaSuccess;
+}
 cudaError_t cudaMalloc(void** memory, size_t bytes) { return allocate(memory, bytes, false); }
 cudaError_t cudaMallocManaged(void** memory, size_t bytes, unsigned) {
   return allocate(memory, bytes, true);

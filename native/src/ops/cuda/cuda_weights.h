@@ -23,6 +23,9 @@ class CudaLinear : public PackedLinear {
   cuda::DeviceBuffer scale;  ///< Of weights in e4m3, what they are multiplied by; else absent.
   int device;
 
+  size_t bytes() const override {
+    return weight.bytes() + bias.bytes() + rounded_bias.bytes() + scale.bytes();
+  }
   bool is_fp8() const { return scale.data() != nullptr; }
 };
 

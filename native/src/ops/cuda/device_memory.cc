@@ -98,6 +98,12 @@ class CudaMemory : public MemorySource {
     return memory;
   }
   void free(void* memory) const override { cudaFree(memory); }
+  size_t left() const override {
+    size_t left = 0, all = 0;
+    cuda::use_device(device_);
+    cuda::check(cudaMemGetInfo(&left, &all), "GPU memory");
+    return left;
+  }
 
  private:
   Memory kind_;
