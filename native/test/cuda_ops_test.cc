@@ -229,6 +229,23 @@ TEST_F(CudaOps, AppendsTokensOfSixteenBits) {
   rows[0].sink_due = true;
   expect_error([&] { ops->append_to_rings(q16, k16, v16, norms, 2, 3, rows, 2); },
                {"frames of a due row", "3 or more", "1"});
+  // Rings of 8 bits are for who asked for them, and take room for values.
+  rows[0].sink_due = false;
+  for (RingRow& row : rows) {
+    row.ring.k = arena.tensor(shape, DType::e4m3);
+    row.ring.v = arena.tensor(shape, DType::e4m3);
+  }
+  expect_error([&] { ops->append_to_rings(q16, k16, v16, norms, 2, 3, rows, 2); },
+               {"ring dtype", "bf16", "e4m3"});
+  const auto narrow = make(CudaPrecision::fp8_kv, false);
+  EXPECT_STREQ("fp8-kv", narrow->precision());
+  EXPECT_EQ(DType::e4m3, narrow->ring_dtype());
+  expect_error([&] { narrow->append_to_rings(q16, k16, v16, norms, 2, 3, rows, 2); },
+               {"values present"});
+  for (RingRow& row : rows) row.values = arena.tensor(shape, DType::bf16);
+  expect_error([&] { narrow->append_to_rings(q, k, v, norms, 2, 3, rows, 2); },
+               {"narrow rings", "bf16", "f32"});
+  narrow->append_to_rings(q16, k16, v16, norms, 2, 3, rows, 2);
 }
 
 // Frames go through two pieces of pinned memory in turns, or the driver's way where there is none.

@@ -87,6 +87,34 @@ TEST_F(CudaStream, KeepsKeysAndValuesInHalfTheMemory) {
   EXPECT_LT(worst, 2);
 }
 
+// And in a quarter, with anchors that are compared and replaced.
+TEST_F(CudaStream, KeepsKeysAndValuesInEightBits) {
+  Json json = tiny_model_json();
+  json["schedule"]["adaptSinkThreshold"] = 0.999;
+  json["schedule"]["blendChunks"] = 2;
+  const TinyModel model(json);
+  const auto wide = Pipeline::load({model.dir(), "cuda", 1, "fp8"});
+  const auto narrow = Pipeline::load({model.dir(), "cuda", 1, "fp8-kv"});
+  EXPECT_EQ(wide->info().memory.session.rings, 2 * narrow->info().memory.session.rings);
+  EXPECT_GT(narrow->info().memory.row, wide->info().memory.row) << "one layer's values, widened";
+  TransformSettings settings{"rain", 1, 2, 3};
+  const auto a = wide->open(settings), b = narrow->open(settings);
+  EXPECT_EQ(static_cast<const Session&>(*b).arena_bytes(), narrow->info().memory.session.arena());
+  double worst = 0;
+  for (int i = 0; i < 9; ++i) {
+    if (i == 5) {
+      settings.prompt = "a marble statue";
+      wide->update(*a, settings);
+      narrow->update(*b, settings);
+    }
+    const Pixels in = tiny_chunk(0, i);
+    const Out x = run_one(*wide, *a, in), y = run_one(*narrow, *b, in);
+    worst = std::max(worst, mean_difference(x.pixels, y.pixels));
+  }
+  EXPECT_GT(worst, 0) << "8 bits are another arithmetic";
+  EXPECT_LT(worst, 4);
+}
+
 TEST_F(CudaStream, KeepsTheBlocksWeightsInEightBits) {
   const TinyModel model;
   const size_t before = emulation::device_bytes();

@@ -85,6 +85,7 @@ export function suite(quick, gpus) {
     bench("agree f32", "agree", "--dtype", "f32", "--most", "0.1"),
     bench("agree bf16", "agree", "--dtype", "bf16", "--most", "2"),
     bench("agree fp8", "agree", "--dtype", "fp8", "--most", "4"),
+    bench("agree fp8-kv", "agree", "--dtype", "fp8-kv", "--most", "4"),
     bench("agree two steps", "agree", "--dtype", "f32", "--steps", "2", "--most", "0.1"),
     ...splits.map((split) =>
       split.bench(`agree ${split.name}`, "agree", "--dtype", "f32", "--most", "0.1"),
@@ -93,6 +94,7 @@ export function suite(quick, gpus) {
     bench("dit 1.3B", "dit", ...WAN_1_3B),
     bench("dit 1.3B two rows", "dit", ...WAN_1_3B, "--rows", "2"),
     bench("dit 1.3B fp8", "dit", ...WAN_1_3B, "--dtype", "fp8"),
+    bench("dit 1.3B fp8-kv", "dit", ...WAN_1_3B, "--dtype", "fp8-kv"),
     withoutGraphs(bench("dit 1.3B without graphs", "dit", ...WAN_1_3B)),
     ...(quick ? [] : [bench("dit 14B, 4 of 40 layers", "dit", ...WAN_14B)]),
     ...sessions.map((n) => bench(`stream ${n}`, ...stream, String(n))),

@@ -12,6 +12,7 @@ size_t dtype_size(DType dtype) {
     case DType::bf16:
       return 2;
     case DType::u8:
+    case DType::e4m3:
       return 1;
   }
   throw Error("dtype", "a known value", static_cast<int>(dtype));
@@ -27,6 +28,8 @@ const char* dtype_name(DType dtype) {
       return "i32";
     case DType::u8:
       return "u8";
+    case DType::e4m3:
+      return "e4m3";
   }
   return "unknown";
 }

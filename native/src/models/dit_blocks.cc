@@ -56,6 +56,7 @@ struct DitBlocks::Work {
   AttentionRow* attention = nullptr;  // [count]
   RingRow* rings = nullptr;           // [count]
   Tensor* rotated = nullptr;          // [count]
+  Tensor* values = nullptr;           // [count]
   Tensor normed, q, k, v;             // [tokens, d] of Ops::token_dtype()
   Tensor hidden;                      // [tokens, ffn], like them
   Tensor modulation;                  // [frames, 6 * d], e0 plus the block's own
@@ -164,6 +165,7 @@ void DitBlocks::begin(const DitTokens& tokens, Work& work) {
   list(work.attention, tokens.count);
   list(work.rings, tokens.count);
   list(work.rotated, tokens.count);
+  list(work.values, tokens.count);
   int64_t frame = 0;
   for (int64_t r = 0; r < tokens.count; ++r) {
     const DitRow& row = tokens.rows[r];
@@ -173,7 +175,9 @@ void DitBlocks::begin(const DitTokens& tokens, Work& work) {
       work.key_positions[frame] = row.cache->key_position(row.moment) + after;
     }
     const Shape rotated = row.cache->rotated_shape();
-    if (rotated.rank() > 0) work.rotated[r] = arena.tensor(rotated, row.cache->dtype());
+    const DType read = row.cache->rotated_dtype();
+    if (rotated.rank() > 0) work.rotated[r] = arena.tensor(rotated, read);
+    if (row.cache->widens_values()) work.values[r] = arena.tensor(rotated, read);
   }
   const DType dtype = ops_.token_dtype();
   work.normed = arena.tensor({n, d}, dtype);
@@ -279,7 +283,7 @@ bool DitBlocks::into_rings(const DitBlock& block, int64_t layer, Work& work) {
   const int64_t per_frame = tokens.height * tokens.width;
   for (int64_t r = 0; r < tokens.count; ++r) {
     const DitRow& row = tokens.rows[r];
-    const KvTurn turn{ops_, static_cast<int>(layer), row.moment, work.rotated[r]};
+    const KvTurn turn{ops_, static_cast<int>(layer), row.moment, work.rotated[r], work.values[r]};
     KvView view;
     if (row.frames != 1 || !row.cache->ring(turn, work.rings[r], view)) return false;
     work.attention[r] = attention_row(work.q.slice(r * per_frame, (r + 1) * per_frame), view);
@@ -304,7 +308,7 @@ void DitBlocks::into_caches(const DitBlock& block, int64_t layer, Work& work) {
   for (int64_t r = 0; r < tokens.count; ++r) {
     const DitRow& row = tokens.rows[r];
     const int64_t count = row.frames * per_frame;
-    const KvTurn turn{ops_, static_cast<int>(layer), row.moment, work.rotated[r]};
+    const KvTurn turn{ops_, static_cast<int>(layer), row.moment, work.rotated[r], work.values[r]};
     const KvView view = row.cache->append(turn, work.k.slice(token, token + count),
                                           work.v.slice(token, token + count));
     work.attention[r] = attention_row(work.q.slice(token, token + count), view);

@@ -29,7 +29,8 @@ struct DitConfig {
   int64_t text_dim = 0;
   int64_t text_len = 0;
   float eps = 1e-6f;
-  DType kv_dtype = DType::f32;  // what keys and values are kept in: the operations' choice
+  // What a prompt's keys and values are kept in, and those of rings: the operations' choice.
+  DType kv_dtype = DType::f32, ring_dtype = DType::f32;
 
   int64_t head_dim() const { return dim / heads; }
 };

@@ -34,6 +34,7 @@ struct KvTurn {
   int layer = 0;
   KvMoment moment;
   Tensor rotated;  // of KvCache::rotated_shape(), working memory until the layer is done
+  Tensor values;   // like it, where KvCache::widens_values()
 };
 
 class KvCache {
@@ -47,9 +48,11 @@ class KvCache {
   virtual int query_position(const KvMoment& moment) const = 0;
   virtual int key_position(const KvMoment& moment) const = 0;
 
-  // Of the working memory that a turn brings, of the rings' type; rank 0: none is needed.
+  // Of the working memory that a turn brings; rank 0: none is needed. widens_values(): twice, for
+  // the values too.
   virtual Shape rotated_shape() const { return {}; }
-  virtual DType dtype() const { return DType::f32; }
+  virtual DType rotated_dtype() const { return DType::f32; }
+  virtual bool widens_values() const { return false; }
 
   // Where Ops::append_to_rings() may write the chunk of one latent frame itself, instead of
   // append(); false where more is to be done. `view` is what to attend over afterwards.

@@ -48,12 +48,14 @@ std::unique_ptr<Model> Model::load(const std::string& dir, const std::string& ba
   std::vector<std::unique_ptr<Ops>> ranks;
   for (const std::string& device : ranks_of(model->config_, backend)) {
     ranks.push_back(make_ops(device, 1, dtype));
-    DL_CHECK(ranks.back()->token_dtype() == ranks.front()->token_dtype(), "ranks",
-             "devices that keep keys and values alike", "\"" + backend + "\"");
+    DL_CHECK(ranks.back()->token_dtype() == ranks.front()->token_dtype() &&
+                 ranks.back()->ring_dtype() == ranks.front()->ring_dtype(),
+             "ranks", "devices that keep keys and values alike", "\"" + backend + "\"");
   }
   model->ops_ = make_ops(first, threads, dtype);
   Ops& ops = *model->ops_;
   model->config_.dit.kv_dtype = ops.token_dtype();
+  model->config_.dit.ring_dtype = ops.ring_dtype();
 
   FileWeights autoencoder(dir + "/" + model->config_.autoencoder_file);
   model->codec_ = make_codec(model->config_.autoencoder, autoencoder, ops);

@@ -269,10 +269,12 @@ RowSizes refresh_sink(const RingLayer& ring, const Tensor& k, const Tensor& v, i
 
 RingSizes append_to_rings(const Tensor& q, const Tensor& k, const Tensor& v, const RingNorms& norms,
                           int64_t height, int64_t width, const RingRow* rows, int64_t count,
-                          DType token_dtype) {
+                          DType token_dtype, DType ring_dtype) {
   DL_CHECK(count > 0, "append_to_rings rows", "at least 1", count);
   const Tensor& first = rows[0].ring.k;
-  tokens("append_to_rings ring", first, token_dtype);
+  const bool narrow = first.present() && first.dtype() == ring_dtype && ring_dtype != token_dtype;
+  const DType read = narrow ? token_dtype : first.dtype();
+  if (!narrow) tokens("append_to_rings ring", first, token_dtype);
   DL_CHECK_EQ("append_to_rings ring's rank", 4, first.rank());
   const RingSizes s = {first.dim(1), first.dim(2), first.dim(3), static_cast<int>(first.dim(0)),
                        static_cast<int>(rows[0].ring.sinks)};
@@ -286,7 +288,9 @@ RingSizes append_to_rings(const Tensor& q, const Tensor& k, const Tensor& v, con
   tokens("append_to_rings v", wide, v, token_dtype);
   same_dtype("append_to_rings k", q, k);
   same_dtype("append_to_rings v", q, v);
-  if (q.dtype() != DType::f32) same_dtype("append_to_rings ring", q, first);
+  if (q.dtype() != DType::f32 && !narrow) same_dtype("append_to_rings ring", q, first);
+  DL_CHECK(!narrow || q.dtype() == token_dtype, "append_to_rings q of narrow rings",
+           dtype_name(token_dtype), dtype_name(q.dtype()));
   shape("append_to_rings q norm", {wide[1]}, norms.q);
   shape("append_to_rings k norm", {wide[1]}, norms.k);
   for (int64_t r = 0; r < count; ++r) {
@@ -295,12 +299,16 @@ RingSizes append_to_rings(const Tensor& q, const Tensor& k, const Tensor& v, con
     DL_CHECK_EQ("append_to_rings sinks of a row", rows[0].ring.sinks, row.ring.sinks);
     DL_CHECK(!row.sink_due || row.frames >= s.slots, "append_to_rings frames of a due row",
              std::to_string(s.slots) + " or more", row.frames);
-    for (const Tensor* part : {&row.ring.k, &row.ring.v, &row.rotated}) {
-      tokens("append_to_rings ring", *part, token_dtype);
-      DL_CHECK(part->dtype() == first.dtype(), "append_to_rings ring's dtype",
-               dtype_name(first.dtype()), dtype_name(part->dtype()));
-      DL_CHECK_EQ("append_to_rings ring's shape", first.shape(), part->shape());
-    }
+    DL_CHECK_EQ("append_to_rings values present", narrow, row.values.present());
+    const auto check = [&](const Tensor& part, DType dtype) {
+      DL_CHECK(part.present() && part.dtype() == dtype, "append_to_rings ring's dtype",
+               dtype_name(dtype), part.present() ? dtype_name(part.dtype()) : "an absent tensor");
+      DL_CHECK_EQ("append_to_rings ring's shape", first.shape(), part.shape());
+    };
+    check(row.ring.k, first.dtype());
+    check(row.ring.v, first.dtype());
+    check(row.rotated, read);
+    if (narrow) check(row.values, read);
   }
   return s;
 }

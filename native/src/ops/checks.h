@@ -47,7 +47,7 @@ struct RingSizes {
 };
 RingSizes append_to_rings(const Tensor& q, const Tensor& k, const Tensor& v, const RingNorms& norms,
                           int64_t height, int64_t width, const RingRow* rows, int64_t count,
-                          DType token_dtype);
+                          DType token_dtype, DType ring_dtype);
 RowSizes timestep_embedding(const Tensor& y);
 RowSizes mean_rows(const Tensor& x, const Tensor& y);
 RowSizes affine_channels(const Tensor& x, const Tensor& scale, const Tensor& shift,

@@ -75,7 +75,8 @@ void Ops::rope_time(const Tensor& x, const double* positions, const Tensor& y) {
 
 void Ops::append_to_rings(const Tensor& q, const Tensor& k, const Tensor& v, const RingNorms& norms,
                           int64_t height, int64_t width, const RingRow* rows, int64_t count) {
-  const auto s = checks::append_to_rings(q, k, v, norms, height, width, rows, count, token_dtype());
+  const auto s = checks::append_to_rings(q, k, v, norms, height, width, rows, count, token_dtype(),
+                                         ring_dtype());
   const RingPlace place{s.slots, s.sinks};
   const ArenaScope scope(host_arena());
   const auto doubles = [&](int64_t n) {

@@ -93,8 +93,8 @@ struct AttentionRow {
   DType dtype = DType::f32;
 };
 
-/// One layer's keys and values of a stream, [slots, tokens, heads, head_dim] of f32 or
-/// token_dtype() each. The first `sinks` slots hold anchors, the others roll.
+/// One layer's keys and values of a stream, [slots, tokens, heads, head_dim] of f32, token_dtype()
+/// or ring_dtype() each. The first `sinks` slots hold anchors, the others roll.
 struct RingLayer {
   Tensor k, v;
   int64_t sinks = 0;
@@ -102,12 +102,15 @@ struct RingLayer {
 
 /// A row's ring of one layer, before a chunk of one latent frame is written into it.
 struct RingRow {
-  RingLayer ring;      ///< Keys without their temporal rotation.
-  Tensor rotated;      ///< Like ring.k: for the keys with the rotation of their present place.
+  RingLayer ring;  ///< Keys without their temporal rotation.
+  /// In the shape of ring.k, for the keys with the rotation of their present place: of the ring's
+  /// type, or of token_dtype() where that of the ring is narrower.
+  Tensor rotated;
   int64_t frames = 0;  ///< That the ring has seen: see RingPlace.
   /// Of Ops::refresh_sink(), which comes first where the anchors are due; -1: they never are.
   float sink_threshold = -1;
   bool sink_due = false;  ///< Only of a full ring.
+  Tensor values;  ///< Like rotated, for the values, where the ring is narrower; else absent.
 };
 
 /// What appending a chunk to rings needs beside it.
@@ -128,11 +131,13 @@ class Ops {
   virtual const char* name() const = 0;
   /// What linear layers, convolutions and attention multiply in: f32 or bf16.
   virtual DType dtype() const { return DType::f32; }
-  /// What they were asked for: the dtype's name, or "fp8".
+  /// What they were asked for: the dtype's name, "fp8" or "fp8-kv".
   virtual const char* precision() const { return dtype_name(dtype()); }
-  /// What products and attention take without rounding it first: what keys and values are best kept
-  /// in, and tokens on their way between linear layers.
+  /// What products and attention take without rounding it first: what a prompt's keys and values
+  /// are best kept in, and tokens on their way between linear layers.
   virtual DType token_dtype() const { return DType::f32; }
+  /// What rings are best kept in: token_dtype(), or e4m3 where that was asked for.
+  virtual DType ring_dtype() const { return token_dtype(); }
 
   // ---- Sharing work ---------------------------------------------------------------------------
 
@@ -224,8 +229,9 @@ class Ops {
   /// What self-attention does between its projections and its product, for rows of one latent frame
   /// of height * width tokens each: RMS norm of q and k over all heads, RoPE, anchors looked at
   /// where they are due, keys and values into their slots, and every valid key of a row rotated to
-  /// its present place. q, k, v [count * height * width, heads * head_dim], f32 or token_dtype(); q
-  /// is changed in place, k may be.
+  /// its present place; values are widened where rings are narrower, which takes tokens of
+  /// token_dtype(). q, k, v [count * height * width, heads * head_dim], f32 or token_dtype(); q is
+  /// changed in place, k may be.
   virtual void append_to_rings(const Tensor& q, const Tensor& k, const Tensor& v,
                                const RingNorms& norms, int64_t height, int64_t width,
                                const RingRow* rows, int64_t count);

@@ -13,7 +13,8 @@ namespace driftless {
 namespace {
 
 // The largest tensors of a forward: residual stream, its norm, queries, keys, values and the feed
-// forward's inside, beside the patches that go in and come out; and one layer's keys, rotated.
+// forward's inside, beside the patches that go in and come out; and one layer's keys, rotated, with
+// its values where the ring's are narrower.
 size_t row_bytes(const ModelConfig& config) {
   const DitConfig& dit = config.dit;
   const int64_t pixels = dit.patch * dit.patch;
@@ -21,7 +22,8 @@ size_t row_bytes(const ModelConfig& config) {
   return static_cast<size_t>(
              tokens * (5 * dit.dim + dit.ffn + (dit.in_channels + dit.out_channels) * pixels)) *
              sizeof(float) +
-         static_cast<size_t>(config.schedule.kv_frames * tokens * dit.dim) *
+         (dit.ring_dtype == DType::e4m3 ? 2 : 1) *
+             static_cast<size_t>(config.schedule.kv_frames * tokens * dit.dim) *
              dtype_size(dit.kv_dtype);
 }
 

@@ -20,7 +20,7 @@ RollingConfig cache_config(const ModelConfig& config, const PictureSize& size) {
   cache.layers = static_cast<int>(config.dit.layers);
   cache.heads = static_cast<int>(config.dit.heads);
   cache.head_dim = static_cast<int>(config.dit.head_dim());
-  cache.dtype = config.dit.kv_dtype;
+  cache.dtype = config.dit.ring_dtype;
   return cache;
 }
 

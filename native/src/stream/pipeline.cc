@@ -382,7 +382,11 @@ std::unique_ptr<Pipeline> Pipeline::load(const ModelOptions& options) {
   // Before anything is allocated: a model that leaves no room for one session is of no use.
   const std::string json_path = options.dir + "/model.json";
   ModelConfig config = parse_model_config(load_json(json_path), json_path);
-  config.dit.kv_dtype = make_ops(first_backend, 1, options.dtype)->token_dtype();
+  {
+    const std::unique_ptr<Ops> ops = make_ops(first_backend, 1, options.dtype);
+    config.dit.kv_dtype = ops->token_dtype();
+    config.dit.ring_dtype = ops->ring_dtype();
+  }
   plan_for(config, options).admit(0, 0, 1);
   auto pipeline = std::make_unique<ModelPipeline>(options);
   // The plain loops of the reference backend have nothing to prepare and are slow.

@@ -78,9 +78,11 @@ RingLayer RollingCache::layer(const KvTurn& turn) const {
 bool RollingCache::ring(const KvTurn& turn, RingRow& row, KvView& view) {
   const RingLayer own = layer(turn);
   const int64_t frames = turn.moment.frames;
-  row = RingRow{own, turn.rotated, frames, config_.sink_threshold, sink_due(turn.moment)};
-  view = KvView{turn.rotated.data(), own.v.data(), place().valid(frames) * config_.tokens_per_frame,
-                config_.dtype};
+  row = RingRow{own,        turn.rotated, frames, config_.sink_threshold, sink_due(turn.moment),
+                turn.values};
+  const Tensor& values = widens_values() ? turn.values : own.v;
+  view = KvView{turn.rotated.data(), values.data(),
+                place().valid(frames) * config_.tokens_per_frame, rotated_dtype()};
   return true;
 }
 

@@ -26,7 +26,7 @@ struct RollingConfig {
   int layers = 0;
   int heads = 0;
   int head_dim = 0;
-  DType dtype = DType::f32;  // f32 or the operations' token_dtype()
+  DType dtype = DType::f32;  // f32, or the operations' token_dtype() or ring_dtype()
 };
 
 // One row of one session, all layers. Chunks of one latent frame.
@@ -46,7 +46,8 @@ class RollingCache : public KvCache {
   int query_position(const KvMoment& moment) const override;
   int key_position(const KvMoment&) const override { return 0; }
   Shape rotated_shape() const override;
-  DType dtype() const override { return config_.dtype; }
+  DType rotated_dtype() const override { return widens_values() ? DType::bf16 : config_.dtype; }
+  bool widens_values() const override { return config_.dtype == DType::e4m3; }
   bool ring(const KvTurn& turn, RingRow& row, KvView& view) override;
   KvView append(const KvTurn& turn, const Tensor& k, const Tensor& v) override;
 

@@ -27,6 +27,11 @@ struct Rounding<cuda::f16> {
   static constexpr double value = 4.9e-4;
 };
 
+template <>
+struct Rounding<cuda::e4m3> {
+  static constexpr double value = 6.25e-2;
+};
+
 /// Inputs, the oracle, and the comparison. Everything random is the same in every run.
 class KernelRun {
  public:

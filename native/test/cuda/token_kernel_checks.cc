@@ -102,7 +102,7 @@ KernelResult rope3d(KernelRun& run) {
 
 /// Several chunks of several rows through the device's ring and through RollingCache: queries, the
 /// keys to attend over, and values. Each row starts at another age.
-template <typename T>
+template <typename T, typename Ring = T>
 KernelResult ring(KernelRun& run) {
   const int rows = run.integer("rows"), chunks = run.integer("chunks");
   const int height = run.integer("height"), width = run.integer("width");
@@ -114,8 +114,10 @@ KernelResult ring(KernelRun& run) {
   const Tables tables({}, place.slots, height, width, head_dim);
   const Tensor q_weight = run.random<float>({d}), k_weight = run.random<float>({d});
   const KernelBuffer<float> qw(q_weight), kw(k_weight);
-  KernelBuffer<T> k_rings(rows * ring_size), v_rings(rows * ring_size), keys(rows * ring_size);
-  KernelBuffer<T*> k_pointers(rows), v_pointers(rows), key_pointers(rows);
+  KernelBuffer<Ring> k_rings(rows * ring_size), v_rings(rows * ring_size);
+  KernelBuffer<T> keys(rows * ring_size), values(rows * ring_size);
+  KernelBuffer<Ring*> k_pointers(rows), v_pointers(rows);
+  KernelBuffer<T*> key_pointers(rows), value_pointers(rows);
   KernelBuffer<int64_t> frames(rows);
   KernelBuffer<cuda::RingPlan> plans(rows);
   KernelBuffer<float> thresholds(rows), means(rows * 2 * (place.sinks + 1) * d);
@@ -128,28 +130,31 @@ KernelResult ring(KernelRun& run) {
     k_pointers.data()[row] = k_rings.data() + row * ring_size;
     v_pointers.data()[row] = v_rings.data() + row * ring_size;
     key_pointers.data()[row] = keys.data() + row * ring_size;
+    value_pointers.data()[row] = values.data() + row * ring_size;
     frames.data()[row] = 0;
     thresholds.data()[row] = cuda::kNoThreshold;
   }
+  // A rounding to the rings' type, in roundings to T.
+  const double stored = Rounding<Ring>::value / Rounding<T>::value;
   KernelResult worst;
   for (int chunk = 0; chunk < chunks; ++chunk) {
     const Tensor q = run.random<T>({rows * tokens, d}), k = run.random<T>({rows * tokens, d});
     const Tensor v = run.random<T>({rows * tokens, d});
     const KernelBuffer<T> dq(q), dk(k), dv(v);
-    const cuda::RingAppend<T, T> append = {dq.data(),
-                                           dk.data(),
-                                           dv.data(),
-                                           qw.data(),
-                                           kw.data(),
-                                           k_pointers.data(),
-                                           v_pointers.data(),
-                                           plans.data(),
-                                           tables.get(),
-                                           static_cast<int>(tokens),
-                                           width,
-                                           heads,
-                                           head_dim,
-                                           1e-6f};
+    const cuda::RingAppend<T, Ring> append = {dq.data(),
+                                              dk.data(),
+                                              dv.data(),
+                                              qw.data(),
+                                              kw.data(),
+                                              k_pointers.data(),
+                                              v_pointers.data(),
+                                              plans.data(),
+                                              tables.get(),
+                                              static_cast<int>(tokens),
+                                              width,
+                                              heads,
+                                              head_dim,
+                                              1e-6f};
     cuda::plan_rings(frames.data(), rows, place, static_cast<int>(tokens), plans.data(), nullptr);
     if (threshold <= -1) {
       cuda::norm_rope_append(append, rows, nullptr);
@@ -157,15 +162,17 @@ KernelResult ring(KernelRun& run) {
       if (chunk == place.slots) std::fill_n(thresholds.data(), rows, threshold);
       cuda::norm_rope(append, rows, nullptr);
       cuda::refresh_sinks(
-          cuda::SinkRefresh<T, T>{dk.data(), dv.data(), k_pointers.data(), v_pointers.data(),
-                                  plans.data(), thresholds.data(), means.data(), chosen.data(),
-                                  place.sinks, static_cast<int>(tokens), static_cast<int>(d)},
+          cuda::SinkRefresh<T, Ring>{dk.data(), dv.data(), k_pointers.data(), v_pointers.data(),
+                                     plans.data(), thresholds.data(), means.data(), chosen.data(),
+                                     place.sinks, static_cast<int>(tokens), static_cast<int>(d)},
           rows, nullptr);
       cuda::append_chunk(append, rows, nullptr);
     }
-    cuda::read_keys(cuda::RingRead<T>{k_pointers.data(), key_pointers.data(), frames.data(), place,
-                                      static_cast<int>(tokens), tables.get(), heads, head_dim},
-                    rows, nullptr);
+    cuda::read_keys(
+        cuda::RingRead<Ring, T>{k_pointers.data(), v_pointers.data(), key_pointers.data(),
+                                value_pointers.data(), frames.data(), place,
+                                static_cast<int>(tokens), tables.get(), heads, head_dim},
+        rows, nullptr);
     cuda::check(cudaStreamSynchronize(nullptr), "ring kernels");
     for (int row = 0; row < rows; ++row) ++frames.data()[row];
 
@@ -188,10 +195,14 @@ KernelResult ring(KernelRun& run) {
       const int64_t valid = view.tokens * d;
       KernelBuffer<T> got_keys(valid), got_values(valid);
       std::copy_n(key_pointers.data()[row], valid, got_keys.data());
-      std::copy_n(v_pointers.data()[row], valid, got_values.data());
+      if constexpr (std::is_same_v<T, Ring>) {
+        std::copy_n(v_pointers.data()[row], valid, got_values.data());
+      } else {
+        std::copy_n(value_pointers.data()[row], valid, got_values.data());
+      }
       for (const KernelResult& result :
-           {run.compare(Tensor({valid}, const_cast<float*>(view.k_f32())), got_keys, 2),
-            run.compare(Tensor({valid}, const_cast<float*>(view.v_f32())), got_values)}) {
+           {run.compare(Tensor({valid}, const_cast<float*>(view.k_f32())), got_keys, 1 + stored),
+            run.compare(Tensor({valid}, const_cast<float*>(view.v_f32())), got_values, stored)}) {
         worst.error = std::max(worst.error, result.error);
         worst.hash = worst.hash * 31 + result.hash;
       }
@@ -199,12 +210,13 @@ KernelResult ring(KernelRun& run) {
     const KernelResult queries = run.compare(q, dq);
     worst.error = std::max(worst.error, queries.error);
     // The rounding of a stored pair's larger value reaches the smaller one by the rotation.
-    worst.tolerance = queries.tolerance * 5;
+    worst.tolerance = queries.tolerance * (3 + 2 * stored);
     worst.hash = worst.hash * 31 + queries.hash;
   }
   k_rings.require_intact();
   v_rings.require_intact();
   keys.require_intact();
+  values.require_intact();
   return worst;
 }
 
@@ -349,6 +361,9 @@ KernelResult timestep_embedding(KernelRun& run) {
 }  // namespace
 
 KernelTable token_kernel_checks() {
+  const std::map<std::string, int64_t> ring_sizes = {
+      {"rows", 2},      {"chunks", 9},    {"height", 2}, {"width", 3},     {"heads", 2},
+      {"head_dim", 16}, {"kv_frames", 4}, {"sinks", 1},  {"threshold", -1}};
   return {
       {"layer_norm", DL_KERNEL_CHECK(layer_norm, {{"rows", 6},
                                                   {"width", 64},
@@ -361,15 +376,8 @@ KernelTable token_kernel_checks() {
       {"rope3d",
        DL_KERNEL_CHECK(
            rope3d, {{"frames", 2}, {"height", 3}, {"width", 5}, {"heads", 2}, {"head_dim", 64}})},
-      {"ring", DL_KERNEL_CHECK(ring, {{"rows", 2},
-                                      {"chunks", 9},
-                                      {"height", 2},
-                                      {"width", 3},
-                                      {"heads", 2},
-                                      {"head_dim", 16},
-                                      {"kv_frames", 4},
-                                      {"sinks", 1},
-                                      {"threshold", -1}})},
+      {"ring", DL_KERNEL_CHECK(ring, ring_sizes)},
+      {"ring_e4m3", KernelCheck{ring_sizes, nullptr, ring<cuda::bf16, cuda::e4m3>}},
       {"activate", DL_KERNEL_CHECK(activate, {{"count", 1000}, {"activation", 3}, {"offset", 0}})},
       {"linear_tail",
        DL_KERNEL_CHECK(

@@ -32,7 +32,7 @@ RollingConfig ring_config(const DitConfig& config, int64_t tokens, int64_t slots
   ring.layers = static_cast<int>(config.layers);
   ring.heads = static_cast<int>(config.heads);
   ring.head_dim = static_cast<int>(config.head_dim());
-  ring.dtype = config.kv_dtype;
+  ring.dtype = config.ring_dtype;
   return ring;
 }
 
@@ -118,6 +118,7 @@ int bench_dit(const Arguments& arguments) {
   const std::string backend = arguments.text("--backend", "cpu");
   const std::unique_ptr<Ops> ops = make_ops(backend, threads, arguments.text("--dtype", "auto"));
   config.kv_dtype = ops->token_dtype();
+  config.ring_dtype = ops->ring_dtype();
   RandomWeights weights(1);
   CausalDit dit(config, weights, *ops);
   Arena arena(size_t{1} << 20, 0, ops->memory());

@@ -35,8 +35,8 @@ int bench_agree(const Arguments& arguments);
 // What the machine gives at best: copies and one large product. Prints; returns the exit code.
 int bench_roofline(const Arguments& arguments);
 
-// H.264 of a moving picture, decoded again. Prints; returns the exit code, 1 when what comes back is
-// another picture.
+// H.264 of a moving picture, decoded again. Prints; returns the exit code, 1 when what comes back
+// is another picture.
 int bench_encode(const Arguments& arguments);
 
 // What a model's sessions take, predicted and measured. Prints; returns the exit code.

@@ -32,7 +32,7 @@ const char kHelp[] =
     "driftless-bench roofline [--size N] [--mib N] [--seconds S]\n"
     "driftless-bench encode [--width W --height H] [--kbps N] [--frames N] [--gpu N]\n"
     "all:                   [--threads N] [--backend cpu|reference|cuda|cuda:N]\n"
-    "                       [--dtype auto|f32|bf16|fp8] [--json], where they make sense\n"
+    "                       [--dtype auto|f32|bf16|fp8|fp8-kv] [--json], where they make sense\n"
     "\n"
     "dit: forwards of a transformer with random weights. T tokens per latent frame; a full ring of "
     "K\n"
@@ -106,7 +106,8 @@ const char kHelp[] =
     "ops: single operations whose name contains TEXT, beside oneDNN's where it has the same; best\n"
     "  processor time.\n"
     "\n"
-    "Exit code: 0 measured, 1 a bound of drift, agree or encode is broken, 2 the arguments or the model "
+    "Exit code: 0 measured, 1 a bound of drift, agree or encode is broken, 2 the arguments or the "
+    "model "
     "cannot be "
     "used.\n";
 

@@ -26,7 +26,9 @@ T* on_device(const Tensor& tensor) {
 class CudaBase : public Ops {
  public:
   explicit CudaBase(const CudaOptions& options)
-      : precision_(options.precision),
+      : precision_(options.precision == CudaPrecision::fp8_kv ? CudaPrecision::fp8
+                                                              : options.precision),
+        narrow_rings_(options.precision == CudaPrecision::fp8_kv),
         memory_(cuda_memory(options.device)),
         stream_(options.device),
         graphs_(options.graphs) {}
@@ -35,11 +37,13 @@ class CudaBase : public Ops {
     return precision_ == CudaPrecision::bf16 || precision_ == CudaPrecision::fp8 ? DType::bf16
                                                                                  : DType::f32;
   }
+  DType ring_dtype() const override { return narrow_rings_ ? DType::e4m3 : token_dtype(); }
   DType dtype() const override {
     return precision_ == CudaPrecision::f32 ? DType::f32 : DType::bf16;
   }
 
   const char* precision() const override {
+    if (narrow_rings_) return "fp8-kv";
     return precision_ == CudaPrecision::fp8 ? "fp8" : dtype_name(dtype());
   }
 
@@ -133,7 +137,8 @@ class CudaBase : public Ops {
     return to;
   }
 
-  CudaPrecision precision_;
+  CudaPrecision precision_;  // Not fp8_kv, which is fp8 with narrow rings.
+  bool narrow_rings_;
   const MemorySource& memory_;
   cuda::Stream stream_;  // First, so that it outlives everything that is freed on it.
   cuda::StreamScratch scratch_{stream_.get()};

@@ -141,8 +141,9 @@ cuda::ReplayCounts replay_counts(const Ops& ops) {
 CudaPrecision cuda_precision(const std::string& dtype) {
   if (dtype == "f32") return CudaPrecision::f32;
   if (dtype == "fp8") return CudaPrecision::fp8;
+  if (dtype == "fp8-kv") return CudaPrecision::fp8_kv;
   DL_CHECK(dtype == "bf16" || dtype == "auto", "compute dtype",
-           "\"auto\", \"f32\", \"bf16\" or \"fp8\"", "\"" + dtype + "\"");
+           "\"auto\", \"f32\", \"bf16\", \"fp8\" or \"fp8-kv\"", "\"" + dtype + "\"");
   return CudaPrecision::bf16;
 }
 

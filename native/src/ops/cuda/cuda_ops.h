@@ -13,8 +13,9 @@ namespace driftless {
 
 /// What matrix products, convolutions and attention multiply; sums are always f32. fp8 is bf16 but
 /// for the products of bulk weights, which are kept in e4m3 with a scale for each matrix; cuBLASLt
-/// multiplies them by tokens rounded to e4m3, our own kernel by tokens of bf16.
-enum class CudaPrecision { f32, bf16, f16, fp8 };
+/// multiplies them by tokens rounded to e4m3, our own kernel by tokens of bf16. fp8_kv is fp8 with
+/// rings of e4m3 too.
+enum class CudaPrecision { f32, bf16, f16, fp8, fp8_kv };
 
 struct CudaOptions {
   int device = 0;
@@ -34,7 +35,7 @@ struct CudaOptions {
 /// with the reason that inspect_cuda() gives.
 std::unique_ptr<Ops> make_cuda_ops(const CudaOptions& options);
 /// With cuBLASLt where the machine has it, and with graphs unless DRIFTLESS_CUDA_GRAPHS is "off".
-/// dtype: "f32", "bf16", "fp8" or "auto" (bf16).
+/// dtype: "f32", "bf16", "fp8", "fp8-kv" or "auto" (bf16).
 std::unique_ptr<Ops> make_cuda_ops(int device, const std::string& dtype);
 
 /// Of its name; throws Error for another.

@@ -58,17 +58,24 @@ class CudaTokens : public CudaProducts {
 
   void append_to_rings(const Tensor& q, const Tensor& k, const Tensor& v, const RingNorms& norms,
                        int64_t height, int64_t width, const RingRow* rows, int64_t count) override {
-    const auto s =
-        checks::append_to_rings(q, k, v, norms, height, width, rows, count, token_dtype());
+    const auto s = checks::append_to_rings(q, k, v, norms, height, width, rows, count,
+                                           token_dtype(), ring_dtype());
     const cuda::RopeTables rope = grid_tables(s, height, width);
-    const auto run = [&](auto* queries, auto* ring) {
-      append(queries, like(queries, k), like(queries, v), ring, norms, width, rope, s, rows, count);
+    const auto run = [&](auto* queries, auto* ring, auto* read) {
+      append(queries, like(queries, k), like(queries, v), ring, read, norms, width, rope, s, rows,
+             count);
     };
+    const Tensor &ring = rows[0].ring.k, &rotated = rows[0].rotated;
+    if (ring.dtype() == DType::e4m3) {
+      return run(on_device<cuda::bf16>(q), on_device<cuda::e4m3>(ring),
+                 on_device<cuda::bf16>(rotated));
+    }
     // Rings of f32 take chunks of f32 alone.
     if (q.dtype() != DType::f32) {
-      return run(on_device<cuda::bf16>(q), on_device<cuda::bf16>(rows[0].ring.k));
+      auto* here = on_device<cuda::bf16>(ring);
+      return run(on_device<cuda::bf16>(q), here, here);
     }
-    by_type(rows[0].ring.k, [&](auto* ring) { run(on_device(q), ring); });
+    by_type(ring, [&](auto* here) { run(on_device(q), here, here); });
   }
 
   void refresh_sink(const RingLayer& ring, const Tensor& k, const Tensor& v, int64_t leaving,
@@ -219,40 +226,47 @@ class CudaTokens : public CudaProducts {
   }
 
   /// What changes from chunk to chunk, of all rows, in one upload.
-  template <typename Ring>
+  template <typename Ring, typename Out>
   struct RingLists {
     const int64_t* frames;
     Ring* const* k;
     Ring* const* v;
-    Ring* const* rotated;
+    Out* const* rotated;
+    Out* const* values;
     const float* thresholds;
   };
-  template <typename Ring>
-  RingLists<Ring> upload_rings(const RingRow* rows, int64_t count) {
+  template <typename Ring, typename Out>
+  RingLists<Ring, Out> upload_rings(const RingRow* rows, int64_t count) {
     const auto n = static_cast<size_t>(count);
     const ArenaScope scope(host_arena());
-    auto* list = static_cast<uint64_t*>(host_arena().allocate(5 * n * sizeof(uint64_t)));
-    auto* thresholds = reinterpret_cast<float*>(list + 4 * n);
+    auto* list = static_cast<uint64_t*>(host_arena().allocate(6 * n * sizeof(uint64_t)));
+    auto* thresholds = reinterpret_cast<float*>(list + 5 * n);
     for (size_t r = 0; r < n; ++r) {
       const RingRow& row = rows[r];
       list[r] = static_cast<uint64_t>(row.frames);
       list[n + r] = reinterpret_cast<uint64_t>(on_device<Ring>(row.ring.k));
       list[2 * n + r] = reinterpret_cast<uint64_t>(on_device<Ring>(row.ring.v));
-      list[3 * n + r] = reinterpret_cast<uint64_t>(on_device<Ring>(row.rotated));
+      list[3 * n + r] = reinterpret_cast<uint64_t>(on_device<Out>(row.rotated));
+      list[4 * n + r] = reinterpret_cast<uint64_t>(on_device<Out>(row.values));
       thresholds[r] = row.sink_due ? row.sink_threshold : cuda::kNoThreshold;
       thresholds[n + r] = 0;  // Two to a word: the second half only fills it.
     }
-    const uint64_t* there = upload(kRings, list, 5 * count);
-    auto* const* pointers = reinterpret_cast<Ring* const*>(there);
-    return {reinterpret_cast<const int64_t*>(there), pointers + n, pointers + 2 * n,
-            pointers + 3 * n, reinterpret_cast<const float*>(there + 4 * n)};
+    const uint64_t* there = upload(kRings, list, 6 * count);
+    auto* const* rings = reinterpret_cast<Ring* const*>(there);
+    auto* const* read = reinterpret_cast<Out* const*>(there);
+    return {reinterpret_cast<const int64_t*>(there),
+            rings + n,
+            rings + 2 * n,
+            read + 3 * n,
+            read + 4 * n,
+            reinterpret_cast<const float*>(there + 5 * n)};
   }
 
-  template <typename T, typename Ring>
-  void append(T* q, T* k, const T* v, const Ring* /*ring*/, const RingNorms& norms, int64_t width,
-              const cuda::RopeTables& rope, const checks::RingSizes& s, const RingRow* rows,
-              int64_t count) {
-    const RingLists<Ring> lists = upload_rings<Ring>(rows, count);
+  template <typename T, typename Ring, typename Out>
+  void append(T* q, T* k, const T* v, const Ring* /*ring*/, const Out* /*read*/,
+              const RingNorms& norms, int64_t width, const cuda::RopeTables& rope,
+              const checks::RingSizes& s, const RingRow* rows, int64_t count) {
+    const RingLists<Ring, Out> lists = upload_rings<Ring, Out>(rows, count);
     const int amount = static_cast<int>(count), tokens = static_cast<int>(s.tokens);
     const int heads = static_cast<int>(s.heads), head_dim = static_cast<int>(s.head_dim);
     const RingPlace place{s.slots, s.sinks};
@@ -283,14 +297,15 @@ class CudaTokens : public CudaProducts {
     } else {
       cuda::norm_rope_append(chunk, amount, stream_.get());
     }
-    const cuda::RingRead<Ring> read = {lists.k, lists.rotated, lists.frames, place,
-                                       tokens,  rope,          heads,        head_dim};
+    const cuda::RingRead<Ring, Out> read = {lists.k,      lists.v, lists.rotated, lists.values,
+                                            lists.frames, place,   tokens,        rope,
+                                            heads,        head_dim};
     cuda::read_keys(read, amount, stream_.get());
   }
 
-  template <typename T, typename Ring>
-  void refresh(const T* k, const T* v, const RingLists<Ring>& lists, const cuda::RingPlan* plans,
-               const checks::RingSizes& s, int count) {
+  template <typename T, typename Ring, typename Out>
+  void refresh(const T* k, const T* v, const RingLists<Ring, Out>& lists,
+               const cuda::RingPlan* plans, const checks::RingSizes& s, int count) {
     const int width = static_cast<int>(s.heads * s.head_dim);
     const int64_t means = int64_t{count} * 2 * (s.sinks + 1) * width;
     cuda::refresh_sinks(cuda::SinkRefresh<T, Ring>{k, v, lists.k, lists.v, plans, lists.thresholds,
@@ -304,8 +319,8 @@ class CudaTokens : public CudaProducts {
   template <typename T, typename Ring>
   void refresh_one(const RingLayer& ring, const Ring* /*type*/, const T* k, const T* v,
                    const checks::RowSizes& s, int64_t leaving, float threshold) {
-    const RingRow row{ring, ring.k, 0, threshold, threshold > -1};
-    const RingLists<Ring> lists = upload_rings<Ring>(&row, 1);
+    const RingRow row{ring, ring.k, 0, threshold, threshold > -1, {}};
+    const auto lists = upload_rings<Ring, Ring>(&row, 1);
     const cuda::RingPlan plan{static_cast<int>(leaving), 0, 0};
     const checks::RingSizes sizes{s.rows, 1, s.width, static_cast<int>(ring.k.dim(0)),
                                   static_cast<int>(ring.sinks)};

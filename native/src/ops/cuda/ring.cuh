@@ -164,19 +164,22 @@ void append_chunk(const RingAppend<T, Ring>& append, int rows, cudaStream_t stre
                 append, rows, stream);
 }
 
-template <typename T>
+/// Out is what attention takes: the rings' type, or a wider one.
+template <typename Ring, typename Out>
 struct RingRead {
-  const T* const* k_rings;  ///< [rows].
-  T* const* rotated;        ///< [rows], like the rings.
-  const int64_t* frames;    ///< [rows].
+  const Ring* const* k_rings;  ///< [rows].
+  const Ring* const* v_rings;  ///< [rows]; read where Out is wider.
+  Out* const* rotated;         ///< [rows], in the shape of the rings.
+  Out* const* values;          ///< [rows], like rotated; written where Out is wider.
+  const int64_t* frames;       ///< [rows].
   RingPlace ring;
   int tokens_per_frame;
   RopeTables rope;
   int heads, head_dim;
 };
 
-template <typename T>
-__global__ void __launch_bounds__(kRopeThreads) read_keys_kernel(RingRead<T> a) {
+template <typename Ring, typename Out>
+__global__ void __launch_bounds__(kRopeThreads) read_keys_kernel(RingRead<Ring, Out> a) {
   const int pairs_of_token = a.heads * (a.head_dim / 2);
   const int64_t per_slot = int64_t{a.tokens_per_frame} * pairs_of_token;
   const int64_t i = int64_t{blockIdx.x} * kRopeThreads + threadIdx.x;
@@ -184,21 +187,29 @@ __global__ void __launch_bounds__(kRopeThreads) read_keys_kernel(RingRead<T> a) 
   const int64_t frames = a.frames[row];
   if (i >= per_slot || slot > frames) return;
   const int64_t at = 2 * (slot * per_slot + i);
-  Vec<T, 2> values = load<T, 2>(a.k_rings[row] + at);
+  const auto widened = [](const Vec<Ring, 2>& x) {
+    return Vec<Out, 2>{{from_float<Out>(to_float(x.v[0])), from_float<Out>(to_float(x.v[1]))}};
+  };
+  const Vec<Ring, 2> key = load<Ring, 2>(a.k_rings[row] + at);
+  Vec<Out, 2> turned = widened(key);
   const int pair = static_cast<int>(i % (a.head_dim / 2));
   if (pair < a.rope.pairs_t) {
-    float left = to_float(values.v[0]), right = to_float(values.v[1]);
+    float left = to_float(key.v[0]), right = to_float(key.v[1]);
     rotate(a.rope.at(pair, a.ring.position(frames, slot), 0, 0), left, right);
-    values = {{from_float<T>(left), from_float<T>(right)}};
+    turned = {{from_float<Out>(left), from_float<Out>(right)}};
   }
-  store(a.rotated[row] + at, values);
+  store(a.rotated[row] + at, turned);
+  if constexpr (sizeof(Ring) < sizeof(Out)) {
+    store(a.values[row] + at, widened(load<Ring, 2>(a.v_rings[row] + at)));
+  }
 }
 
-/// Every valid key of every row with its temporal rotation at its present place in the ring.
-template <typename T>
-void read_keys(const RingRead<T>& read, int rows, cudaStream_t stream) {
+/// Every valid key of every row with its temporal rotation at its present place in the ring, and
+/// every valid value where the rings are too narrow for attention.
+template <typename Ring, typename Out>
+void read_keys(const RingRead<Ring, Out>& read, int rows, cudaStream_t stream) {
   const int64_t pairs = int64_t{read.tokens_per_frame} * read.heads * (read.head_dim / 2);
-  launch("read_keys", read_keys_kernel<T>,
+  launch("read_keys", read_keys_kernel<Ring, Out>,
          dim3(static_cast<unsigned>(ceil_div<int64_t>(pairs, kRopeThreads)),
               static_cast<unsigned>(read.ring.slots), static_cast<unsigned>(rows)),
          dim3(kRopeThreads), 0, stream, read);
