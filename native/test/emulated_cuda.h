@@ -3,6 +3,7 @@
 // The engine on the emulated GPU: while one lives, the backend "cuda" is that of the emulation.
 
 #include "cuda/recording_cublaslt.h"
+#include "cuda/recording_cudnn.h"
 #include "emulation/cuda_runtime.h"
 #include "ops/cuda/cuda_ops.h"
 #include "ops/ops.h"
@@ -21,15 +22,17 @@ class EmulatedCuda {
   EmulatedCuda& operator=(const EmulatedCuda&) = delete;
 
   /// Of operations that are made from now on.
-  void use_graphs(bool use) { cuda_backend() = use ? make<true> : make<false>; }
+  void use_graphs(bool use) { cuda_backend() = use ? make<true, false> : make<false, false>; }
+  void use_cudnn() { cuda_backend() = make<true, true>; }
 
  private:
-  template <bool kGraphs>
+  template <bool kGraphs, bool kCudnn>
   static std::unique_ptr<Ops> make(int device, const std::string& dtype) {
     CudaOptions options;
     options.device = device;
     options.precision = cuda_precision(dtype);
     options.graphs = kGraphs;
+    if (kCudnn) options.cudnn = &recording_cudnn();
     return make_cuda_ops(options);
   }
 

@@ -115,6 +115,28 @@ TEST_F(CudaStream, KeepsKeysAndValuesInEightBits) {
   EXPECT_LT(worst, 4);
 }
 
+// Full rings and prompts are what cuDNN is tried for when a model is loaded.
+TEST_F(CudaStream, HasCudnnAttendWhereItIsBetter) {
+  Json json = tiny_model_json();
+  json["dit"]["layers"] = 3;
+  const TinyModel model(json);
+  const auto ours = Pipeline::load({model.dir(), "cuda", 1, "bf16"});
+  cuda_.use_cudnn();
+  recorded_attention() = {};
+  const auto library = Pipeline::load({model.dir(), "cuda", 1, "bf16"});
+  EXPECT_GT(recorded_attention().plans, 1);
+  const auto a = ours->open({"rain", 1, 1, 3}), b = library->open({"rain", 1, 1, 3});
+  const int tried = recorded_attention().runs;
+  for (int i = 0; i < 8; ++i) {
+    const Pixels in = tiny_chunk(0, i);
+    const Out x = run_one(*ours, *a, in), y = run_one(*library, *b, in);
+    EXPECT_LT(mean_difference(x.pixels, y.pixels), 2) << "chunk " << i;
+  }
+  // Every block asks the prompt, and its ring once that is full.
+  EXPECT_GE(recorded_attention().runs, tried + 3 * (8 + 3));
+  EXPECT_EQ(std::vector<std::string>(), recorded_attention().problems);
+}
+
 TEST_F(CudaStream, KeepsTheBlocksWeightsInEightBits) {
   const TinyModel model;
   const size_t before = emulation::device_bytes();

@@ -1,8 +1,8 @@
 import { spawn } from "node:child_process";
 import { existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
-import { basename, dirname, join } from "node:path";
+import { basename, delimiter, dirname, join } from "node:path";
 import { capture } from "./command.mjs";
-import { findCublasLt, findToolkit } from "./cuda-toolkit.mjs";
+import { findCublasLt, findCudnn, findToolkit, nvrtcFolders } from "./cuda-toolkit.mjs";
 import { nativeBuildDir, nativeProgramsDir, root } from "./paths.mjs";
 import { fingerprint, listFiles } from "./stamps.mjs";
 
@@ -192,28 +192,65 @@ async function checkBuild(toolkit) {
 }
 
 /**
- * Compares our declarations of cuBLASLt with its header, and the library with both.
+ * Compares our declarations of a library with its header, and the library with both.
+ * @param {import("./cuda-toolkit.mjs").Toolkit} toolkit
+ * @param {{ include: string, library: string }} found
+ * @param {string} header program below test/cuda/header
+ * @param {string[]} sources below src/ops/cuda
+ * @param {string[]} [folders] of libraries that it opens
+ * @returns {Promise<{ found: string, failure: string | null }>}
+ */
+async function checkHeader(toolkit, found, header, sources, folders = []) {
+  const program = join(buildDir, basename(header, ".cc"));
+  const { code, output } = await runQuietly("g++", [
+    ...["-std=c++17", "-I", found.include, "-I", toolkit.include, "-I", join(nativeDir, "src")],
+    join(nativeDir, "test", "cuda", "header", header),
+    ...sources.map((source) => join(nativeDir, "src", "ops", "cuda", source)),
+    ...[found.library, `-Wl,-rpath,${dirname(found.library)}`, "-ldl", "-o", program],
+  ]);
+  if (code !== 0) return { found: found.library, failure: output };
+  const path = [...folders, dirname(found.library)].join(delimiter);
+  const run = capture(program, [found.library], {
+    env: { ...process.env, LD_LIBRARY_PATH: path },
+  });
+  return run.status === 0
+    ? { found: run.stdout.trim(), failure: null }
+    : { found: found.library, failure: run.stdout + run.stderr };
+}
+
+/**
  * @param {import("./cuda-toolkit.mjs").Toolkit} toolkit
  * @returns {Promise<{ found: string, failure: string | null }>}
  */
 async function checkCublasLt(toolkit) {
   const cublas = findCublasLt(toolkit);
-  if (!cublas) {
-    const hint = "not found, so not compared (pip install nvidia-cublas brings it)";
-    return { found: hint, failure: null };
+  if (cublas) return checkHeader(toolkit, cublas, "cublaslt_header.cc", ["cublaslt_api.cc"]);
+  const hint = "not found, so not compared (pip install nvidia-cublas brings it)";
+  return { found: hint, failure: null };
+}
+
+/**
+ * The same for cuDNN, which then makes plans for described devices. It wants a driver for that,
+ * which is a double that runs nothing.
+ * @param {import("./cuda-toolkit.mjs").Toolkit} toolkit
+ * @returns {Promise<{ found: string, failure: string | null }>}
+ */
+async function checkCudnn(toolkit) {
+  const cudnn = findCudnn(toolkit);
+  const nvrtc = nvrtcFolders(toolkit);
+  if (!cudnn || nvrtc.length === 0) {
+    const wheels = "pip install nvidia-cudnn-cu13 nvidia-cuda-nvrtc";
+    return { found: `not found, so not compared (${wheels} brings it)`, failure: null };
   }
-  const program = join(buildDir, "cublaslt-header");
+  const driver = join(buildDir, "driver-double");
+  mkdirSync(driver, { recursive: true });
   const { code, output } = await runQuietly("g++", [
-    ...["-std=c++17", "-I", cublas.include, "-I", toolkit.include, "-I", join(nativeDir, "src")],
-    join(nativeDir, "test", "cuda", "header", "cublaslt_header.cc"),
-    join(nativeDir, "src", "ops", "cuda", "cublaslt_api.cc"),
-    ...[cublas.library, `-Wl,-rpath,${dirname(cublas.library)}`, "-ldl", "-o", program],
+    ...["-shared", "-fPIC", join(nativeDir, "test", "cuda", "header", "driver_double.cc")],
+    ...["-o", join(driver, "libcuda.so.1")],
   ]);
-  if (code !== 0) return { found: cublas.library, failure: output };
-  const run = capture(program, [cublas.library]);
-  return run.status === 0
-    ? { found: run.stdout.trim(), failure: null }
-    : { found: cublas.library, failure: run.stdout + run.stderr };
+  if (code !== 0) return { found: cudnn.library, failure: output };
+  const sources = ["cudnn_api.cc", "cudnn_attention.cc"];
+  return checkHeader(toolkit, cudnn, "cudnn_header.cc", sources, [driver, ...nvrtc]);
 }
 
 /**
@@ -294,6 +331,9 @@ export async function runCudaCheck({ args }) {
     const cublas = await checkCublasLt(toolkit);
     console.log(`\ncuBLASLt: ${cublas.found}`);
     if (cublas.failure !== null) failures.push(`cuBLASLt: ${cublas.failure}`);
+    const cudnn = await checkCudnn(toolkit);
+    console.log(`cuDNN: ${cudnn.found}`);
+    if (cudnn.failure !== null) failures.push(`cuDNN: ${cudnn.failure}`);
   } else {
     console.log(`\nSKIPPED: no nvcc, so nothing was compiled (looked in ${tried.join(", ")}).`);
     console.log("The kernels ran in the emulation all the same.");

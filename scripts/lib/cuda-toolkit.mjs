@@ -57,21 +57,74 @@ export function findToolkit() {
 }
 
 /**
- * cuBLASLt's header and library, from the toolkit or from a Python wheel (nvidia-cublas).
+ * A library's header and file, from the toolkit, the system or a Python wheel.
  * @param {Toolkit} toolkit
+ * @param {string} header
+ * @param {string[]} names of the file, the newest first
  * @returns {{ include: string, library: string } | null}
  */
-export function findCublasLt(toolkit) {
-  const top = dirname(toolkit.include);
-  const headers = [join(toolkit.include, "cublasLt.h"), ...inWheels(["include/cublasLt.h"])];
-  const names = ["libcublasLt.so.13", "libcublasLt.so.12"];
+function findLibrary(toolkit, header, names) {
+  const headers = [
+    ...[toolkit.include, "/usr/include"].map((folder) => join(folder, header)),
+    ...inWheels([join("include", header)]),
+  ];
   const libraries = [
-    ...names.flatMap((name) => [join(top, "lib64", name), join(top, "lib", name)]),
+    ...names.flatMap((name) => libraryFolders(toolkit).map((folder) => join(folder, name))),
     ...inWheels(names.map((name) => join("lib", name))),
   ];
-  const header = headers.find((path) => existsSync(path));
+  const found = headers.find((path) => existsSync(path));
   const library = libraries.find((path) => existsSync(path));
-  return header && library ? { include: dirname(header), library } : null;
+  return found && library ? { include: dirname(found), library } : null;
+}
+
+/** @param {Toolkit} toolkit @returns {string[]} folders of libraries outside of wheels */
+function libraryFolders(toolkit) {
+  const top = dirname(toolkit.include);
+  return [join(top, "lib64"), join(top, "lib"), "/usr/lib/x86_64-linux-gnu"];
+}
+
+/** From the toolkit or nvidia-cublas. @param {Toolkit} toolkit */
+export function findCublasLt(toolkit) {
+  return findLibrary(toolkit, "cublasLt.h", ["libcublasLt.so.13", "libcublasLt.so.12"]);
+}
+
+/** From the system or nvidia-cudnn-cu13. @param {Toolkit} toolkit */
+export function findCudnn(toolkit) {
+  return findLibrary(toolkit, "cudnn.h", ["libcudnn.so.9"]);
+}
+
+/**
+ * Where cuDNN finds the compiler that it makes plans with (nvidia-cuda-nvrtc).
+ * @param {Toolkit} toolkit
+ * @returns {string[]} folders
+ */
+export function nvrtcFolders(toolkit) {
+  const names = ["libnvrtc.so.13", "libnvrtc.so.12"];
+  const inToolkit = libraryFolders(toolkit).filter((folder) =>
+    names.some((name) => existsSync(join(folder, name))),
+  );
+  return [...inToolkit, ...inWheels(names.map((name) => join("lib", name))).map(dirname)];
+}
+
+/**
+ * Folders of Python wheels with the libraries that the engine opens at run time, where the system
+ * has none.
+ * @param {{ hasDevice?: () => boolean, wheels?: typeof inWheels, exists?: typeof existsSync }} [machine]
+ *   for tests
+ * @returns {string[]} for the dynamic linker; none where there is no GPU
+ */
+export function wheelFolders(machine = {}) {
+  const { hasDevice = isDevicePresent, wheels = inWheels, exists = existsSync } = machine;
+  if (!hasDevice()) return [];
+  const system = ["/usr/lib/x86_64-linux-gnu", "/usr/local/cuda/lib64"];
+  const missing = ["libcublasLt.so.13", "libcudnn.so.9", "libnvrtc.so.13"].filter(
+    (name) => !system.some((folder) => exists(join(folder, name))),
+  );
+  return [...new Set(wheels(missing.map((name) => join("lib", name))).map(dirname))];
+}
+
+function isDevicePresent() {
+  return existsSync("/dev/nvidiactl");
 }
 
 /**
@@ -84,7 +137,7 @@ export function findCublasLt(toolkit) {
  * @throws {SetupError} for another value, and when it is on and there is no compiler
  */
 export function cudaBuild(env = process.env, machine = {}) {
-  const { find = findToolkit, hasDevice = () => existsSync("/dev/nvidiactl") } = machine;
+  const { find = findToolkit, hasDevice = isDevicePresent } = machine;
   const wanted = env.DRIFTLESS_CUDA ?? "auto";
   if (!["auto", "on", "off"].includes(wanted)) {
     throw new SetupError(

@@ -58,6 +58,7 @@ export function suite(quick, gpus) {
     ...step,
     env: { DRIFTLESS_CUDA_GRAPHS: "off" },
   });
+  const withoutCudnn = (/** @type {Step} */ step) => ({ ...step, env: { DRIFTLESS_CUDNN: "off" } });
   // One stream for autoencoder and transformer.
   const withoutOverlap = (/** @type {Step} */ step) => ({
     ...step,
@@ -96,6 +97,7 @@ export function suite(quick, gpus) {
     bench("dit 1.3B fp8", "dit", ...WAN_1_3B, "--dtype", "fp8"),
     bench("dit 1.3B fp8-kv", "dit", ...WAN_1_3B, "--dtype", "fp8-kv"),
     withoutGraphs(bench("dit 1.3B without graphs", "dit", ...WAN_1_3B)),
+    withoutCudnn(bench("dit 1.3B without cuDNN", "dit", ...WAN_1_3B)),
     ...(quick ? [] : [bench("dit 14B, 4 of 40 layers", "dit", ...WAN_14B)]),
     ...sessions.map((n) => bench(`stream ${n}`, ...stream, String(n))),
     withoutGraphs(bench("stream 1 without graphs", ...stream, "1")),

@@ -1,6 +1,7 @@
-import { join } from "node:path";
+import { delimiter, join } from "node:path";
 import { buildClient } from "./client.mjs";
 import { clipsDir, ensureClips } from "./clips.mjs";
+import { wheelFolders } from "./cuda-toolkit.mjs";
 import { withLock } from "./lock.mjs";
 import { buildNative } from "./native.mjs";
 import { ensureNode, findProgram } from "./node-runtime.mjs";
@@ -203,5 +204,10 @@ function variables(worker) {
   env.DRIFTLESS_CLIPS = process.env.DRIFTLESS_CLIPS ?? clipsDir;
   const chromium = process.env.DRIFTLESS_CHROMIUM ?? findProgram(CHROMIUM_NAMES);
   if (chromium) env.DRIFTLESS_CHROMIUM = chromium;
+  const libraries = wheelFolders();
+  if (libraries.length > 0) {
+    const own = process.env.LD_LIBRARY_PATH;
+    env.LD_LIBRARY_PATH = [...(own ? [own] : []), ...libraries].join(delimiter);
+  }
   return env;
 }

@@ -200,6 +200,11 @@ void CausalDit::finish() {
   head(tokens, begun.e, begun.y, nullptr);
 }
 
+void CausalDit::prepare_attention(int64_t queries, int64_t keys) {
+  if (ranks_ != nullptr) return ranks_->prepare_attention(queries, keys, config_);
+  ops_.prepare_attention(queries, keys, config_.heads, config_.head_dim());
+}
+
 void CausalDit::rest() {
   if (ranks_ != nullptr) ranks_->rest();
 }

@@ -39,6 +39,10 @@ class CausalDit {
   // The same with memory of its own, and done when it returns.
   std::shared_ptr<const PromptKv> encode_prompt(const Tensor& text, const Trace& trace = nullptr);
 
+  // Says that rows of so many tokens will often attend over so many keys, before anything is under
+  // way; may take seconds.
+  void prepare_attention(int64_t queries, int64_t keys);
+
   // x [frames of all rows, h, w, in_channels] -> y [same, h, w, out_channels], h and w multiples of
   // the patch. Writes each row's keys and values into its cache. A row's result does not depend on
   // the rows beside it. trace: not with ranks.

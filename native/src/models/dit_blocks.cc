@@ -25,11 +25,6 @@ Attention take_attention(WeightSource& weights, Ops& ops, Arena& parameters, con
   return a;
 }
 
-// Queries that their results take the place of.
-AttentionRow attention_row(const Tensor& q, const KvView& view) {
-  return {q.data(), view.k, view.v, q.data(), q.dim(0), view.tokens, view.dtype, q.dtype()};
-}
-
 // Of the vectors that a block uses as they are.
 size_t parameter_bytes(int64_t d) {
   const auto bytes = [](int64_t values) {
@@ -61,6 +56,12 @@ struct DitBlocks::Work {
   Tensor hidden;                      // [tokens, ffn], like them
   Tensor modulation;                  // [frames, 6 * d], e0 plus the block's own
 
+  // Of tokens [begin, end), whose results take the place of what the queries were made from.
+  AttentionRow row(int64_t begin, int64_t end, const KvView& view) const {
+    const Tensor queries = q.slice(begin, end), out = normed.slice(begin, end);
+    return {queries.data(), view.k,      view.v,     out.data(),
+            end - begin,    view.tokens, view.dtype, queries.dtype()};
+  }
   GroupVectors vector(int64_t index, int64_t d) const {
     return GroupVectors{modulation.f32_address() + index * d, tokens->frames, 6 * d};
   }
@@ -268,13 +269,13 @@ void DitBlocks::attend(const PackedLinear& projection, const GroupVectors& gate,
   const float scale = 1.0f / std::sqrt(static_cast<float>(config_.head_dim()));
   ops_.attention(work.attention, work.tokens->count, config_.heads, config_.head_dim(), scale);
   if (trace) {
-    ops_.linear(projection, work.q, work.normed);
-    show(trace, name, layer, work.normed);
+    ops_.linear(projection, work.normed, work.q);
+    show(trace, name, layer, work.q);
   }
   LinearEpilogue add;
   add.residual = x;
   add.gate = gate;
-  ops_.linear(projection, work.q, x, add);
+  ops_.linear(projection, work.normed, x, add);
 }
 
 // Norm, RoPE and memory of all rows in one operation, where every row has a plain ring.
@@ -286,7 +287,7 @@ bool DitBlocks::into_rings(const DitBlock& block, int64_t layer, Work& work) {
     const KvTurn turn{ops_, static_cast<int>(layer), row.moment, work.rotated[r], work.values[r]};
     KvView view;
     if (row.frames != 1 || !row.cache->ring(turn, work.rings[r], view)) return false;
-    work.attention[r] = attention_row(work.q.slice(r * per_frame, (r + 1) * per_frame), view);
+    work.attention[r] = work.row(r * per_frame, (r + 1) * per_frame, view);
   }
   const RingNorms norms{block.self.norm_q, block.self.norm_k, config_.eps};
   ops_.append_to_rings(work.q, work.k, work.v, norms, tokens.height, tokens.width, work.rings,
@@ -311,7 +312,7 @@ void DitBlocks::into_caches(const DitBlock& block, int64_t layer, Work& work) {
     const KvTurn turn{ops_, static_cast<int>(layer), row.moment, work.rotated[r], work.values[r]};
     const KvView view = row.cache->append(turn, work.k.slice(token, token + count),
                                           work.v.slice(token, token + count));
-    work.attention[r] = attention_row(work.q.slice(token, token + count), view);
+    work.attention[r] = work.row(token, token + count, view);
     token += count;
   }
 }
@@ -329,7 +330,7 @@ void DitBlocks::cross_attention(const DitBlock& block, int64_t layer, Work& work
     const KvLayers::Layer& prompt = (*row.prompt)[layer];
     const KvView view{prompt.k.data(), prompt.v.data(), static_cast<int>(config_.text_len),
                       prompt.k.dtype()};
-    work.attention[r] = attention_row(work.q.slice(token, token + count), view);
+    work.attention[r] = work.row(token, token + count, view);
     token += count;
   }
   attend(*block.cross.o, {}, work, "cross_attn", layer, trace);

@@ -17,6 +17,7 @@
 #include <vector>
 
 #include "models/dit_blocks.h"
+#include "models/flight_queue.h"
 #include "models/rank_balance.h"
 
 namespace driftless {
@@ -46,6 +47,9 @@ class DitRanks {
   // prompt, which must stay until then or until rest().
   void encode_prompt(const Tensor& context, const PromptKv& prompt, Ops& home);
 
+  // Ops::prepare_attention() on every rank. Nothing may be under way.
+  void prepare_attention(int64_t queries, int64_t keys, const DitConfig& config);
+
   // Waits until all that was begun has passed all ranks. Rethrows what a prompt's encoding threw.
   void rest();
 
@@ -62,8 +66,8 @@ class DitRanks {
  private:
   struct Flight;
   struct HandOver;
-  class Queue;
   class Rank;
+  using Queue = FlightQueue<Flight>;
 
   Flight& take_flight();
   void take_room(Flight& flight, const DitTokens& tokens);

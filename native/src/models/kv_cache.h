@@ -33,8 +33,8 @@ struct KvTurn {
   Ops& ops;  // that the layer runs on; by its thread
   int layer = 0;
   KvMoment moment;
-  Tensor rotated;  // of KvCache::rotated_shape(), working memory until the layer is done
-  Tensor values;   // like it, where KvCache::widens_values()
+  Tensor rotated;      // of KvCache::rotated_shape(), working memory until the layer is done
+  Tensor values = {};  // like it, where KvCache::widens_values()
 };
 
 class KvCache {

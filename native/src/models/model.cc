@@ -81,6 +81,13 @@ void Model::embed_prompt(const std::string& prompt, const Tensor& text) {
   ops_->copy(words, text);
 }
 
+void Model::prepare_attention(int64_t width, int64_t height) {
+  const int64_t scale = codec_spatial_scale(config_.autoencoder) * config_.dit.patch;
+  const int64_t tokens = height / scale * (width / scale);
+  dit_->prepare_attention(tokens, config_.schedule.kv_frames * tokens);
+  dit_->prepare_attention(tokens, config_.dit.text_len);
+}
+
 std::shared_ptr<const PromptKv> Model::encode_prompt(const std::string& prompt) {
   const ArenaScope scope(ops_->arena());
   const Tensor text = ops_->arena().tensor({config_.dit.text_len, config_.dit.text_dim});

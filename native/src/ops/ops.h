@@ -110,7 +110,7 @@ struct RingRow {
   /// Of Ops::refresh_sink(), which comes first where the anchors are due; -1: they never are.
   float sink_threshold = -1;
   bool sink_due = false;  ///< Only of a full ring.
-  Tensor values;  ///< Like rotated, for the values, where the ring is narrower; else absent.
+  Tensor values = {};  ///< Like rotated, for the values, where the ring is narrower; else absent.
 };
 
 /// What appending a chunk to rings needs beside it.
@@ -207,6 +207,14 @@ class Ops {
   /// softmax(q k^T * scale) v for every row and head. `out` may be `q`.
   virtual void attention(const AttentionRow* rows, int64_t count, int64_t heads, int64_t head_dim,
                          float scale) = 0;
+
+  /// Looks for the fastest way for rows of this size, of token_dtype(): once, at the beginning,
+  /// because it may take seconds. Whether a library was found that does them; rows whose `out` is
+  /// `q` it does not do. Rows of one size are always done alike.
+  virtual bool prepare_attention(int64_t /*queries*/, int64_t /*keys*/, int64_t /*heads*/,
+                                 int64_t /*head_dim*/) {
+    return false;
+  }
 
   // ---- Token-wise -----------------------------------------------------------------------------
 

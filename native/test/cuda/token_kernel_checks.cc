@@ -210,7 +210,7 @@ KernelResult ring(KernelRun& run) {
     const KernelResult queries = run.compare(q, dq);
     worst.error = std::max(worst.error, queries.error);
     // The rounding of a stored pair's larger value reaches the smaller one by the rotation.
-    worst.tolerance = queries.tolerance * (3 + 2 * stored);
+    worst.tolerance = queries.tolerance * 5 * stored;
     worst.hash = worst.hash * 31 + queries.hash;
   }
   k_rings.require_intact();

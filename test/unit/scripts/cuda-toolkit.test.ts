@@ -1,5 +1,5 @@
 import { expect } from "chai";
-import { cudaBuild } from "../../../scripts/lib/cuda-toolkit.mjs";
+import { cudaBuild, wheelFolders } from "../../../scripts/lib/cuda-toolkit.mjs";
 import { SetupError } from "../../../scripts/lib/steps.mjs";
 
 const toolkit = { nvcc: "/opt/cuda/bin/nvcc", version: "13.0", include: "/opt/cuda/include" };
@@ -48,5 +48,17 @@ describe("whether the engine is built for GPUs", () => {
       "no nvcc in PATH, wheels",
     );
     expect(() => cudaBuild({ DRIFTLESS_CUDA: "yes" })).to.throw(SetupError, 'got "yes"');
+  });
+});
+
+describe("CUDA's libraries in Python wheels", () => {
+  const wheels = (names: string[]) => names.map((name) => `/site/nvidia/all/${name}`);
+
+  it("are for machines with a GPU, and for what the system lacks", () => {
+    const bare = { hasDevice: () => true, wheels, exists: () => false };
+    expect(wheelFolders(bare)).to.deep.equal(["/site/nvidia/all/lib"]);
+    const complete = { ...bare, exists: () => true };
+    expect(wheelFolders(complete)).to.deep.equal([]);
+    expect(wheelFolders({ ...bare, hasDevice: () => false })).to.deep.equal([]);
   });
 });

@@ -118,10 +118,11 @@ class CudaBase : public Ops {
     kMeans,
     kChosen,
     kRings,
-    kPlans
+    kPlans,
+    kLibraryWorkspace
   };
-  /// What tells copies and memsets from other steps.
-  enum StepKind : uint64_t { kCopyStep, kClearStep };
+  /// What tells copies, memsets and calls of libraries from other steps.
+  enum StepKind : uint64_t { kCopyStep, kClearStep, kAttentionStep };
 
   /// `count` values where kernels can read them, until the next upload to the same piece; copied
   /// before the call returns, without waiting for the stream.

@@ -151,12 +151,21 @@ std::unique_ptr<Ops> make_cuda_ops(int device, const std::string& dtype) {
   CudaOptions options;
   options.device = device;
   options.precision = cuda_precision(dtype);
-  const char* graphs = std::getenv("DRIFTLESS_CUDA_GRAPHS");
-  options.graphs = graphs == nullptr || std::string(graphs) != "off";
-  cuda::lt::Api api = {};
-  if (inspect_cuda().cublaslt_problem.empty()) {
-    api = cuda::lt::load_api();
-    options.cublaslt = &api;
+  const auto is_off = [](const char* variable) {
+    const char* value = std::getenv(variable);
+    return value != nullptr && std::string(value) == "off";
+  };
+  options.graphs = !is_off("DRIFTLESS_CUDA_GRAPHS");
+  const CudaReport report = inspect_cuda();
+  cuda::lt::Api cublaslt = {};
+  cuda::dnn::Api cudnn = {};
+  if (report.cublaslt_problem.empty()) {
+    cublaslt = cuda::lt::load_api();
+    options.cublaslt = &cublaslt;
+  }
+  if (report.cudnn_problem.empty() && !is_off("DRIFTLESS_CUDNN")) {
+    cudnn = cuda::dnn::load_api();
+    options.cudnn = &cudnn;
   }
   return make_cuda_ops(options);
 }

@@ -6,6 +6,7 @@
 
 #include "core/arena.h"
 #include "ops/cuda/cublaslt_api.h"
+#include "ops/cuda/cudnn_api.h"
 #include "ops/cuda/replay.h"
 #include "ops/ops.h"
 
@@ -26,6 +27,8 @@ struct CudaOptions {
   bool graphs = true;
   /// Null: products run on our own kernel. Needed only while the operations are made.
   const cuda::lt::Api* cublaslt = nullptr;
+  /// The same for attention of bf16.
+  const cuda::dnn::Api* cudnn = nullptr;
 };
 
 /// Operations on tensors in device or unified memory, all on one stream: an operation is started,
@@ -34,7 +37,8 @@ struct CudaOptions {
 /// choose another order for another number of rows. Throws Error when the device cannot be used,
 /// with the reason that inspect_cuda() gives.
 std::unique_ptr<Ops> make_cuda_ops(const CudaOptions& options);
-/// With cuBLASLt where the machine has it, and with graphs unless DRIFTLESS_CUDA_GRAPHS is "off".
+/// With cuBLASLt and cuDNN where the machine has them, without the latter where DRIFTLESS_CUDNN is
+/// "off", and with graphs unless DRIFTLESS_CUDA_GRAPHS is "off".
 /// dtype: "f32", "bf16", "fp8", "fp8-kv" or "auto" (bf16).
 std::unique_ptr<Ops> make_cuda_ops(int device, const std::string& dtype);
 
@@ -65,6 +69,8 @@ struct CudaReport {
   std::string problem;          ///< Why no device can be used; empty: at least one can.
   size_t cublaslt_version = 0;  ///< 0: not found.
   std::string cublaslt_problem;
+  size_t cudnn_version = 0;  ///< 0: not found.
+  std::string cudnn_problem;
   std::string text() const;  ///< A line each.
 };
 /// Looks, and never throws.

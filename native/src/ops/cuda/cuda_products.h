@@ -1,13 +1,12 @@
 #pragma once
 
-// Matrix products, convolutions and attention. With CudaPrecision::bf16 or f16 what is f32 in
+// Matrix products and convolutions. With CudaPrecision::bf16 or f16 what is f32 in
 // memory is rounded on its way to the tensor cores.
 
 #include <optional>
 #include <type_traits>
 #include <utility>
 
-#include "ops/cuda/attention.cuh"
 #include "ops/cuda/conv.cuh"
 #include "ops/cuda/cublaslt_gemm.h"
 #include "ops/cuda/cuda_base.h"
@@ -85,20 +84,6 @@ class CudaProducts : public CudaBase {
              cuda::ConvTail<float>{static_cast<const float*>(packed.bias.data()),
                                    on_device(residual), activation, s.out},
              on_device(y));
-  }
-
-  void attention(const AttentionRow* rows, int64_t count, int64_t heads, int64_t head_dim,
-                 float scale) override {
-    checks::attention(rows, count, heads, head_dim, token_dtype());
-    switch (precision_) {
-      case CudaPrecision::f32:
-        return attend<float>(rows, count, heads, head_dim, scale);
-      case CudaPrecision::bf16:
-      case CudaPrecision::fp8:
-        return attend<cuda::bf16>(rows, count, heads, head_dim, scale);
-      case CudaPrecision::f16:
-        return attend<cuda::f16>(rows, count, heads, head_dim, scale);
-    }
   }
 
  private:
@@ -217,52 +202,6 @@ class CudaProducts : public CudaBase {
     }
     return true;
   }
-
-  template <typename T>
-  void attend(const AttentionRow* rows, int64_t count, int64_t heads, int64_t head_dim,
-              float scale) {
-    const int64_t width = heads * head_dim;
-    std::vector<cuda::AttentionBlock<T>> blocks(static_cast<size_t>(count));
-    // What is not of type T yet is rounded into working memory.
-    const auto foreign = [](DType dtype) {
-      return !std::is_same_v<T, float> && dtype == DType::f32;
-    };
-    int64_t most = 0, values = 0;
-    for (int64_t i = 0; i < count; ++i) {
-      most = std::max(most, rows[i].queries);
-      if (foreign(rows[i].dtype)) values += rows[i].queries * width + kAlign;
-      if (foreign(rows[i].kv_dtype)) values += 2 * (rows[i].keys * width + kAlign);
-    }
-    T* next = values > 0 ? scratch_.take<T>(kBlocks, values) : nullptr;
-    const auto as_t = [&](const void* from, DType dtype, int64_t tokens) -> T* {
-      if (!foreign(dtype)) return static_cast<T*>(const_cast<void*>(from));
-      T* to = next;
-      next += (tokens * width + kAlign - 1) / kAlign * kAlign;
-      cuda::map("convert", static_cast<const float*>(from), to, tokens * width, width,
-                cuda::Convert{}, stream_.get());
-      return to;
-    };
-    for (int64_t i = 0; i < count; ++i) {
-      cuda::AttentionBlock<T>& block = blocks[static_cast<size_t>(i)];
-      const AttentionRow& row = rows[i];
-      T* q = as_t(row.q, row.dtype, row.queries);
-      block = {q, as_t(row.k, row.kv_dtype, row.keys), as_t(row.v, row.kv_dtype, row.keys),
-               q, static_cast<int>(row.queries),       static_cast<int>(row.keys)};
-      if (!foreign(row.dtype)) block.out = static_cast<T*>(row.out);
-    }
-    cuda::attention(blocks.data(), upload(kAttention, blocks.data(), count),
-                    static_cast<int>(count), static_cast<int>(most), static_cast<int>(heads),
-                    static_cast<int>(head_dim), scale, stream_.get());
-    if constexpr (!std::is_same_v<T, float>) {
-      for (int64_t i = 0; i < count; ++i) {
-        if (!foreign(rows[i].dtype)) continue;
-        cuda::map("convert", blocks[static_cast<size_t>(i)].q, static_cast<float*>(rows[i].out),
-                  rows[i].queries * width, width, cuda::Convert{}, stream_.get());
-      }
-    }
-  }
-
-  static constexpr int64_t kAlign = 8;  // Elements of 16 bits in 16 bytes.
 
   cuda::DeviceBuffer workspace_;
   std::optional<cuda::LtGemm> gemm_;

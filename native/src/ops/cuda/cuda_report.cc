@@ -79,6 +79,11 @@ CudaReport inspect_cuda() {
   } catch (const Error& error) {
     report.cublaslt_problem = error.what();
   }
+  try {
+    report.cudnn_version = cuda::dnn::load_api().cudnnGetVersion();
+  } catch (const Error& error) {
+    report.cudnn_problem = error.what();
+  }
   return report;
 }
 
@@ -97,6 +102,11 @@ std::string CudaReport::text() const {
     out << "cuBLASLt: version " << cublaslt_version << "\n";
   } else {
     out << "cuBLASLt: missing, products run on our own kernel (" << cublaslt_problem << ")\n";
+  }
+  if (cudnn_version != 0) {
+    out << "cuDNN: version " << cudnn_version << ", for attention where it is faster\n";
+  } else {
+    out << "cuDNN: missing, attention runs on our own kernel (" << cudnn_problem << ")\n";
   }
   return out.str();
 }

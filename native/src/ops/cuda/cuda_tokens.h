@@ -5,7 +5,7 @@
 #include <array>
 #include <map>
 
-#include "ops/cuda/cuda_products.h"
+#include "ops/cuda/cuda_attention.h"
 #include "ops/cuda/noise.cuh"
 #include "ops/cuda/norm.cuh"
 #include "ops/cuda/reduce.cuh"
@@ -15,9 +15,9 @@
 
 namespace driftless {
 
-class CudaTokens : public CudaProducts {
+class CudaTokens : public CudaAttention {
  public:
-  using CudaProducts::CudaProducts;
+  using CudaAttention::CudaAttention;
 
   void layer_norm(const Tensor& x, const Tensor& weight, const Tensor& bias,
                   const GroupVectors& scale, const GroupVectors& shift, float eps,
@@ -319,7 +319,7 @@ class CudaTokens : public CudaProducts {
   template <typename T, typename Ring>
   void refresh_one(const RingLayer& ring, const Ring* /*type*/, const T* k, const T* v,
                    const checks::RowSizes& s, int64_t leaving, float threshold) {
-    const RingRow row{ring, ring.k, 0, threshold, threshold > -1, {}};
+    const RingRow row{ring, ring.k, 0, threshold, threshold > -1};
     const auto lists = upload_rings<Ring, Ring>(&row, 1);
     const cuda::RingPlan plan{static_cast<int>(leaving), 0, 0};
     const checks::RingSizes sizes{s.rows, 1, s.width, static_cast<int>(ring.k.dim(0)),

@@ -1,0 +1,229 @@
+#pragma once
+
+// Attention: by our own kernels, or by cuDNN for sizes at which it was tried, said the same and was
+// faster (prepare_attention).
+
+#include <algorithm>
+#include <chrono>
+#include <cmath>
+#include <memory>
+#include <optional>
+#include <type_traits>
+#include <utility>
+#include <vector>
+
+#include "ops/cuda/attention.cuh"
+#include "ops/cuda/cuda_products.h"
+#include "ops/cuda/cudnn_attention.h"
+
+namespace driftless {
+
+class CudaAttention : public CudaProducts {
+ public:
+  CudaAttention(const CudaOptions& options, bool multiplies_fp8)
+      : CudaProducts(options, multiplies_fp8) {
+    if (options.cudnn == nullptr || token_dtype() != DType::bf16) return;
+    try {
+      library_.emplace(*options.cudnn, stream_.get());
+    } catch (const Error&) {
+      // Our own kernels do without it.
+    }
+  }
+
+  bool prepare_attention(int64_t queries, int64_t keys, int64_t heads, int64_t head_dim) override {
+    const cuda::AttentionSize size{queries, keys, heads, head_dim};
+    if (!library_ || head_dim % 8 != 0 || queries < 1 || keys < 1) return false;
+    if (library_->knows(size)) return library_->find(size) != nullptr;
+    std::unique_ptr<cuda::DnnAttentionPlan> plan;
+    try {
+      plan = library_->make(size);
+      if (!is_better(*plan)) plan = nullptr;
+    } catch (const DeviceLost&) {
+      throw;
+    } catch (const Error&) {
+      plan =
+          nullptr;  // No engine for the size, or no room to try it: our own kernel needs neither.
+    }
+    library_->keep(size, std::move(plan));
+    return library_->find(size) != nullptr;
+  }
+
+  void attention(const AttentionRow* rows, int64_t count, int64_t heads, int64_t head_dim,
+                 float scale) override {
+    checks::attention(rows, count, heads, head_dim, token_dtype());
+    switch (precision_) {
+      case CudaPrecision::f32:
+        return attend<float>(rows, count, heads, head_dim, scale);
+      case CudaPrecision::bf16:
+      case CudaPrecision::fp8:
+      case CudaPrecision::fp8_kv:
+        return attend<cuda::bf16>(rows, count, heads, head_dim, scale);
+      case CudaPrecision::f16:
+        return attend<cuda::f16>(rows, count, heads, head_dim, scale);
+    }
+  }
+
+ private:
+  using Blocks = std::vector<cuda::AttentionBlock<cuda::bf16>>;
+
+  template <typename T>
+  void attend(const AttentionRow* rows, int64_t count, int64_t heads, int64_t head_dim,
+              float scale) {
+    const int64_t width = heads * head_dim;
+    std::vector<cuda::AttentionBlock<T>> blocks(static_cast<size_t>(count));
+    // What is not of type T yet is rounded into working memory.
+    const auto foreign = [](DType dtype) {
+      return !std::is_same_v<T, float> && dtype == DType::f32;
+    };
+    int64_t most = 0, values = 0;
+    for (int64_t i = 0; i < count; ++i) {
+      most = std::max(most, rows[i].queries);
+      if (foreign(rows[i].dtype)) values += rows[i].queries * width + kAlign;
+      if (foreign(rows[i].kv_dtype)) values += 2 * (rows[i].keys * width + kAlign);
+    }
+    T* next = values > 0 ? scratch_.take<T>(kBlocks, values) : nullptr;
+    const auto as_t = [&](const void* from, DType dtype, int64_t tokens) -> T* {
+      if (!foreign(dtype)) return static_cast<T*>(const_cast<void*>(from));
+      T* to = next;
+      next += (tokens * width + kAlign - 1) / kAlign * kAlign;
+      cuda::map("convert", static_cast<const float*>(from), to, tokens * width, width,
+                cuda::Convert{}, stream_.get());
+      return to;
+    };
+    for (int64_t i = 0; i < count; ++i) {
+      cuda::AttentionBlock<T>& block = blocks[static_cast<size_t>(i)];
+      const AttentionRow& row = rows[i];
+      T* q = as_t(row.q, row.dtype, row.queries);
+      block = {q, as_t(row.k, row.kv_dtype, row.keys), as_t(row.v, row.kv_dtype, row.keys),
+               q, static_cast<int>(row.queries),       static_cast<int>(row.keys)};
+      if (!foreign(row.dtype)) block.out = static_cast<T*>(row.out);
+    }
+    if constexpr (std::is_same_v<T, cuda::bf16>) {
+      const std::vector<cuda::AttentionBlock<T>> ours = by_library(blocks, heads, head_dim, scale);
+      own_attention(ours, most, heads, head_dim, scale);
+    } else {
+      own_attention(blocks, most, heads, head_dim, scale);
+    }
+    if constexpr (!std::is_same_v<T, float>) {
+      for (int64_t i = 0; i < count; ++i) {
+        if (!foreign(rows[i].dtype)) continue;
+        cuda::map("convert", blocks[static_cast<size_t>(i)].q, static_cast<float*>(rows[i].out),
+                  rows[i].queries * width, width, cuda::Convert{}, stream_.get());
+      }
+    }
+  }
+
+  template <typename T>
+  void own_attention(const std::vector<cuda::AttentionBlock<T>>& blocks, int64_t most_queries,
+                     int64_t heads, int64_t head_dim, float scale) {
+    if (blocks.empty()) return;
+    const auto count = static_cast<int64_t>(blocks.size());
+    cuda::attention(blocks.data(), upload(kAttention, blocks.data(), count),
+                    static_cast<int>(count), static_cast<int>(most_queries),
+                    static_cast<int>(heads), static_cast<int>(head_dim), scale, stream_.get());
+  }
+
+  /// Starts the rows that cuDNN does, and returns the others. Which these are depends on a row's
+  /// size alone, so a row is the same in any company.
+  Blocks by_library(const Blocks& blocks, int64_t heads, int64_t head_dim, float scale) {
+    if (!library_) return blocks;
+    Blocks ours;
+    for (const auto& block : blocks) {
+      const cuda::DnnAttentionPlan* plan =
+          library_->find({block.queries, block.keys, heads, head_dim});
+      const bool takes =
+          plan != nullptr && block.out != block.q &&
+          cuda::can_vectorise<cuda::bf16>(head_dim, block.q, block.k, block.v, block.out);
+      if (takes) {
+        start(*plan, block, scale);
+      } else {
+        ours.push_back(block);
+      }
+    }
+    return ours;
+  }
+
+  void start(const cuda::DnnAttentionPlan& plan, const cuda::AttentionBlock<cuda::bf16>& block,
+             float scale) {
+    void* workspace = plan.workspace_bytes() == 0
+                          ? nullptr
+                          : scratch_.take(kLibraryWorkspace, plan.workspace_bytes());
+    const cuda::dnn::Handle handle = library_->handle();
+    const auto run = [=, &plan](cudaStream_t) {
+      plan.run(handle, block.q, block.k, block.v, block.out, scale, workspace);
+    };
+    cuda::put_on_stream(stream_.get(), run, kAttentionStep, &plan, block.q, block.k, block.v,
+                        block.out, scale, workspace);
+  }
+
+  /// Whether cuDNN says what our own kernel says, and sooner: for one row, and for four.
+  bool is_better(const cuda::DnnAttentionPlan& plan) {
+    const cuda::AttentionSize& size = plan.size();
+    const int64_t width = size.heads * size.head_dim;
+    const int64_t few = size.queries * width, many = size.keys * width;
+    // q, k, v, and what both say.
+    cuda::DeviceBuffer values(static_cast<size_t>(3 * few + 2 * many + 5 * kAlign) *
+                              sizeof(cuda::bf16));
+    auto* next = static_cast<cuda::bf16*>(values.data());
+    const auto take = [&](int64_t count) {
+      cuda::bf16* here = next;
+      next += (count + kAlign - 1) / kAlign * kAlign;
+      return here;
+    };
+    cuda::bf16 *q = take(few), *k = take(many), *v = take(many), *own = take(few),
+               *theirs = take(few);
+    Arena wide(static_cast<size_t>(2 * (few + many)) * sizeof(float) + 256, 0, memory_);
+    uint64_t stream = 0;
+    for (const auto& [to, count] : {std::pair{q, few}, {k, many}, {v, many}}) {
+      const ArenaScope scope(wide);
+      const Tensor noise = wide.tensor({count});
+      normal_noise(kTrialSeed, ++stream, 0, noise);
+      cuda::map("convert", on_device(noise), to, count, count, cuda::Convert{}, stream_.get());
+    }
+    const float scale = 1.0f / std::sqrt(static_cast<float>(size.head_dim));
+    const auto block = [&](cuda::bf16* out) -> cuda::AttentionBlock<cuda::bf16> {
+      return {q, k, v, out, static_cast<int>(size.queries), static_cast<int>(size.keys)};
+    };
+    const auto ours = [&](int64_t rows) {
+      own_attention(Blocks(static_cast<size_t>(rows), block(own)), size.queries, size.heads,
+                    size.head_dim, scale);
+    };
+    const auto library = [&](int64_t rows) {
+      for (int64_t row = 0; row < rows; ++row) start(plan, block(theirs), scale);
+    };
+    ours(1);
+    library(1);
+    const Tensor a = wide.tensor({few}), b = wide.tensor({few});
+    const auto widen = [&](const cuda::bf16* from, const Tensor& to) {
+      cuda::map("convert", from, on_device(to), few, few, cuda::Convert{}, stream_.get());
+    };
+    widen(own, a);
+    widen(theirs, b);
+    const double difference = mean_square_difference(a, b);
+    clear(b);
+    if (!(difference <= kMostDifference * mean_square_difference(a, b))) return false;
+    for (const int64_t rows : {1, 4}) {
+      if (seconds(library, rows) >= seconds(ours, rows)) return false;
+    }
+    return true;
+  }
+
+  template <typename Run>
+  double seconds(const Run& run, int64_t rows) {
+    wait();
+    const auto start = std::chrono::steady_clock::now();
+    for (int i = 0; i < kTrialRuns; ++i) run(rows);
+    wait();
+    return std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+  }
+
+  static constexpr int64_t kAlign = 8;  // Elements of 16 bits in 16 bytes.
+  static constexpr int kTrialRuns = 5;
+  static constexpr uint64_t kTrialSeed = 1;
+  /// Of the mean square of what ours says; roundings make up a tenth of it.
+  static constexpr double kMostDifference = 1e-4;
+
+  std::optional<cuda::DnnAttention> library_;
+};
+
+}  // namespace driftless
