@@ -367,8 +367,9 @@ TEST_F(CudaOps, AttentionByTheLibraryWhereItIsBetter) {
   const float scale = 0.25f;
   const Tensor q = random({queries, width}), k = random({keys, width}), v = random({keys, width});
   const Tensor expected = arena.tensor({queries, width}), y = arena.tensor({queries, width});
-  {
+  for (const int64_t workspace : {4096, 0}) {
     recorded = {};
+    recorded.workspace_bytes = workspace;
     const auto ops = make_with(CudaPrecision::bf16);
     EXPECT_FALSE(ops->prepare_attention(queries, keys, heads, 12)) << "not of 16 bytes";
     EXPECT_TRUE(ops->prepare_attention(queries, keys, heads, dim));
@@ -409,6 +410,7 @@ TEST_F(CudaOps, AttentionByTheLibraryWhereItIsBetter) {
     ops->convert(out, y);
     expect_close(expected, y, 2e-2);
   }
+  EXPECT_EQ(std::vector<std::string>(), recorded.problems);
   // No engine, another result, a slow one, tokens of 32 bits: then our own kernel has all rows.
   for (const int reason : {0, 1, 2, 3}) {
     recorded = {};

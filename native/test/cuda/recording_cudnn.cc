@@ -16,7 +16,6 @@ namespace {
 using namespace cuda::dnn;
 
 constexpr Status kBadParameter = 2000;
-constexpr int64_t kWorkspaceBytes = 4096;
 
 struct Node {
   DescriptorKind kind;
@@ -65,6 +64,9 @@ Status set(Descriptor descriptor, Attribute attribute, AttributeType type, int64
            const void* elements) {
   Node& to = node(descriptor);
   if (to.final) return problem("an attribute of what is final");
+  if (attribute == kPackWorkspace && *static_cast<void* const*>(elements) == nullptr) {
+    return problem("a workspace that is none");
+  }
   if (type == kBackendDescriptor && !node(*static_cast<const Descriptor*>(elements)).final) {
     return problem("a link to what is not final");
   }
@@ -127,7 +129,7 @@ Status finalize(Descriptor descriptor) {
       ++recorded_attention().plans;
       break;
     case kVariantPack:
-      complete = has(of, {kPackIds, kPackPointers, kPackWorkspace});
+      complete = has(of, {kPackIds, kPackPointers});
       break;
     default:
       return problem("a descriptor that needs no end");
@@ -143,7 +145,7 @@ Status get(Descriptor descriptor, Attribute attribute, AttributeType /*type*/, i
   if (!of.final) return problem("a question to what is not final");
   *count = 1;
   if (attribute == kPlanWorkspaceBytes) {
-    std::memcpy(elements, &kWorkspaceBytes, sizeof kWorkspaceBytes);
+    std::memcpy(elements, &recorded_attention().workspace_bytes, sizeof(int64_t));
     return 0;
   }
   if (attribute != kHeuristicResults) return problem("an unknown question");
@@ -220,13 +222,16 @@ Status execute(Handle handle, Descriptor plan, Descriptor pack) {
     if (tensor != &out && tensor->data == out.data) return problem("results over what they are of");
   }
   const auto* scale = static_cast<const float*>(pointer(kAttentionScale));
-  auto* workspace = value<void*>(given, kPackWorkspace);
-  if (scale == nullptr || workspace == nullptr) return problem("no scale or no workspace");
+  const auto bytes = static_cast<size_t>(recorded.workspace_bytes);
+  if (scale == nullptr || (bytes > 0) != has(given, {kPackWorkspace})) {
+    return problem("no scale or no workspace");
+  }
+  void* workspace = bytes > 0 ? value<void*>(given, kPackWorkspace) : nullptr;
   std::this_thread::sleep_for(std::chrono::milliseconds(recorded.delay_ms));
   emulation::on_stream(reinterpret_cast<Body*>(handle)->stream, [=, by = *scale] {
     ++recorded_attention().runs;
     const emulation::DeviceAccess access;
-    std::memset(workspace, 0xff, kWorkspaceBytes);  // A library may fill what it was given.
+    if (bytes > 0) std::memset(workspace, 0xff, bytes);  // A library may fill what it was given.
     attend(q, k, v, out, by);
   });
   return 0;

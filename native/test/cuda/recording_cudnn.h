@@ -1,5 +1,6 @@
 #pragma once
 
+#include <cstdint>
 #include <string>
 #include <vector>
 
@@ -15,10 +16,11 @@ const cuda::dnn::Api& recording_cudnn();
 struct RecordedAttention {
   int plans = 0, runs = 0;  ///< Made; done, also as part of a graph.
   std::vector<std::string> problems;
-  int descriptors = 0;   ///< Created and not yet destroyed.
-  bool refuses = false;  ///< There is no engine; tests set this and what follows.
-  bool wrong = false;    ///< Forgets the last key.
-  int delay_ms = 0;      ///< Of each run.
+  int descriptors = 0;             ///< Created and not yet destroyed.
+  bool refuses = false;            ///< There is no engine; tests set this and what follows.
+  bool wrong = false;              ///< Forgets the last key.
+  int delay_ms = 0;                ///< Of each run.
+  int64_t workspace_bytes = 4096;  ///< Of plans that are made from now on.
 };
 RecordedAttention& recorded_attention();
 

@@ -155,7 +155,8 @@ void DnnAttentionPlan::run(Handle handle, const void* q, const void* k, const vo
   } destroyed{api_, pack};
   set(pack, kPackIds, kInt64, 5, ids);
   set(pack, kPackPointers, kVoidPointer, 5, pointers);
-  set(pack, kPackWorkspace, kVoidPointer, 1, &workspace);
+  // The library refuses to be told that there is none.
+  if (workspace != nullptr) set(pack, kPackWorkspace, kVoidPointer, 1, &workspace);
   check(api_.cudnnBackendFinalize(pack), "finalisation");
   check(api_.cudnnBackendExecute(handle, plan_, pack), "attention");
 }

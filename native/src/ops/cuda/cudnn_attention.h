@@ -40,7 +40,8 @@ class DnnAttentionPlan {
   const AttentionSize& size() const { return size_; }
   size_t workspace_bytes() const { return workspace_bytes_; }
 
-  /// On the handle's stream. Pointers are aligned to 16 bytes, `out` is none of the others.
+  /// On the handle's stream. Pointers are aligned to 16 bytes, `out` is none of the others;
+  /// `workspace` is null where the plan needs none.
   void run(dnn::Handle handle, const void* q, const void* k, const void* v, void* out, float scale,
            void* workspace) const;
 

@@ -7,6 +7,7 @@
 #include <cstdio>
 
 #include "ops/cuda/cublaslt_api.h"
+#include "same_call.h"
 
 namespace lt = driftless::cuda::lt;
 
@@ -29,15 +30,6 @@ static_assert(offsetof(lt::Heuristic, workspace_bytes) ==
               offsetof(cublasLtMatmulHeuristicResult_t, workspaceSize));
 static_assert(offsetof(lt::Heuristic, state) == offsetof(cublasLtMatmulHeuristicResult_t, state));
 
-/// As many parameters, each of the same size.
-template <typename R1, typename... A1, typename R2, typename... A2>
-constexpr bool same_call(R1 (*)(A1...), R2 (*)(A2...)) {
-  if constexpr (sizeof...(A1) != sizeof...(A2)) {
-    return false;
-  } else {
-    return sizeof(R1) == sizeof(R2) && ((sizeof(A1) == sizeof(A2)) && ...);
-  }
-}
 #define DL_SAME(function) \
   static_assert(same_call(decltype(lt::Api::function){}, static_cast<decltype(&function)>(nullptr)))
 DL_SAME(cublasLtGetVersion);

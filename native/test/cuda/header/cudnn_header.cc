@@ -10,6 +10,7 @@
 
 #include "core/error.h"
 #include "ops/cuda/cudnn_attention.h"
+#include "same_call.h"
 
 namespace dnn = driftless::cuda::dnn;
 
@@ -55,15 +56,6 @@ static_assert(int(dnn::kAttentionV) == CUDNN_ATTR_OPERATION_SDPA_FWD_VDESC);
 static_assert(int(dnn::kAttentionOut) == CUDNN_ATTR_OPERATION_SDPA_FWD_ODESC);
 static_assert(int(dnn::kAttentionScale) == CUDNN_ATTR_OPERATION_SDPA_FWD_SCALEDESC);
 
-/// As many parameters, each of the same size.
-template <typename R1, typename... A1, typename R2, typename... A2>
-constexpr bool same_call(R1 (*)(A1...), R2 (*)(A2...)) {
-  if constexpr (sizeof...(A1) != sizeof...(A2)) {
-    return false;
-  } else {
-    return ((sizeof(A1) == sizeof(A2)) && ...);
-  }
-}
 #define DL_SAME(function) \
   static_assert(          \
       same_call(decltype(dnn::Api::function){}, static_cast<decltype(&function)>(nullptr)))
@@ -125,6 +117,20 @@ dnn::Descriptor properties(const dnn::Api& api, const Device& device) {
   return made;
 }
 
+/// All of a run but the run, for which there is no device.
+void try_out(const driftless::cuda::DnnAttentionPlan& plan) {
+  const auto address = [](uintptr_t number) { return reinterpret_cast<void*>(number << 20); };
+  std::string refusal;
+  try {
+    void* const workspace = plan.workspace_bytes() > 0 ? address(5) : nullptr;
+    plan.run(nullptr, address(1), address(2), address(3), address(4), 0.1f, workspace);
+  } catch (const driftless::Error& error) {
+    refusal = error.what();
+  }
+  const bool only_the_run = refusal.find("cuDNN: attention: ") == 0;
+  DL_CHECK(only_the_run, "a run", "that it is prepared", refusal.empty() ? "success" : refusal);
+}
+
 }  // namespace
 
 /// Argument: the library. Linked with it as well, so the version comes both ways.
@@ -137,7 +143,7 @@ int main(int, char** arguments) {
       const dnn::Descriptor described = properties(api, device);
       for (const driftless::cuda::AttentionSize& size : kSizes) {
         try {
-          driftless::cuda::DnnAttentionPlan(api, size, {nullptr, described});
+          try_out(driftless::cuda::DnnAttentionPlan(api, size, {nullptr, described}));
         } catch (const std::exception& error) {
           std::printf("%s, %d queries and %d keys: %s\n", device.name, int(size.queries),
                       int(size.keys), error.what());
