@@ -223,7 +223,7 @@ void DitRanks::take_room(Flight& flight, const DitTokens& tokens) {
     const size_t bytes =
         copies * Arena::rounded(tokens.x.bytes()) + Arena::rounded(tokens.e0.bytes());
     if (bytes > place.bytes) {
-      place.bytes = 0;                                         // until it is there
+      place.bytes = 0;
       place.memory = Arena(64, 0, ranks_[r]->ops().memory());  // before the larger one is taken
       place.memory = Arena(bytes, 0, ranks_[r]->ops().memory());
     }

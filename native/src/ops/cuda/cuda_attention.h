@@ -98,12 +98,7 @@ class CudaAttention : public CudaProducts {
                q, static_cast<int>(row.queries),       static_cast<int>(row.keys)};
       if (!foreign(row.dtype)) block.out = static_cast<T*>(row.out);
     }
-    if constexpr (std::is_same_v<T, cuda::bf16>) {
-      const Blocks ours = by_library(blocks, heads, head_dim, scale);
-      own_attention(ours, most, heads, head_dim, scale);
-    } else {
-      own_attention(blocks, most, heads, head_dim, scale);
-    }
+    start_rows(blocks, most, heads, head_dim, scale);
     if constexpr (!std::is_same_v<T, float>) {
       for (int64_t i = 0; i < count; ++i) {
         if (!foreign(rows[i].dtype)) continue;
@@ -111,6 +106,18 @@ class CudaAttention : public CudaProducts {
                   rows[i].queries * width, width, cuda::Convert{}, stream_.get());
       }
     }
+  }
+
+  template <typename T>
+  void start_rows(const std::vector<cuda::AttentionBlock<T>>& blocks, int64_t most_queries,
+                  int64_t heads, int64_t head_dim, float scale) {
+    if constexpr (std::is_same_v<T, cuda::bf16>) {
+      if (library_) {
+        const Blocks ours = by_library(blocks, heads, head_dim, scale);
+        return own_attention(ours, most_queries, heads, head_dim, scale);
+      }
+    }
+    own_attention(blocks, most_queries, heads, head_dim, scale);
   }
 
   template <typename T>
@@ -126,7 +133,6 @@ class CudaAttention : public CudaProducts {
   /// Starts the rows that cuDNN does, and returns the others. Which these are depends on a row's
   /// size alone, so a row is the same in any company.
   Blocks by_library(const Blocks& blocks, int64_t heads, int64_t head_dim, float scale) {
-    if (!library_) return blocks;
     Blocks ours;
     for (const auto& block : blocks) {
       const cuda::DnnAttentionPlan* plan =
