@@ -101,6 +101,90 @@ TEST_F(CudaOps, ConvolutionAndAttentionInReducedPrecision) {
   }
 }
 
+// What lies between an autoencoder's layers is of 16 bits.
+TEST_F(CudaOps, PicturesOfSixteenBits) {
+  const auto ops = make(CudaPrecision::bf16, false);
+  const auto narrow = [&](const Tensor& values) {
+    const Tensor rounded = arena.tensor(values.shape(), DType::bf16);
+    ops->convert(values, rounded);
+    ops->convert(rounded, values);
+    return rounded;
+  };
+  const auto expect_like = [&](const Tensor& expected, const Tensor& y) {
+    const Tensor values = arena.tensor(y.shape());
+    ops->convert(y, values);
+    expect_close(expected, values, 2e-2);
+  };
+  struct Case {
+    int64_t in, out, second = 0;
+    int stride = 1;
+    bool upsample2 = false;
+    int64_t frames = 1;
+  };
+  // Channels that come in eights, and others.
+  for (const Case& c : {Case{16, 24}, Case{16, 24, 8}, Case{8, 3}, Case{6, 10}, Case{16, 8, 0, 2},
+                        Case{16, 24, 0, 1, true}, Case{5, 6, 0, 1, true},
+                        Case{8, 16, 0, 1, false, 2}, Case{5, 4, 0, 1, false, 3}}) {
+    SCOPED_TRACE(testing::Message() << c.in << " and " << c.second << " to " << c.out << ", stride "
+                                    << c.stride << ", frames " << c.frames);
+    ConvOptions options;
+    options.second_input_channels = c.second;
+    options.stride = c.stride;
+    options.upsample2 = c.upsample2;
+    options.frames = c.frames;
+    const int64_t n = 3, h = 6, w = 10, up = c.upsample2 ? 2 : 1;
+    const Shape out = {n, h * up / c.stride, w * up / c.stride, c.out};
+    const Tensor x = random({n, h, w, c.in}), narrow_x = narrow(x);
+    const int64_t others = c.frames > 1 ? c.in : c.second;
+    const Tensor x2 = random({c.frames > 1 ? c.frames - 1 : n, h, w, std::max<int64_t>(1, others)});
+    const Tensor narrow_x2 = narrow(x2);
+    const int64_t depth = c.frames * c.in + c.second;
+    const Tensor weight = random({c.out, depth, 3, 3}, 0.3f / std::sqrt(float(depth)));
+    const Tensor bias = random({c.out}), residual = random(out), narrow_residual = narrow(residual);
+    const auto run = [&](Ops& backend, const Tensor& from, const Tensor& other, const Tensor& add,
+                         const Tensor& y) {
+      const auto packed = backend.pack_conv(weight, bias, options);
+      if (c.frames > 1) {
+        backend.conv_frames(*packed, from, other, add, Activation::relu, y);
+      } else {
+        backend.conv2d(*packed, from, c.second > 0 ? other : Tensor(), add, Activation::relu, y);
+      }
+    };
+    const Tensor expected = arena.tensor(out), wide = arena.tensor(out);
+    const Tensor y = arena.tensor(out, DType::bf16);
+    run(*reference, x, x2, residual, expected);
+    run(*ops, narrow_x, narrow_x2, narrow_residual, y);
+    expect_like(expected, y);
+    run(*ops, x, x2, narrow_residual, y);
+    expect_like(expected, y);
+    run(*ops, narrow_x, narrow_x2, residual, wide);
+    expect_close(expected, wide, 1e-2);
+    expect_error([&] { run(*ops, narrow_x, narrow_x2, residual, y); },
+                 {"conv residual dtype", "bf16"});
+  }
+  const Tensor x = random({4, 3, 5, 8}), narrow_x = narrow(x);
+  const auto moved = [&](Shape shape, const auto& move) {
+    const Tensor expected = arena.tensor(shape), y = arena.tensor(shape, DType::bf16);
+    move(*reference, x, expected);
+    move(*ops, narrow_x, y);
+    expect_like(expected, y);
+  };
+  moved({4, 6, 10, 8},
+        [](Ops& backend, const Tensor& from, const Tensor& to) { backend.upsample2(from, to); });
+  moved({2, 3, 5, 16}, [](Ops& backend, const Tensor& from, const Tensor& to) {
+    backend.frames_to_channels(from, to);
+  });
+  moved({8, 3, 5, 4}, [](Ops& backend, const Tensor& from, const Tensor& to) {
+    backend.channels_to_frames(from, to);
+  });
+  moved(x.shape(), [](Ops& backend, const Tensor& from, const Tensor& to) {
+    backend.activate(Activation::relu, from, to);
+  });
+  moved(x.shape(), [](Ops& backend, const Tensor& from, const Tensor& to) {
+    backend.tanh_clamp(from, 3, to);
+  });
+}
+
 // What passes between a block's linear layers is of 16 bits, without an f32 copy in between.
 TEST_F(CudaOps, TokensOfSixteenBits) {
   const int64_t rows = 34, in = 40, out = 24;

@@ -1,5 +1,6 @@
 // What every streaming autoencoder promises to the pipeline, checked on both kinds.
 
+#include "core/philox.h"
 #include "models/codec_config.h"
 #include "models/wan_codec.h"
 #include "models_test_support.h"
@@ -125,6 +126,38 @@ TEST_P(LatentCodecTest, RefusesAnotherCodecsState) {
   const Tensor rgb = frames(codec_->frames_per_latent(), 1), z = latents(1);
   expect_contains(error_of([&] { codec_->encode(rgb, *state, z); }), "state");
   expect_contains(error_of([&] { codec_->decode(z, *state, rgb); }), "state");
+}
+
+// TAEHV enlarges before a pointwise layer; the stack does that behind it, within the convolution.
+TEST(LayerStackTest, EnlargingBehindAPointwiseLayerIsTheSame) {
+  using Layer = AutoencoderLayer;
+  std::vector<Layer> layers(3);
+  layers[0].type = Layer::Type::up;
+  layers[1] = {Layer::Type::tgrow, 4, 6, 1, 2, 0, false};
+  layers[2] = {Layer::Type::conv, 6, 5};
+  const auto ops = make_ops("cpu");
+  RandomWeights weights(3);
+  weights.keep = true;
+  AutoencoderState state;
+  Arena arena;
+  const LayerStack stack("s", layers, 4, AutoencoderConfig{}, weights, *ops);
+  const Tensor x = arena.tensor({2, 3, 5, 4});
+  fill_normal(5, 1, 0, x.f32(), static_cast<size_t>(x.count()));
+  const Tensor y = stack.run(x, state, arena);
+
+  const auto packed = [&](const std::string& key, const Tensor& bias) {
+    const RandomWeights::Entry& entry = weights.entries().at(key);
+    return ops->pack_conv(Tensor(entry.shape, const_cast<float*>(entry.values.data())), bias);
+  };
+  const Tensor large = arena.tensor({2, 6, 10, 4}), wide = arena.tensor({2, 6, 10, 12});
+  const Tensor frames = arena.tensor({4, 6, 10, 6}), expected = arena.tensor({4, 6, 10, 5});
+  ops->upsample2(x, large);
+  ops->conv2d(*packed("s.1.conv.weight", {}), large, {}, {}, Activation::none, wide);
+  ops->channels_to_frames(wide, frames);
+  const Tensor bias({5}, const_cast<float*>(weights.entries().at("s.2.bias").values.data()));
+  ops->conv2d(*packed("s.2.weight", bias), frames, {}, {}, Activation::none, expected);
+  ASSERT_EQ(expected.shape(), y.shape());
+  EXPECT_LT(relative_error(expected.f32(), y.f32(), static_cast<size_t>(y.count())), 1e-5);
 }
 
 INSTANTIATE_TEST_SUITE_P(Kinds, LatentCodecTest, testing::Values("taehv", "wan"));

@@ -92,6 +92,36 @@ TEST_P(ConvTest, TwoInputsEqualTheirConcatenation) {
   check({1, 5, 4, 9, 7, 1, 1, false, 4});
 }
 
+TEST_P(ConvTest, FramesEqualTheirConcatenation) {
+  for (const int64_t t : {2, 3}) {
+    for (const int64_t n : {1, 2, 5}) {
+      SCOPED_TRACE(std::to_string(n) + " frames, " + std::to_string(t) + " at once");
+      const int64_t h = 5, w = 7, in = 4, out = 6;
+      // The frames before and the frames themselves, one after another.
+      const Tensor all = random({t - 1 + n, h, w, in});
+      const Tensor x = arena.copy(all.slice(t - 1, t - 1 + n));
+      const Tensor past = arena.copy(all.slice(0, t - 1));
+      const Tensor joined = arena.tensor({n, h, w, t * in});
+      for (int64_t i = 0; i < joined.count(); ++i) {
+        const int64_t channel = i % (t * in), pixel = i / (t * in) % (h * w);
+        const int64_t frame = i / (t * in * h * w) + channel / in;
+        joined.f32()[i] = all.f32()[(frame * h * w + pixel) * in + channel % in];
+      }
+      const Tensor weight = random({out, t * in, 3, 3}), bias = random({out});
+      const Tensor residual = random({n, h, w, out});
+      const Tensor expected = arena.tensor(residual.shape()), y = arena.tensor(residual.shape());
+      ops->conv2d(*ops->pack_conv(weight, bias), joined, {}, residual, Activation::relu, expected);
+      ConvOptions options;
+      options.frames = t;
+      const auto packed = ops->pack_conv(weight, bias, options);
+      ops->conv_frames(*packed, x, past, residual, Activation::relu, y);
+      expect_close(expected, y, 1e-4);
+      expect_error([&] { ops->conv_frames(*packed, x, residual, residual, Activation::none, y); },
+                   {"conv_frames past shape", past.shape().text(), residual.shape().text()});
+    }
+  }
+}
+
 TEST_P(ConvTest, UpsampledInput) {
   check({1, 1, 1, 2, 3, 3, 1, true, 0});
   check({2, 5, 7, 8, 24, 3, 1, true, 0});

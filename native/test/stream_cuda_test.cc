@@ -75,6 +75,8 @@ TEST_F(CudaStream, KeepsKeysAndValuesInHalfTheMemory) {
   const auto half = Pipeline::load({model.dir(), "cuda", 1, "bf16"});
   EXPECT_EQ(full->info().memory.session.rings, 2 * half->info().memory.session.rings);
   EXPECT_LT(half->info().memory.prompt, full->info().memory.prompt);
+  // What lies between the autoencoder's layers too.
+  EXPECT_EQ(full->info().memory.session.codec, 2 * half->info().memory.session.codec);
   const auto a = full->open({"rain", 1, 2, 3}), b = half->open({"rain", 1, 2, 3});
   EXPECT_EQ(static_cast<const Session&>(*b).arena_bytes(), half->info().memory.session.arena());
   double worst = 0;

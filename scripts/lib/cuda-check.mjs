@@ -16,6 +16,7 @@ const CHECKED_ARCHS = ["80", "90a"];
 const HOT = [
   "attention_mma_kernel",
   "conv_mma_kernel",
+  "conv_staged_kernel",
   "layer_norm_kernel",
   "rms_norm_kernel",
   "norm_rope_append_kernel",

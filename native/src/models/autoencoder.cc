@@ -12,12 +12,21 @@ namespace {
 
 using Layers = std::vector<AutoencoderLayer>;
 
-// Values that each layer remembers of a stream whose first layer sees h x w.
-std::vector<size_t> memory_sizes(const Layers& layers, int64_t h, int64_t w) {
-  std::vector<size_t> sizes;
+// What one layer remembers.
+struct LayerMemory {
+  size_t values;
+  DType dtype;
+  size_t bytes() const { return values * dtype_size(dtype); }
+};
+
+// Of a stream whose first layer sees h x w.
+std::vector<LayerMemory> layer_memory(const Layers& layers, int64_t h, int64_t w, DType dtype) {
+  std::vector<LayerMemory> memory;
+  const std::vector<bool> after = follow_convolution(layers);
   for (const AutoencoderLayer& layer : layers) {
     const bool remembers = layer.type == AutoencoderLayer::Type::mem;
-    sizes.push_back(remembers ? static_cast<size_t>(h * w * layer.in) : 0);
+    memory.push_back({remembers ? static_cast<size_t>(h * w * layer.in) : 0,
+                      after[memory.size()] ? dtype : DType::f32});
     if (layer.type == AutoencoderLayer::Type::conv) {
       h = (h + layer.stride - 1) / layer.stride;
       w = (w + layer.stride - 1) / layer.stride;
@@ -27,26 +36,37 @@ std::vector<size_t> memory_sizes(const Layers& layers, int64_t h, int64_t w) {
       w *= 2;
     }
   }
+  return memory;
+}
+
+std::vector<LayerMemory> encoder_memory(const AutoencoderConfig& config, int64_t height,
+                                        int64_t width) {
+  return layer_memory(config.encoder, height / config.patch, width / config.patch, config.dtype);
+}
+
+std::vector<LayerMemory> decoder_memory(const AutoencoderConfig& config, int64_t height,
+                                        int64_t width) {
+  const int64_t scale = config.spatial_scale;
+  return layer_memory(config.decoder, height / scale, width / scale, config.dtype);
+}
+
+std::vector<size_t> sizes_of(const std::vector<LayerMemory>& memory) {
+  std::vector<size_t> sizes;
+  for (const LayerMemory& layer : memory) sizes.push_back(layer.bytes());
   return sizes;
 }
 
-std::vector<size_t> encoder_sizes(const AutoencoderConfig& config, int64_t height, int64_t width) {
-  return memory_sizes(config.encoder, height / config.patch, width / config.patch);
+size_t bytes_of(const std::vector<LayerMemory>& memory) {
+  const std::vector<size_t> sizes = sizes_of(memory);
+  return std::accumulate(sizes.begin(), sizes.end(), size_t{0});
 }
 
-std::vector<size_t> decoder_sizes(const AutoencoderConfig& config, int64_t height, int64_t width) {
-  return memory_sizes(config.decoder, height / config.spatial_scale, width / config.spatial_scale);
-}
-
-size_t bytes_of(const std::vector<size_t>& sizes) {
-  return std::accumulate(sizes.begin(), sizes.end(), size_t{0}) * sizeof(float);
-}
-
-std::unique_ptr<CodecState> make_state(const std::vector<size_t>& sizes, Ops& ops) {
-  auto state = std::make_unique<AutoencoderState>(ops.memory(), memory_bytes(sizes));
-  for (size_t size : sizes) {
+std::unique_ptr<CodecState> make_state(const std::vector<LayerMemory>& memory, Ops& ops) {
+  auto state = std::make_unique<AutoencoderState>(ops.memory(), memory_bytes(sizes_of(memory)));
+  for (const LayerMemory& layer : memory) {
     Tensor& slot = state->past.emplace_back();
-    if (size > 0) remembered(slot, static_cast<int64_t>(size), state->memory, ops);
+    if (layer.values == 0) continue;
+    remembered(slot, static_cast<int64_t>(layer.values), state->memory, ops, layer.dtype);
   }
   return state;
 }
@@ -67,16 +87,16 @@ size_t AutoencoderState::bytes() const {
 
 CodecStateBytes autoencoder_state_bytes(const AutoencoderConfig& config, int64_t height,
                                         int64_t width) {
-  return {bytes_of(encoder_sizes(config, height, width)),
-          bytes_of(decoder_sizes(config, height, width))};
+  return {bytes_of(encoder_memory(config, height, width)),
+          bytes_of(decoder_memory(config, height, width))};
 }
 
 std::unique_ptr<CodecState> Autoencoder::make_encoder_state(int64_t height, int64_t width) const {
-  return make_state(encoder_sizes(config_, height, width), ops_);
+  return make_state(encoder_memory(config_, height, width), ops_);
 }
 
 std::unique_ptr<CodecState> Autoencoder::make_decoder_state(int64_t height, int64_t width) const {
-  return make_state(decoder_sizes(config_, height, width), ops_);
+  return make_state(decoder_memory(config_, height, width), ops_);
 }
 
 Autoencoder::Autoencoder(const AutoencoderConfig& config, WeightSource& weights, Ops& ops)
@@ -97,10 +117,13 @@ Autoencoder::Autoencoder(const AutoencoderConfig& config, WeightSource& weights,
   }
   DL_CHECK_EQ("autoencoder.decoder: spatial scale", config.spatial_scale, space);
   DL_CHECK_EQ("autoencoder.decoder: frames per latent", config.frames_per_latent, time);
-  encoder_ = std::make_unique<LayerStack>("encoder", config.encoder, pixel_channels,
-                                          config.latent_clamp, weights, ops);
-  decoder_ = std::make_unique<LayerStack>("decoder", config.decoder, config.latent_channels,
-                                          config.latent_clamp, weights, ops);
+  DL_CHECK(config.dtype == DType::f32 || config.dtype == ops.token_dtype(),
+           "type of what lies between the autoencoder's layers", dtype_name(ops.token_dtype()),
+           dtype_name(config.dtype));
+  encoder_ =
+      std::make_unique<LayerStack>("encoder", config.encoder, pixel_channels, config, weights, ops);
+  decoder_ = std::make_unique<LayerStack>("decoder", config.decoder, config.latent_channels, config,
+                                          weights, ops);
   DL_CHECK_EQ("autoencoder.encoder: output channels", config.latent_channels,
               encoder_->out_channels());
   DL_CHECK_EQ("autoencoder.decoder: output channels", pixel_channels, decoder_->out_channels());

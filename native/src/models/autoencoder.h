@@ -48,6 +48,8 @@ struct AutoencoderConfig {
   float input_low = -1, input_high = 1;    // what the encoder's pixels span
   float output_low = -1, output_high = 1;  // what the decoder's pixels span
   std::vector<AutoencoderLayer> encoder, decoder;
+  // Of what lies between layers; not of the file, but of the operations that the model runs on.
+  DType dtype = DType::f32;
   bool has_anchor = false;
   ChromaAnchor anchor;
   std::vector<float> latent_mean, latent_std;  // [latent_channels]
@@ -69,27 +71,31 @@ struct AutoencoderState : CodecState {
 CodecStateBytes autoencoder_state_bytes(const AutoencoderConfig& config, int64_t height,
                                         int64_t width);
 
+// Whether what a layer takes has come through a convolution, and is of the configured type: pixels
+// and latents are f32.
+std::vector<bool> follow_convolution(const std::vector<AutoencoderLayer>& layers);
+
 // A list of layers with its weights.
 class LayerStack {
  public:
   // Weights under "<prefix>.<index>.…". Throws Error when a layer's input channels differ from what
   // the layers before it give.
   LayerStack(const std::string& prefix, const std::vector<AutoencoderLayer>& layers,
-             int64_t in_channels, float clamp, WeightSource& weights, Ops& ops);
+             int64_t in_channels, const AutoencoderConfig& config, WeightSource& weights, Ops& ops);
   ~LayerStack();
 
   int64_t out_channels() const { return out_channels_; }
 
-  // x [n, h, w, in_channels], n steps in order; the result lies in `arena`.
+  // x [n, h, w, in_channels], n steps in order, f32; so is the result, which lies in `arena`.
   Tensor run(const Tensor& x, AutoencoderState& state, Arena& arena) const;
 
  private:
   struct Layer;
   Tensor run_layer(size_t index, const Tensor& x, AutoencoderState& state, Arena& arena) const;
-  Tensor remember(size_t index, const Tensor& x, AutoencoderState& state, Arena& arena) const;
 
   Ops& ops_;
   float clamp_;
+  DType dtype_;
   int64_t out_channels_;
   std::vector<Layer> layers_;
 };

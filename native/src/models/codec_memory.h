@@ -12,19 +12,20 @@
 namespace driftless {
 
 // `slot` with so many values: as it is, or new zeros in `memory` where it is absent or of another
-// size.
-inline const Tensor& remembered(Tensor& slot, int64_t values, Arena& memory, Ops& ops) {
-  if (!slot.present() || slot.count() != values) {
-    slot = memory.tensor({values});
+// size or type.
+inline const Tensor& remembered(Tensor& slot, int64_t values, Arena& memory, Ops& ops,
+                                DType dtype = DType::f32) {
+  if (!slot.present() || slot.count() != values || slot.dtype() != dtype) {
+    slot = memory.tensor({values}, dtype);
     ops.clear(slot);
   }
   return slot;
 }
 
-// What an arena needs for so many tensors of so many f32 values each; none for empty ones.
+// What an arena needs for tensors of so many bytes each; none for empty ones.
 inline size_t memory_bytes(const std::vector<size_t>& sizes) {
   size_t bytes = 0;
-  for (size_t size : sizes) bytes += size == 0 ? 0 : Arena::rounded(size * sizeof(float));
+  for (size_t size : sizes) bytes += size == 0 ? 0 : Arena::rounded(size);
   return bytes;
 }
 

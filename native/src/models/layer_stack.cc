@@ -13,8 +13,19 @@ struct LayerStack::Layer {
   std::vector<std::unique_ptr<PackedConv>> convs;
   bool relu_after = false;  // the next layer is a ReLU and is done here
   bool skip = false;        // done by the layer before
-  bool up_before = false;   // the layer before enlarges, and is done here
+  bool up_before = false;   // a layer before enlarges, and is done here
 };
+
+std::vector<bool> follow_convolution(const std::vector<AutoencoderLayer>& layers) {
+  std::vector<bool> after;
+  bool convolved = false;
+  for (const AutoencoderLayer& layer : layers) {
+    after.push_back(convolved);
+    convolved = convolved || layer.type == Type::conv || layer.type == Type::tpool ||
+                layer.type == Type::tgrow;
+  }
+  return after;
+}
 
 namespace {
 
@@ -27,13 +38,39 @@ std::unique_ptr<PackedConv> take_conv(WeightSource& weights, Ops& ops, const std
   return ops.pack_conv(w, b, options);
 }
 
+// The first convolution of a mem layer: its weights have the step before behind the present one,
+// and conv_frames() wants the earlier first.
+std::unique_ptr<PackedConv> take_memory(WeightSource& weights, Ops& ops, const std::string& key,
+                                        int64_t channels) {
+  Arena arena;
+  const Tensor w = weights.take(key + ".weight", {channels, 2 * channels, 3, 3}, arena);
+  const Tensor b = weights.take(key + ".bias", {channels}, arena);
+  const Tensor turned = arena.tensor(w.shape());
+  const int64_t half = channels * 9;
+  for (int64_t part = 0; part < 2 * channels; ++part) {
+    std::copy_n(w.f32() + part * half, half, turned.f32() + (part ^ 1) * half);
+  }
+  ConvOptions options;
+  options.frames = 2;
+  return ops.pack_conv(turned, b, options);
+}
+
+// Whether the enlargement at `index` is done by a convolution that follows, at once or behind a
+// pointwise layer: that gives the same for every copy of a pixel, so it may come first.
+bool joins_convolution(const std::vector<AutoencoderLayer>& layers, size_t index) {
+  size_t next = index + 1;
+  if (next < layers.size() && layers[next].type == Type::tgrow) ++next;
+  return next < layers.size() && layers[next].type == Type::conv && layers[next].stride == 1;
+}
+
 }  // namespace
 
 LayerStack::~LayerStack() = default;
 
 LayerStack::LayerStack(const std::string& prefix, const std::vector<AutoencoderLayer>& layers,
-                       int64_t in_channels, float clamp, WeightSource& weights, Ops& ops)
-    : ops_(ops), clamp_(clamp) {
+                       int64_t in_channels, const AutoencoderConfig& config, WeightSource& weights,
+                       Ops& ops)
+    : ops_(ops), clamp_(config.latent_clamp), dtype_(config.dtype) {
   int64_t channels = in_channels;
   for (size_t i = 0; i < layers.size(); ++i) {
     const std::string key = prefix + "." + std::to_string(i);
@@ -42,12 +79,13 @@ LayerStack::LayerStack(const std::string& prefix, const std::vector<AutoencoderL
     const AutoencoderLayer& s = layer.spec;
     const bool has_channels = s.in > 0;
     if (has_channels) DL_CHECK_EQ(key + ": input channels", channels, s.in);
-    const bool conv_follows =
-        i + 1 < layers.size() && layers[i + 1].type == Type::conv && layers[i + 1].stride == 1;
     ConvOptions options;
     switch (s.type) {
       case Type::conv:
-        layer.up_before = i > 0 && layers[i - 1].type == Type::up && s.stride == 1;
+        for (size_t back = 1; back <= 2 && back <= i; ++back) {
+          const bool enlarges = layers[i - back].type == Type::up;
+          layer.up_before |= enlarges && joins_convolution(layers, i - back);
+        }
         options.stride = static_cast<int>(s.stride);
         options.upsample2 = layer.up_before;
         layer.convs.push_back(take_conv(weights, ops, key, s.out, s.in, 3, s.bias, options));
@@ -62,15 +100,14 @@ LayerStack::LayerStack(const std::string& prefix, const std::vector<AutoencoderL
         break;
       case Type::mem:
         for (int64_t c = 0; c < s.convs; ++c) {
-          ConvOptions first;
-          first.second_input_channels = s.in;
-          layer.convs.push_back(take_conv(weights, ops, key + ".conv." + std::to_string(2 * c),
-                                          s.in, c == 0 ? 2 * s.in : s.in, 3, true,
-                                          c == 0 ? first : options));
+          const std::string conv = key + ".conv." + std::to_string(2 * c);
+          layer.convs.push_back(c == 0
+                                    ? take_memory(weights, ops, conv, s.in)
+                                    : take_conv(weights, ops, conv, s.in, s.in, 3, true, options));
         }
         break;
       case Type::up:
-        layer.skip = conv_follows;
+        layer.skip = joins_convolution(layers, i);
         break;
       case Type::relu:
         layer.skip = i > 0 && layers[i - 1].type == Type::conv;
@@ -85,74 +122,70 @@ LayerStack::LayerStack(const std::string& prefix, const std::vector<AutoencoderL
   out_channels_ = channels;
 }
 
-// Returns the layer's input one step earlier, and keeps the last step for the next run.
-Tensor LayerStack::remember(size_t index, const Tensor& x, AutoencoderState& state,
-                            Arena& arena) const {
-  const int64_t steps = x.dim(0), step = x.count() / steps;
-  const Tensor& past = remembered(state.past[index], step, state.memory, ops_);
-  const Tensor before = arena.tensor(x.shape());
-  ops_.copy(past, before.at(0));
-  if (steps > 1) ops_.copy(x.slice(0, steps - 1), before.slice(1, steps));
-  ops_.copy(x.at(steps - 1), past);
-  return before;
-}
-
 Tensor LayerStack::run_layer(size_t index, const Tensor& x, AutoencoderState& state,
                              Arena& arena) const {
   const Layer& layer = layers_[index];
   const AutoencoderLayer& s = layer.spec;
   const int64_t n = x.dim(0), h = x.dim(1), w = x.dim(2);
+  // The end of the list is f32 again, where a convolution can write it.
+  const DType dtype =
+      index + 1 + (layer.relu_after ? 1 : 0) == layers_.size() ? DType::f32 : dtype_;
   switch (s.type) {
     case Type::conv: {
       const int64_t oh = layer.up_before ? 2 * h : (h + s.stride - 1) / s.stride;
       const int64_t ow = layer.up_before ? 2 * w : (w + s.stride - 1) / s.stride;
-      const Tensor y = arena.tensor({n, oh, ow, s.out});
+      const Tensor y = arena.tensor({n, oh, ow, s.out}, dtype);
       ops_.conv2d(*layer.convs[0], x, {}, {},
                   layer.relu_after ? Activation::relu : Activation::none, y);
       return y;
     }
     case Type::relu: {
-      const Tensor y = arena.tensor(x.shape());
+      const Tensor y = arena.tensor(x.shape(), x.dtype());
       ops_.activate(Activation::relu, x, y);
       return y;
     }
     case Type::clamp: {
-      const Tensor y = arena.tensor(x.shape());
+      const Tensor y = arena.tensor(x.shape(), x.dtype());
       ops_.tanh_clamp(x, clamp_, y);
       return y;
     }
     case Type::up: {
-      const Tensor y = arena.tensor({n, 2 * h, 2 * w, x.dim(3)});
+      const Tensor y = arena.tensor({n, 2 * h, 2 * w, x.dim(3)}, x.dtype());
       ops_.upsample2(x, y);
       return y;
     }
     case Type::tpool: {
       DL_CHECK(n % s.steps == 0, "steps for a temporal pool",
                "a multiple of " + std::to_string(s.steps), n);
-      const Tensor joined = arena.tensor({n / s.steps, h, w, s.in * s.steps});
+      const Tensor joined = arena.tensor({n / s.steps, h, w, s.in * s.steps}, x.dtype());
       if (s.steps > 1) ops_.frames_to_channels(x, joined);
-      const Tensor y = arena.tensor({n / s.steps, h, w, s.out});
+      const Tensor y = arena.tensor({n / s.steps, h, w, s.out}, dtype);
       ops_.conv2d(*layer.convs[0], s.steps > 1 ? joined : x, {}, {}, Activation::none, y);
       return y;
     }
     case Type::tgrow: {
-      const Tensor wide = arena.tensor({n, h, w, s.out * s.steps});
+      const Tensor wide = arena.tensor({n, h, w, s.out * s.steps}, dtype);
       ops_.conv2d(*layer.convs[0], x, {}, {}, Activation::none, wide);
       if (s.steps == 1) return wide;
-      const Tensor y = arena.tensor({n * s.steps, h, w, s.out});
+      const Tensor y = arena.tensor({n * s.steps, h, w, s.out}, dtype);
       ops_.channels_to_frames(wide, y);
       return y;
     }
     case Type::mem: {
-      const Tensor before = remember(index, x, state, arena);
+      const Tensor past = remembered(state.past[index], h * w * s.in, state.memory, ops_, x.dtype())
+                              .reshape({1, h, w, s.in});
       Tensor y = x;
       for (size_t c = 0; c < layer.convs.size(); ++c) {
-        const bool last = c + 1 == layer.convs.size();
-        const Tensor next = arena.tensor(x.shape());
-        ops_.conv2d(*layer.convs[c], y, c == 0 ? before : Tensor(), last ? x : Tensor(),
-                    Activation::relu, next);
+        const Tensor residual = c + 1 == layer.convs.size() ? x : Tensor();
+        const Tensor next = arena.tensor(x.shape(), x.dtype());
+        if (c == 0) {
+          ops_.conv_frames(*layer.convs[c], y, past, residual, Activation::relu, next);
+        } else {
+          ops_.conv2d(*layer.convs[c], y, {}, residual, Activation::relu, next);
+        }
         y = next;
       }
+      ops_.copy(x.slice(n - 1, n), past);
       return y;
     }
   }
@@ -165,7 +198,10 @@ Tensor LayerStack::run(const Tensor& x, AutoencoderState& state, Arena& arena) c
   for (size_t i = 0; i < layers_.size(); ++i) {
     if (!layers_[i].skip) y = run_layer(i, y, state, arena);
   }
-  return y;
+  if (y.dtype() == DType::f32) return y;
+  const Tensor wide = arena.tensor(y.shape());
+  ops_.convert(y, wide);
+  return wide;
 }
 
 }  // namespace driftless

@@ -56,6 +56,9 @@ std::unique_ptr<Model> Model::load(const std::string& dir, const std::string& ba
   Ops& ops = *model->ops_;
   model->config_.dit.kv_dtype = ops.token_dtype();
   model->config_.dit.ring_dtype = ops.ring_dtype();
+  if (auto* taehv = std::get_if<AutoencoderConfig>(&model->config_.autoencoder)) {
+    taehv->dtype = ops.token_dtype();
+  }
 
   FileWeights autoencoder(dir + "/" + model->config_.autoencoder_file);
   model->codec_ = make_codec(model->config_.autoencoder, autoencoder, ops);

@@ -37,11 +37,13 @@ size_t bytes_of(const std::vector<WanVaeMemory>& memory, int64_t height, int64_t
 std::unique_ptr<CodecState> make_state(const std::vector<WanVaeMemory>& memory, int64_t height,
                                        int64_t width, Ops& ops) {
   std::vector<size_t> sizes;
-  for (const WanVaeMemory& slot : memory) sizes.push_back(slot.values(height, width));
+  for (const WanVaeMemory& slot : memory) {
+    sizes.push_back(slot.values(height, width) * sizeof(float));
+  }
   auto state = std::make_unique<WanCodecState>(ops.memory(), memory_bytes(sizes));
   for (size_t size : sizes) {
     WanVaeSlot& slot = state->vae.slots.emplace_back();
-    remembered(slot.frames, static_cast<int64_t>(size), state->vae.memory, ops);
+    remembered(slot.frames, static_cast<int64_t>(size / sizeof(float)), state->vae.memory, ops);
   }
   return state;
 }

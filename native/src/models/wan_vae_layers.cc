@@ -80,8 +80,8 @@ class Residual : public WanLayer {
       around = scratch.tensor({x.dim(0), x.dim(1), x.dim(2), out_});
       ops_.linear(*shortcut_, as_rows(x), as_rows(around));
     }
-    const Tensor hidden = conv0_.run(norm0_.run(x, scratch), {}, state, scratch, scratch);
-    return conv1_.run(norm1_.run(hidden, scratch), around, state, out, scratch);
+    const Tensor hidden = conv0_.run(norm0_.run(x, scratch), {}, state, scratch);
+    return conv1_.run(norm1_.run(hidden, scratch), around, state, out);
   }
 
  private:
@@ -247,7 +247,7 @@ class Upsample : public WanLayer {
       if (!slot.started) {
         slot.started = true;
       } else {
-        const Tensor halves = time_->run(x, {}, state, scratch, scratch);
+        const Tensor halves = time_->run(x, {}, state, scratch);
         frames = scratch.tensor({2 * x.dim(0), x.dim(1), x.dim(2), channels_});
         ops_.channels_to_frames(halves, frames);
       }
@@ -269,8 +269,8 @@ class Conv : public WanLayer {
  public:
   Conv(WanLayerContext& context, const std::string& key, int64_t in, int64_t out)
       : conv_(context, key, in, out, 3) {}
-  Tensor run(const Tensor& x, WanVaeState& state, Arena& out, Arena& scratch) const override {
-    return conv_.run(x, {}, state, out, scratch);
+  Tensor run(const Tensor& x, WanVaeState& state, Arena& out, Arena&) const override {
+    return conv_.run(x, {}, state, out);
   }
 
  private:
@@ -282,7 +282,7 @@ class Head : public WanLayer {
   Head(WanLayerContext& context, const std::string& key, int64_t in, int64_t out)
       : norm_(context, key + ".0.gamma", in), conv_(context, key + ".2", in, out, 3) {}
   Tensor run(const Tensor& x, WanVaeState& state, Arena& out, Arena& scratch) const override {
-    return conv_.run(norm_.run(x, scratch), {}, state, out, scratch);
+    return conv_.run(norm_.run(x, scratch), {}, state, out);
   }
 
  private:
@@ -308,7 +308,7 @@ class Pointwise : public WanLayer {
 
 }  // namespace
 
-// The three taps in time become one convolution over three frames side by side in the channels.
+// The three taps in time become the channels of three frames.
 WanCausalConv::WanCausalConv(WanLayerContext& context, const std::string& key, int64_t in,
                              int64_t out, int64_t kernel)
     : ops_(context.ops), slot_(context.slots++), in_(in), out_(out) {
@@ -326,30 +326,24 @@ WanCausalConv::WanCausalConv(WanLayerContext& context, const std::string& key, i
       }
     }
   }
-  conv_ = ops_.pack_conv(joined, b);
+  ConvOptions options;
+  options.frames = kTaps;
+  conv_ = ops_.pack_conv(joined, b, options);
 }
 
-Tensor WanCausalConv::run(const Tensor& x, const Tensor& residual, WanVaeState& state, Arena& out,
-                          Arena& scratch) const {
+Tensor WanCausalConv::run(const Tensor& x, const Tensor& residual, WanVaeState& state,
+                          Arena& out) const {
   const int64_t n = x.dim(0), h = x.dim(1), w = x.dim(2);
   // The two frames before x.
   const Tensor past = frames_before(slot_, state, {kTaps - 1, h, w, in_}, ops_);
-  const Tensor joined = scratch.tensor({n, h, w, kTaps * in_});
-  for (int64_t f = 0; f < n; ++f) {
-    for (int64_t tap = 0; tap < kTaps; ++tap) {
-      const int64_t source = f + tap - (kTaps - 1);
-      const Tensor from = source < 0 ? past.at(source + kTaps - 1) : x.at(source);
-      ops_.copy_channels(from, 0, in_, joined.at(f), tap * in_);
-    }
-  }
+  const Tensor y = out.tensor({n, h, w, out_});
+  ops_.conv_frames(*conv_, x, past, residual, Activation::none, y);
   if (n == 1) {
     ops_.copy(past.at(1), past.at(0));
     ops_.copy(x.at(0), past.at(1));
   } else {
     ops_.copy(x.slice(n - 2, n), past);
   }
-  const Tensor y = out.tensor({n, h, w, out_});
-  ops_.conv2d(*conv_, joined, {}, residual, Activation::none, y);
   return y;
 }
 

@@ -54,8 +54,7 @@ class WanCausalConv {
   WanCausalConv(WanLayerContext& context, const std::string& key, int64_t in, int64_t out,
                 int64_t kernel);
   // residual: absent or like the result.
-  Tensor run(const Tensor& x, const Tensor& residual, WanVaeState& state, Arena& out,
-             Arena& scratch) const;
+  Tensor run(const Tensor& x, const Tensor& residual, WanVaeState& state, Arena& out) const;
   // Where its memory lies in WanVaeState::slots.
   size_t slot() const { return slot_; }
 

@@ -103,24 +103,50 @@ void pack_conv(const Tensor& weight, const Tensor& bias, const ConvOptions& opti
   DL_CHECK(options.stride == 1 || options.stride == 2, "conv stride", "1 or 2", options.stride);
   DL_CHECK(!options.upsample2 || options.stride == 1, "conv stride with upsample2", "1",
            options.stride);
+  DL_CHECK(options.frames >= 1 && weight.dim(1) % options.frames == 0, "conv frames",
+           "a divisor of " + std::to_string(weight.dim(1)) + " channels", options.frames);
+  DL_CHECK(options.frames == 1 ||
+               (options.stride == 1 && !options.upsample2 && options.second_input_channels == 0),
+           "conv over frames", "no stride, enlargement or second input", "one");
   const int64_t second = options.second_input_channels;
   DL_CHECK(second >= 0 && second < weight.dim(1), "conv second input channels",
            "0.." + std::to_string(weight.dim(1) - 1), second);
 }
 
+namespace {
+
+/// What every convolution ends with.
+void conv_output(const ConvSizes& sizes, const Tensor& x, const Tensor& residual,
+                 Activation activation, const Tensor& y, DType token_dtype) {
+  const Shape out = {sizes.n, sizes.out_h, sizes.out_w, sizes.out};
+  tokens("conv output", out, y, token_dtype);
+  not_same("conv", x, y);
+  if (residual.present()) {
+    tokens("conv residual", out, residual, token_dtype);
+    same_dtype("conv residual", y, residual);
+  }
+  DL_CHECK(activation == Activation::none || activation == Activation::relu, "conv activation",
+           "none or relu", static_cast<int>(activation));
+}
+
+}  // namespace
+
 ConvSizes conv2d(const PackedConv& weights, const Tensor& x, const Tensor& x2,
-                 const Tensor& residual, Activation activation, const Tensor& y) {
-  rank("conv input", x, 4);
+                 const Tensor& residual, Activation activation, const Tensor& y,
+                 DType token_dtype) {
+  tokens("conv input", x, token_dtype);
+  rank_of("conv input", x, 4);
   ConvSizes sizes = {};
   sizes.n = x.dim(0);
   sizes.h = x.dim(1);
   sizes.w = x.dim(2);
-  sizes.second = weights.options().second_input_channels;
+  sizes.second = weights.second();
   sizes.first = weights.in() - sizes.second;
   sizes.out = weights.out();
   DL_CHECK_EQ("conv input channels", sizes.first, x.dim(3));
   if (sizes.second > 0) {
-    shape("conv second input", {sizes.n, sizes.h, sizes.w, sizes.second}, x2);
+    tokens("conv second input", {sizes.n, sizes.h, sizes.w, sizes.second}, x2, token_dtype);
+    same_dtype("conv second input", x, x2);
     not_same("conv", x2, y);
   } else {
     DL_CHECK(!x2.present(), "conv second input", "none", x2.shape());
@@ -129,12 +155,28 @@ ConvSizes conv2d(const PackedConv& weights, const Tensor& x, const Tensor& x2,
   const int64_t up = weights.options().upsample2 ? 2 : 1;
   sizes.out_h = (sizes.h * up + stride - 1) / stride;
   sizes.out_w = (sizes.w * up + stride - 1) / stride;
-  const Shape out = {sizes.n, sizes.out_h, sizes.out_w, sizes.out};
-  shape("conv output", out, y);
-  not_same("conv", x, y);
-  if (residual.present()) shape("conv residual", out, residual);
-  DL_CHECK(activation == Activation::none || activation == Activation::relu, "conv activation",
-           "none or relu", static_cast<int>(activation));
+  conv_output(sizes, x, residual, activation, y, token_dtype);
+  return sizes;
+}
+
+ConvSizes conv_frames(const PackedConv& weights, const Tensor& x, const Tensor& past,
+                      const Tensor& residual, Activation activation, const Tensor& y,
+                      DType token_dtype) {
+  tokens("conv_frames input", x, token_dtype);
+  rank_of("conv_frames input", x, 4);
+  const int64_t frames = weights.options().frames;
+  ConvSizes sizes = {};
+  sizes.n = x.dim(0);
+  sizes.h = sizes.out_h = x.dim(1);
+  sizes.w = sizes.out_w = x.dim(2);
+  sizes.first = weights.in() / frames;
+  sizes.out = weights.out();
+  DL_CHECK_EQ("conv_frames input channels", sizes.first, x.dim(3));
+  DL_CHECK(frames > 1, "conv_frames weights", "of 2 frames or more", frames);
+  tokens("conv_frames past", {frames - 1, sizes.h, sizes.w, sizes.first}, past, token_dtype);
+  same_dtype("conv_frames past", x, past);
+  not_same("conv_frames", past, y);
+  conv_output(sizes, x, residual, activation, y, token_dtype);
   return sizes;
 }
 
@@ -345,9 +387,18 @@ int64_t same_shape(const char* what, const Tensor& x, const Tensor& y) {
   return x.count();
 }
 
-PixelSizes upsample2(const Tensor& x, const Tensor& y) {
-  rank("upsample2 input", x, 4);
-  shape("upsample2 output", {x.dim(0), 2 * x.dim(1), 2 * x.dim(2), x.dim(3)}, y);
+int64_t same_tokens(const char* what, const Tensor& x, const Tensor& y, DType token_dtype) {
+  tokens(what, x, token_dtype);
+  tokens(what, x.shape(), y, token_dtype);
+  same_dtype(what, x, y);
+  return x.count();
+}
+
+PixelSizes upsample2(const Tensor& x, const Tensor& y, DType token_dtype) {
+  tokens("upsample2 input", x, token_dtype);
+  rank_of("upsample2 input", x, 4);
+  tokens("upsample2 output", {x.dim(0), 2 * x.dim(1), 2 * x.dim(2), x.dim(3)}, y, token_dtype);
+  same_dtype("upsample2 output", x, y);
   not_same("upsample2", x, y);
   return {x.dim(0), x.dim(1), x.dim(2), x.dim(3), 1, 2};
 }
@@ -394,13 +445,16 @@ PixelSizes unpatchify(const Tensor& x, const Tensor& y) {
   return {x.dim(0), x.dim(1), x.dim(2), y.dim(3), 1, scale};
 }
 
-PixelSizes frames_to_channels(const Tensor& separate, const Tensor& merged) {
-  rank("separate frames", separate, 4);
-  rank("merged frames", merged, 4);
+PixelSizes frames_to_channels(const Tensor& separate, const Tensor& merged, DType token_dtype) {
+  tokens("separate frames", separate, token_dtype);
+  rank_of("separate frames", separate, 4);
+  tokens("merged frames", merged, token_dtype);
+  rank_of("merged frames", merged, 4);
+  same_dtype("merged frames", separate, merged);
   const int64_t frames = factor("number of separate frames", merged.dim(0), separate.dim(0));
-  shape("merged frames",
-        {separate.dim(0) / frames, separate.dim(1), separate.dim(2), frames * separate.dim(3)},
-        merged);
+  const Shape expected = {separate.dim(0) / frames, separate.dim(1), separate.dim(2),
+                          frames * separate.dim(3)};
+  DL_CHECK_EQ("merged frames shape", expected, merged.shape());
   not_same("frames_to_channels", separate, merged);
   return {merged.dim(0), merged.dim(1), merged.dim(2), separate.dim(3), frames, 1};
 }

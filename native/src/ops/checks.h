@@ -23,7 +23,11 @@ struct ConvSizes {
 };
 void pack_conv(const Tensor& weight, const Tensor& bias, const ConvOptions& options);
 ConvSizes conv2d(const PackedConv& weights, const Tensor& x, const Tensor& x2,
-                 const Tensor& residual, Activation activation, const Tensor& y);
+                 const Tensor& residual, Activation activation, const Tensor& y,
+                 DType token_dtype = DType::f32);
+ConvSizes conv_frames(const PackedConv& weights, const Tensor& x, const Tensor& past,
+                      const Tensor& residual, Activation activation, const Tensor& y,
+                      DType token_dtype = DType::f32);
 
 void attention(const AttentionRow* rows, int64_t count, int64_t heads, int64_t head_dim,
                DType token_dtype);
@@ -74,6 +78,8 @@ void convert(const Tensor& x, const Tensor& y, DType token_dtype);
 
 /// All tensors f32 (or absent where `optional`) and of the shape of the first; returns the count.
 int64_t same_shape(const char* what, const Tensor& x, const Tensor& y);
+/// The same of f32 or token_dtype, both alike.
+int64_t same_tokens(const char* what, const Tensor& x, const Tensor& y, DType token_dtype);
 
 /// Input sizes and the integer factors between x and y.
 struct PixelSizes {
@@ -81,14 +87,15 @@ struct PixelSizes {
   int64_t frames;      ///< repeat or t; 1 where it has no meaning.
   int64_t scale;       ///< Spatial factor.
 };
-PixelSizes upsample2(const Tensor& x, const Tensor& y);
+PixelSizes upsample2(const Tensor& x, const Tensor& y, DType token_dtype = DType::f32);
 PixelSizes upsample_bilinear(const Tensor& x, const Tensor& y);
 PixelSizes average_pool(const Tensor& x, const Tensor& y);
 PixelSizes pixel_unshuffle(const Tensor& x, const Tensor& y);
 /// n, h, w and scale of the tokens, c of the picture.
 PixelSizes unpatchify(const Tensor& x, const Tensor& y);
 /// n of the merged tensor (x for channels_to_frames, y for frames_to_channels), c of one frame.
-PixelSizes frames_to_channels(const Tensor& separate, const Tensor& merged);
+PixelSizes frames_to_channels(const Tensor& separate, const Tensor& merged,
+                              DType token_dtype = DType::f32);
 /// planar [n, c, h, w] and its channels-last twin.
 PixelSizes planar(const Tensor& planar, const Tensor& interleaved);
 int64_t u8_f32(const Tensor& bytes, const Tensor& floats);

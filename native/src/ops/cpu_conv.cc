@@ -26,20 +26,17 @@ class CpuConv : public PackedConv {
           const PanelKernels& wanted)
       : PackedConv(weight.dim(1), weight.dim(0), weight.dim(2), options),
         // Pairs of values may not straddle two pixels.
-        kernels(in() % 2 == 0 && options.second_input_channels % 2 == 0
-                    ? wanted
-                    : vector_kernels(WordType::f32)),
+        kernels(in() % 2 == 0 && second() % 2 == 0 ? wanted : vector_kernels(WordType::f32)),
         plan(plan_panels(weight.dim(0), kernels)),
         phases(options.upsample2 ? 4 : 1),
         taps(options.upsample2 && weight.dim(2) == 3 ? 2 : weight.dim(2)),
-        words(taps * (segment_words(in() - options.second_input_channels) +
-                      segment_words(options.second_input_channels))) {
+        words(taps * (segment_words(in() - second()) + segment_words(second()))) {
     this->bias.resize(static_cast<size_t>(plan.padded()));
     if (bias.present()) std::copy_n(bias.f32(), out(), this->bias.begin());
     memory_.reserve(static_cast<size_t>(phases * words * plan.padded()));
     std::vector<float> values(static_cast<size_t>(taps * taps * in()));
     std::vector<uint32_t> packed(static_cast<size_t>(words));
-    const int64_t inputs[2] = {in() - options.second_input_channels, options.second_input_channels};
+    const int64_t inputs[2] = {in() - second(), second()};
     for (int64_t phase = 0; phase < phases; ++phase) {
       for (int64_t o = 0; o < out(); ++o) {
         collect(weight.f32(), phase, o, values);
@@ -80,8 +77,7 @@ class CpuConv : public PackedConv {
 
   /// The values of output channel o: every tap is added to the place it falls on in this phase.
   void collect(const float* weight, int64_t phase, int64_t o, std::vector<float>& values) const {
-    const int64_t k = kernel(), second = options().second_input_channels;
-    const int64_t first = in() - second;
+    const int64_t k = kernel(), first = in() - second();
     const auto place = [&](int64_t tap, int64_t parity) {
       // Enlarged coordinate 2y + parity + tap - 1 lies on small pixel y + floor(./2).
       return taps == k ? tap : (parity + tap + 1) / 2 - parity;
@@ -89,7 +85,7 @@ class CpuConv : public PackedConv {
     std::fill(values.begin(), values.end(), 0.0f);
     for (int64_t i = 0; i < in(); ++i) {
       const bool from_second = i >= first;
-      const int64_t channels = from_second ? second : first;
+      const int64_t channels = from_second ? second() : first;
       const int64_t channel = from_second ? i - first : i;
       for (int64_t ky = 0; ky < k; ++ky) {
         for (int64_t kx = 0; kx < k; ++kx) {

@@ -47,6 +47,33 @@ void Ops::copy_channels(const Tensor& x, int64_t from, int64_t count, const Tens
   }
 }
 
+void Ops::conv_frames(const PackedConv& weights, const Tensor& x, const Tensor& past,
+                      const Tensor& residual, Activation activation, const Tensor& y) {
+  const auto s = checks::conv_frames(weights, x, past, residual, activation, y);
+  const int64_t frames = weights.options().frames;
+  if (frames == 2) {
+    // Frames and those before them, without a copy of either.
+    const auto convolve = [&](const Tensor& before, int64_t from, int64_t to) {
+      conv2d(weights, before, x.slice(from, to),
+             residual.present() ? residual.slice(from, to) : residual, activation,
+             y.slice(from, to));
+    };
+    convolve(past, 0, 1);
+    if (s.n > 1) convolve(x.slice(0, s.n - 1), 1, s.n);
+    return;
+  }
+  const ArenaScope scope(arena());
+  const Tensor joined = arena().tensor({s.n, s.h, s.w, weights.in()});
+  for (int64_t frame = 0; frame < s.n; ++frame) {
+    for (int64_t tap = 0; tap < frames; ++tap) {
+      const int64_t source = frame + tap - (frames - 1);
+      const Tensor from = source < 0 ? past.at(source + frames - 1) : x.at(source);
+      copy_channels(from, 0, s.first, joined.at(frame), tap * s.first);
+    }
+  }
+  conv2d(weights, joined, {}, residual, activation, y);
+}
+
 void Ops::rope_time(const Tensor& x, const double* positions, const Tensor& y) {
   const auto s = checks::rope_time(x, y, DType::f32);
   const int64_t heads = x.dim(1) * s.heads;

@@ -46,6 +46,9 @@ struct ConvOptions {
   bool upsample2 = false;  ///< Convolve the nearest-neighbour 2x enlargement of the input.
   /// Channels that come from the second input (concatenated after the first one's); 0 = none.
   int64_t second_input_channels = 0;
+  /// Over 1: the input channels are those of so many frames in a row, the earliest first; stride is
+  /// 1, and there is no enlargement and no second input. See conv_frames().
+  int64_t frames = 1;
 };
 
 class PackedConv {
@@ -57,6 +60,8 @@ class PackedConv {
   int64_t out() const { return out_; }
   int64_t kernel() const { return kernel_; }
   const ConvOptions& options() const { return options_; }
+  /// Of the second input of conv2d(), which of two frames is the later one.
+  int64_t second() const { return options_.frames == 2 ? in_ / 2 : options_.second_input_channels; }
 
  private:
   int64_t in_, out_, kernel_;
@@ -200,9 +205,14 @@ class Ops {
                                                 const ConvOptions& options = {}) = 0;
   /// y = act(conv(concat(x, x2)) + bias + residual), act none or relu.
   /// x [n, h, w, in - second], x2 [n, h, w, second] or absent, y [n, h', w', out] with
-  /// h' = 2h (upsample2), ceil(h / stride) otherwise; residual like y or absent (may be y).
+  /// h' = 2h (upsample2), ceil(h / stride) otherwise; residual like y or absent (may be y). x and y
+  /// are f32 or token_dtype() each, x2 and residual of the types of x and y.
   virtual void conv2d(const PackedConv& weights, const Tensor& x, const Tensor& x2,
                       const Tensor& residual, Activation activation, const Tensor& y) = 0;
+  /// With weights of ConvOptions::frames = t: each frame of x [n, h, w, in / t] and the t - 1
+  /// before it, those before the first from `past` [t - 1, h, w, in / t]. Otherwise as conv2d().
+  virtual void conv_frames(const PackedConv& weights, const Tensor& x, const Tensor& past,
+                           const Tensor& residual, Activation activation, const Tensor& y);
 
   /// softmax(q k^T * scale) v for every row and head. `out` may be `q`.
   virtual void attention(const AttentionRow* rows, int64_t count, int64_t heads, int64_t head_dim,
@@ -256,7 +266,7 @@ class Ops {
 
   // ---- Elementwise ----------------------------------------------------------------------------
 
-  /// Any shape.
+  /// Any shape; f32 or token_dtype(), like tanh_clamp().
   virtual void activate(Activation activation, const Tensor& x, const Tensor& y) = 0;
   /// tanh(x / limit) * limit.
   virtual void tanh_clamp(const Tensor& x, float limit, const Tensor& y) = 0;
@@ -278,7 +288,7 @@ class Ops {
 
   // ---- Moving pixels (never in place) ---------------------------------------------------------
 
-  /// x [n, h, w, c] -> y [n, 2h, 2w, c], nearest neighbour.
+  /// x [n, h, w, c] -> y [n, 2h, 2w, c], nearest neighbour. Both f32 or token_dtype().
   virtual void upsample2(const Tensor& x, const Tensor& y) = 0;
   /// x [n, h, w, c] -> y [n * repeat, h * scale, w * scale, c], bilinear, pixel centres
   /// (align_corners = false); each frame of x is used for `repeat` consecutive frames of y, where
@@ -297,6 +307,7 @@ class Ops {
   /// y [n, h * r, w * r, c].
   virtual void unpatchify(const Tensor& x, const Tensor& y) = 0;
   /// x [n * t, h, w, c] -> y [n, h, w, t * c]: t consecutive frames side by side, earlier first.
+  /// Both f32 or token_dtype().
   virtual void frames_to_channels(const Tensor& x, const Tensor& y) = 0;
   /// The inverse of frames_to_channels.
   virtual void channels_to_frames(const Tensor& x, const Tensor& y) = 0;

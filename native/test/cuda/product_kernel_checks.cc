@@ -1,10 +1,10 @@
-// Checks of attention.cuh and conv.cuh.
+// Checks of attention.cuh and of the convolutions.
 
 #include <vector>
 
 #include "cuda/kernel_check_support.h"
 #include "ops/cuda/attention.cuh"
-#include "ops/cuda/conv.cuh"
+#include "ops/cuda/conv_staged.cuh"
 
 namespace driftless {
 
@@ -69,13 +69,35 @@ std::unique_ptr<KernelBuffer<T>> taps_first(const Tensor& weight) {
   return packed;
 }
 
-/// Runs the product of 16-bit elements, or the plain one for f32.
-template <typename T, typename Tail>
-void convolve(const cuda::ConvInput<T>& input, const Tensor& weight, const Tail& tail, T* y) {
+/// The 2x2 kernels of the four phases of a 3x3 kernel [out, in, 3, 3] on an enlarged picture, as
+/// [4 * out, in, 2, 2].
+Tensor phase_kernels(KernelRun& run, const Tensor& weight) {
+  const int64_t out = weight.dim(0), in = weight.dim(1);
+  const Tensor phases = run.arena.zeros({4 * out, in, 2, 2});
+  for (int64_t phase = 0; phase < 4; ++phase) {
+    for (int64_t i = 0; i < weight.count(); ++i) {
+      const int64_t o = i / (in * 9), channel = i / 9 % in, tap = i % 9;
+      // Row 2y + phase + tap - 1 of the enlarged picture is row y - 1 or y, or y or y + 1.
+      const int64_t row = (phase / 2 + tap / 3 + 1) / 2 - phase / 2;
+      const int64_t column = (phase % 2 + tap % 3 + 1) / 2 - phase % 2;
+      phases.f32()[((phase * out + o) * in + channel) * 4 + row * 2 + column] += weight.f32()[i];
+    }
+  }
+  return phases;
+}
+
+/// Runs the product of 16-bit elements, or the plain one for f32. `staged`: where its kernel can.
+template <typename T>
+void convolve(const cuda::ConvInput<T>& input, const Tensor& weight,
+              const cuda::LinearTail<T>& tail, T* y, bool staged) {
   if constexpr (sizeof(T) == 2) {
     const auto packed = taps_first<T>(weight);
-    cuda::conv_mma<T>(input, packed->data(), tail, y, nullptr);
-    cuda::check(cudaStreamSynchronize(nullptr), "conv_mma");
+    if (staged && cuda::can_stage<T>(input, packed->data())) {
+      cuda::conv_staged<T>(input, packed->data(), tail, y, nullptr);
+    } else {
+      cuda::conv_mma<T>(input, packed->data(), tail, y, nullptr);
+    }
+    cuda::check(cudaStreamSynchronize(nullptr), "convolution");
   } else {
     const auto packed = taps_first<float>(weight);
     cuda::conv_plain(input, packed->data(), tail, y, nullptr);
@@ -120,7 +142,21 @@ KernelResult conv2d(KernelRun& run) {
   input.kernel = static_cast<int>(kernel);
   input.stride = options.stride;
   input.up = static_cast<int>(up);
-  convolve(input, weight, cuda::ConvTail<T>{b.data(), y.data(), Activation::relu, out}, y.data());
+  cuda::LinearTail<T> tail;
+  tail.bias = b.data();
+  tail.residual = y.data();
+  tail.residual_first = true;
+  tail.activation = Activation::relu;
+  tail.width = out;
+  if (sizeof(T) == 2 && run.flag("phases")) {
+    input.phases = 4;
+    input.kernel = 2;
+    input.up = 1;
+    // The sums of taps are rounded, of which the largest may meet the largest values.
+    convolve(input, phase_kernels(run, weight), tail, y.data(), run.flag("staged"));
+    return run.compare(expected, y, 3);
+  }
+  convolve(input, weight, tail, y.data(), run.flag("staged"));
   return run.compare(expected, y);
 }
 
@@ -170,8 +206,10 @@ KernelResult causal_conv3d(KernelRun& run) {
   input.first = static_cast<int>(in);
   input.out = static_cast<int>(out);
   input.kernel = input.kernel_t = 3;
-  convolve(input, ordered.reshape({out, 27 * in, 1, 1}),
-           cuda::ConvTail<T>{b.data(), nullptr, Activation::none, out}, y.data());
+  cuda::LinearTail<T> tail;
+  tail.bias = b.data();
+  tail.width = out;
+  convolve(input, ordered.reshape({out, 27 * in, 1, 1}), tail, y.data(), run.flag("staged"));
   return run.compare(expected, y);
 }
 
@@ -220,6 +258,9 @@ KernelResult linear(KernelRun& run) {
     if constexpr (sizeof(T) == 4) {
       cuda::conv_plain(input, w.data(), tail, y.data(), nullptr);
     } else if constexpr (std::is_same_v<X, cuda::bf16>) {
+      if (run.flag("staged") && cuda::can_stage<T>(input, w.data())) {
+        return cuda::conv_staged<T>(input, w.data(), tail, y.data(), nullptr);
+      }
       if (!eight) return cuda::conv_mma<T>(input, w.data(), tail, y.data(), nullptr);
       cuda::conv_mma<T>(input, eight_bits.data(), tail, y.data(), nullptr);
     } else {
@@ -255,13 +296,21 @@ KernelTable product_kernel_checks() {
                                           {"kernel", 3},
                                           {"stride", 1},
                                           {"upsample2", 0},
+                                          {"phases", 0},
+                                          {"staged", 1},
                                           {"offset", 0}})},
-      {"causal_conv3d",
+      {"causal_conv3d", DL_KERNEL_CHECK(causal_conv3d, {{"clips", 2},
+                                                        {"frames", 3},
+                                                        {"h", 5},
+                                                        {"w", 4},
+                                                        {"in", 8},
+                                                        {"out", 10},
+                                                        {"past", 1},
+                                                        {"staged", 1}})},
+      {"linear",
        DL_KERNEL_CHECK(
-           causal_conv3d,
-           {{"clips", 2}, {"frames", 3}, {"h", 5}, {"w", 4}, {"in", 8}, {"out", 10}, {"past", 1}})},
-      {"linear", DL_KERNEL_CHECK(
-                     linear, {{"rows", 65}, {"in", 40}, {"out", 66}, {"narrow", 0}, {"eight", 0}})},
+           linear,
+           {{"rows", 65}, {"in", 40}, {"out", 66}, {"narrow", 0}, {"eight", 0}, {"staged", 0}})},
   };
 }
 

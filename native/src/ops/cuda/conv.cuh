@@ -3,17 +3,22 @@
 // Convolution as a matrix product whose left side is gathered from the picture on the way to
 // shared memory (implicit GEMM), channels-last. With a 1x1 kernel it is a plain matrix product, the
 // fallback where cuBLASLt is missing; with `kernel_t` > 1 it is causal in time.
-//  - conv_mma: products of 16-bit elements on the tensor cores, f32 sums;
-//  - conv_plain: f32 throughout, a thread per output; for parity runs.
+//  - conv_staged.cuh: 16-bit elements on the tensor cores, copied by cp.async;
+//  - conv_mma.cuh: the same for what has to be rounded or gathered one by one;
+//  - conv_plain, here: f32 throughout, a thread per output; for parity runs.
+
+#include <climits>
 
 #include "ops/cuda/elementwise.cuh"
-#include "ops/cuda/ptx.cuh"
 
 namespace driftless {
 namespace cuda {
 
-/// What is convolved with what. Output row m is pixel (n, out_y, out_x); column k of the gathered
-/// matrix is (dt, dy, dx, channel), channel fastest, x2's channels after x's.
+/// What is convolved with what. Column k of the gathered matrix is (dt, dy, dx, channel), channel
+/// fastest, x2's channels after x's. Row m is output pixel (n, out_y, out_x); with four `phases` it
+/// is pixel (n, y, x) of the small picture, and the phase says which of the four output pixels that
+/// it becomes: of a 3x3 kernel on the picture enlarged by two (nearest neighbour) only 2x2 sums of
+/// taps remain for each, 16 instead of 36 products.
 template <typename In>
 struct ConvInput {
   const In* x;               ///< [n, h, w, first]; n = clips * frames.
@@ -24,263 +29,128 @@ struct ConvInput {
   int first = 0, second = 0, out = 0;
   int kernel = 1, kernel_t = 1, stride = 1;
   int up = 1;      ///< 2: the picture is enlarged (nearest neighbour) on the fly.
+  int phases = 1;  ///< 4: see above; then kernel is 2, and stride and up are 1.
   int frames = 1;  ///< Of a clip.
 
   __host__ __device__ int channels() const { return first + second; }
   __host__ __device__ int depth() const { return kernel_t * kernel * kernel * channels(); }
-  __host__ __device__ int64_t rows() const { return n * out_h * out_w; }
+  __host__ __device__ int row_h() const { return phases == 4 ? h : out_h; }
+  __host__ __device__ int row_w() const { return phases == 4 ? w : out_w; }
+  __host__ __device__ int64_t rows() const { return n * row_h() * row_w(); }
 };
 
-/// The output pixel of one row of the product.
+/// What one row of the product gathers: a window in space and time.
 struct ConvPixel {
-  int64_t frame = 0;
-  int top = 0, left = 0;  ///< Of the window, in the (enlarged) picture.
-  bool valid = false;
+  int top, left;    ///< In the (enlarged) picture; far above it for a row that is none.
+  int frame;        ///< Of x.
+  int time;         ///< In its clip.
+  int past_frames;  ///< Frames of `past` up to its clip's end.
 };
 
 template <typename In>
-__device__ __forceinline__ ConvPixel conv_pixel(const ConvInput<In>& input, int64_t row) {
+__device__ __forceinline__ ConvPixel conv_pixel(const ConvInput<In>& input, int64_t row,
+                                                int phase = 0) {
+  const int64_t line = row / input.row_w();
+  const int frame = static_cast<int>(line / input.row_h()), clip = frame / input.frames;
+  const int y = static_cast<int>(line % input.row_h()) * input.stride;
+  const int x = static_cast<int>(row % input.row_w()) * input.stride;
   ConvPixel pixel;
-  pixel.valid = row < input.rows();
-  const int64_t line = row / input.out_w;
-  pixel.frame = line / input.out_h;
-  pixel.top = static_cast<int>(line % input.out_h) * input.stride - input.kernel / 2;
-  pixel.left = static_cast<int>(row % input.out_w) * input.stride - input.kernel / 2;
+  // A phase's window of two begins one before the pixel, or at it.
+  pixel.top = row < input.rows() ? y - input.kernel / 2 + phase / 2 : INT_MIN / 2;
+  pixel.left = x - input.kernel / 2 + phase % 2;
+  pixel.frame = frame;
+  pixel.time = frame - clip * input.frames;
+  pixel.past_frames = (clip + 1) * (input.kernel_t - 1);
   return pixel;
 }
 
-/// Where column k of a pixel's row lies in memory; null: it is zero.
+/// The output pixel of one row of the product.
+template <typename In>
+__device__ __forceinline__ int64_t conv_place(const ConvInput<In>& input, int64_t row, int phase) {
+  if (input.phases == 1) return row;
+  const int64_t line = row / input.w;
+  return ((line / input.h * 2 * input.h + line % input.h * 2 + phase / 2) * input.w +
+          row % input.w) *
+             2 +
+         phase % 2;
+}
+
+/// One column of the gathered matrix, taken apart once and then moved on.
+struct ConvColumn {
+  int channel, dx = 0, dy = 0, dt = 0;
+
+  /// Further by so many columns.
+  template <typename In>
+  __device__ __forceinline__ void move(const ConvInput<In>& input, int columns) {
+    channel += columns;
+    while (channel >= input.channels()) {
+      channel -= input.channels();
+      if (++dx < input.kernel) continue;
+      dx = 0;
+      if (++dy < input.kernel) continue;
+      dy = 0;
+      ++dt;
+    }
+  }
+};
+
+template <typename In>
+__device__ __forceinline__ ConvColumn conv_column(const ConvInput<In>& input, int k) {
+  const int tap = k / input.channels(), line = tap / input.kernel;
+  return {k % input.channels(), tap % input.kernel, line % input.kernel, line / input.kernel};
+}
+
+/// Where a pixel's column lies in memory; null: it is zero.
 template <typename In>
 __device__ __forceinline__ const In* conv_source(const ConvInput<In>& input, const ConvPixel& pixel,
-                                                 int k) {
-  if (!pixel.valid || k >= input.depth()) return nullptr;
-  const int channels = input.channels();
-  const int tap = k / channels, channel = k % channels;
-  const int y = pixel.top + tap / input.kernel % input.kernel, x = pixel.left + tap % input.kernel;
-  if (y < 0 || y >= input.h * input.up || x < 0 || x >= input.w * input.up) return nullptr;
-  const int64_t place = int64_t{y / input.up} * input.w + x / input.up;
-  const int64_t size = int64_t{input.h} * input.w;
-  if (input.kernel_t == 1) {
-    if (channel < input.first) {
-      return input.x + (pixel.frame * size + place) * input.first + channel;
-    }
-    return input.x2 + (pixel.frame * size + place) * input.second + channel - input.first;
+                                                 const ConvColumn& column) {
+  const int y = pixel.top + column.dy, x = pixel.left + column.dx;
+  if (column.dt >= input.kernel_t || y < 0 || y >= input.h * input.up || x < 0 ||
+      x >= input.w * input.up) {
+    return nullptr;
   }
-  const int before = input.kernel_t - 1;
-  const int64_t clip = pixel.frame / input.frames;
-  const int64_t time = pixel.frame % input.frames + tap / (input.kernel * input.kernel) - before;
-  if (time >= 0) {
-    return input.x + ((clip * input.frames + time) * size + place) * input.first + channel;
-  }
-  if (input.past == nullptr) return nullptr;
-  return input.past + ((clip * before + time + before) * size + place) * input.first + channel;
-}
-
-/// act(x + bias + residual).
-template <typename T>
-struct ConvTail {
-  const float* bias = nullptr;  ///< [width] or null.
-  const T* residual = nullptr;  ///< Like the output, which it may be; or null.
-  Activation activation = Activation::none;
-  int64_t width = 1;
-
-  template <int kVec>
-  __device__ __forceinline__ void operator()(float (&v)[kVec], int64_t i) const {
-    const int64_t column = i % width;
-#pragma unroll
-    for (int j = 0; j < kVec; ++j) {
-      if (bias != nullptr) v[j] += bias[column + j];
-      if (residual != nullptr) v[j] += to_float(residual[i + j]);
-      v[j] = activation_of(activation, v[j]);
-    }
-  }
-};
-
-// ---- Tensor cores ------------------------------------------------------------------------------
-
-constexpr int kConvThreads = 128;  // Four warps, each 32 rows by 32 columns.
-/// Resident blocks to plan registers for: left alone, the assembler aims at more and spills.
-constexpr int kConvBlocks = 3;
-constexpr int kConvRows = 64, kConvColumns = 64, kConvDepth = 32;
-constexpr int kConvChunks = kConvDepth / 8;  // Of 16 bytes, in a row of a tile.
-constexpr int kConvLoads = kConvRows * kConvChunks / kConvThreads;
-
-template <typename T>
-struct ConvShared {
-  T a[2][kConvRows * kConvDepth];
-  T b[2][kConvColumns * kConvDepth];
-};
-
-/// Two rows share 128 bytes, so every second row turns the chunks by one more.
-__device__ __forceinline__ int conv_swizzled(int row, int chunk) {
-  return row * kConvDepth + (chunk ^ (row / 2 & 3)) * 8;
-}
-
-/// Eight neighbouring values as T.
-template <typename T, typename In>
-__device__ __forceinline__ Vec<T, 8> load8(const In* from) {
-  Vec<T, 8> to;
-  constexpr int kVec = kVecWidth<In> < 8 ? kVecWidth<In> : 8;
-#pragma unroll
-  for (int i = 0; i < 8; i += kVec) {
-    const Vec<In, kVec> part = load<In, kVec>(from + i);
-#pragma unroll
-    for (int j = 0; j < kVec; ++j) to.v[i + j] = from_float<T>(to_float(part.v[j]));
-  }
-  return to;
-}
-
-/// kWide: both inputs have a multiple of 8 channels and start at multiples of 16 bytes, so eight
-/// columns come from one place. Products are of T. weight [out, depth].
-template <typename In, typename T, typename W, bool kWide, typename Tail, typename Out>
-__global__ void __launch_bounds__(kConvThreads, kConvBlocks)
-    conv_mma_kernel(ConvInput<In> input, const W* weight, Tail tail, Out* y) {
-  auto& shared = shared_memory<ConvShared<T>>();
-  const int warp = threadIdx.x / kWarpSize, lane = threadIdx.x % kWarpSize;
-  const int64_t first_row = int64_t{blockIdx.x} * kConvRows;
-  const int first_column = blockIdx.y * kConvColumns;
-  const int depth = input.depth();
-
-  ConvPixel pixels[kConvLoads];
-#pragma unroll
-  for (int i = 0; i < kConvLoads; ++i) {
-    pixels[i] = conv_pixel(input, first_row + (threadIdx.x + i * kConvThreads) / kConvChunks);
-  }
-  Vec<T, 8> a[kConvLoads], b[kConvLoads];
-  const auto fetch = [&](int from) {
-#pragma unroll
-    for (int i = 0; i < kConvLoads; ++i) {
-      const int at = threadIdx.x + i * kConvThreads;
-      const int k = from + at % kConvChunks * 8;
-      const int column = first_column + at / kConvChunks;
-      const W* row = weight + int64_t{column} * depth + k;
-      if (kWide) {
-        const In* source = conv_source(input, pixels[i], k);
-        a[i] = source != nullptr ? load8<T>(source) : Vec<T, 8>{};
-        b[i] = column < input.out && k < depth ? load8<T>(row) : Vec<T, 8>{};
-      } else {
-#pragma unroll
-        for (int j = 0; j < 8; ++j) {
-          const In* source = conv_source(input, pixels[i], k + j);
-          a[i].v[j] = from_float<T>(source != nullptr ? to_float(*source) : 0.0f);
-          const bool inside = column < input.out && k + j < depth;
-          b[i].v[j] = from_float<T>(inside ? to_float(row[j]) : 0.0f);
-        }
-      }
-    }
-  };
-
-  // A warp's quarter of the tile as fragments of 16 rows by 8 columns.
-  const int warp_row = warp / 2 * 32, warp_column = warp % 2 * 32;
-  float sums[2][4][4] = {};
-  fetch(0);
-  for (int from = 0, stage = 0; from < depth; from += kConvDepth, stage = 1 - stage) {
-#pragma unroll
-    for (int i = 0; i < kConvLoads; ++i) {
-      const int at = threadIdx.x + i * kConvThreads;
-      const int place = conv_swizzled(at / kConvChunks, at % kConvChunks);
-      store(shared.a[stage] + place, a[i]);
-      store(shared.b[stage] + place, b[i]);
-    }
-    // The only barrier of a turn: whoever is past the next one has read this stage.
-    __syncthreads();
-    if (from + kConvDepth < depth) fetch(from + kConvDepth);
-#pragma unroll
-    for (int step = 0; step < kConvDepth / 16; ++step) {
-      uint32_t left[2][4];
-#pragma unroll
-      for (int i = 0; i < 2; ++i) {
-        const int row = warp_row + i * 16 + lane % 16;
-        ldmatrix_x4(left[i], shared.a[stage] + conv_swizzled(row, step * 2 + lane / 16));
-      }
-#pragma unroll
-      for (int pair = 0; pair < 2; ++pair) {
-        uint32_t right[4];
-        const int row = warp_column + pair * 16 + lane / 16 * 8 + lane % 8;
-        ldmatrix_x4(right, shared.b[stage] + conv_swizzled(row, step * 2 + lane / 8 % 2));
-#pragma unroll
-        for (int i = 0; i < 2; ++i) {
-          mma_m16n8k16<T>(sums[i][2 * pair], left[i], right[0], right[1]);
-          mma_m16n8k16<T>(sums[i][2 * pair + 1], left[i], right[2], right[3]);
-        }
-      }
-    }
-  }
-
-#pragma unroll
-  for (int i = 0; i < 2; ++i) {
-#pragma unroll
-    for (int half = 0; half < 2; ++half) {
-      const int64_t row = first_row + warp_row + i * 16 + half * 8 + lane / 4;
-      if (row >= input.rows()) continue;
-#pragma unroll
-      for (int j = 0; j < 4; ++j) {
-        const int column = first_column + warp_column + j * 8 + lane % 4 * 2;
-        const int64_t at = row * input.out + column;
-        if (column + 1 < input.out && input.out % 2 == 0) {
-          float values[2] = {sums[i][j][2 * half], sums[i][j][2 * half + 1]};
-          tail(values, at);
-          store(y + at, Vec<Out, 2>{{from_float<Out>(values[0]), from_float<Out>(values[1])}});
-        } else {
-          for (int single = 0; single < 2 && column + single < input.out; ++single) {
-            float value[1] = {sums[i][j][2 * half + single]};
-            tail(value, at + single);
-            y[at + single] = from_float<Out>(value[0]);
-          }
-        }
-      }
-    }
-  }
-}
-
-/// y [n, out_h, out_w, out] = tail(conv(input)) with products of T, bf16 or f16; weight
-/// [out, kernel_t, kernel, kernel, channels], of T, or of 8 bits where x is wide.
-template <typename T, typename W, typename In, typename Tail, typename Out>
-void conv_mma(const ConvInput<In>& input, const W* weight, const Tail& tail, Out* y,
-              cudaStream_t stream) {
-  const bool wide = input.first % 8 == 0 && input.second % 8 == 0 &&
-                    can_vectorise<In>(0, input.x, input.x2, input.past) &&
-                    can_vectorise<W>(0, weight);
-  auto* kernel = conv_mma_kernel<In, T, W, true, Tail, Out>;
-  if constexpr (sizeof(W) == 1) {
-    DL_CHECK(wide, "channels of a product with weights of 8 bits", "a multiple of 8, aligned",
-             input.first);
-  } else if (!wide) {
-    kernel = conv_mma_kernel<In, T, W, false, Tail, Out>;
-  }
-  launch("conv_mma", kernel,
-         dim3(static_cast<unsigned>(ceil_div<int64_t>(input.rows(), kConvRows)),
-              static_cast<unsigned>(ceil_div(input.out, kConvColumns))),
-         dim3(kConvThreads), sizeof(ConvShared<T>), stream, input, weight, tail, y);
+  const int back = column.dt - (input.kernel_t - 1);
+  const bool is_past = pixel.time + back < 0;
+  const bool is_second = column.channel >= input.first;
+  const int frame = is_past ? pixel.past_frames + pixel.time + back : pixel.frame + back;
+  const In* from = is_past ? input.past : (is_second ? input.x2 : input.x);
+  if (from == nullptr) return nullptr;
+  const int width = is_second ? input.second : input.first;
+  const int channel = is_second ? column.channel - input.first : column.channel;
+  // What enlarges is 1 or 2.
+  const int half = input.up - 1;
+  const int64_t place = (int64_t{frame} * input.h + (y >> half)) * input.w + (x >> half);
+  return from + place * width + channel;
 }
 
 // ---- Plain -------------------------------------------------------------------------------------
 
 constexpr int kConvPlainThreads = 256;
 
-template <typename In, typename Tail>
+template <typename In, typename Out>
 __global__ void __launch_bounds__(kConvPlainThreads)
-    conv_plain_kernel(ConvInput<In> input, const float* weight, Tail tail, In* y) {
+    conv_plain_kernel(ConvInput<In> input, const float* weight, LinearTail<Out> tail, Out* y) {
   const int64_t i = int64_t{blockIdx.x} * kConvPlainThreads + threadIdx.x;
   if (i >= input.rows() * input.out) return;
   const ConvPixel pixel = conv_pixel(input, i / input.out);
   const int depth = input.depth();
   const float* row = weight + i % input.out * depth;
   float sum[1] = {0.0f};
-  for (int k = 0; k < depth; ++k) {
-    const In* source = conv_source(input, pixel, k);
+  ConvColumn column{0};
+  for (int k = 0; k < depth; ++k, column.move(input, 1)) {
+    const In* source = conv_source(input, pixel, column);
     if (source != nullptr) sum[0] += to_float(*source) * row[k];
   }
   tail(sum, i);
-  y[i] = from_float<In>(sum[0]);
+  y[i] = from_float<Out>(sum[0]);
 }
 
 /// As conv_mma with weights and products of f32.
-template <typename In, typename Tail>
-void conv_plain(const ConvInput<In>& input, const float* weight, const Tail& tail, In* y,
-                cudaStream_t stream) {
+template <typename In, typename Out>
+void conv_plain(const ConvInput<In>& input, const float* weight, const LinearTail<Out>& tail,
+                Out* y, cudaStream_t stream) {
   const int64_t count = input.rows() * input.out;
-  launch("conv_plain", conv_plain_kernel<In, Tail>,
+  launch("conv_plain", conv_plain_kernel<In, Out>,
          dim3(static_cast<unsigned>(ceil_div<int64_t>(count, kConvPlainThreads))),
          dim3(kConvPlainThreads), 0, stream, input, weight, tail, y);
 }

@@ -25,7 +25,7 @@ class CudaOps : public CudaTokens {
   }
 
   void upsample2(const Tensor& x, const Tensor& y) override {
-    const auto s = checks::upsample2(x, y);
+    const auto s = checks::upsample2(x, y, token_dtype());
     runs("upsample2", x, y, s.c, [&](int64_t c) {
       return cuda::Upsample2Map{static_cast<int>(s.h), static_cast<int>(s.w), static_cast<int>(c)};
     });
@@ -71,14 +71,14 @@ class CudaOps : public CudaTokens {
   }
 
   void frames_to_channels(const Tensor& x, const Tensor& y) override {
-    const auto s = checks::frames_to_channels(x, y);
+    const auto s = checks::frames_to_channels(x, y, token_dtype());
     runs("frames_to_channels", x, y, s.c, [&](int64_t c) {
       return cuda::FramesToChannelsMap{s.h * s.w, static_cast<int>(c), static_cast<int>(s.frames)};
     });
   }
 
   void channels_to_frames(const Tensor& x, const Tensor& y) override {
-    const auto s = checks::frames_to_channels(y, x);
+    const auto s = checks::frames_to_channels(y, x, token_dtype());
     runs("channels_to_frames", x, y, s.c, [&](int64_t c) {
       return cuda::ChannelsToFramesMap{s.h * s.w, static_cast<int>(c), static_cast<int>(s.frames)};
     });
@@ -111,9 +111,12 @@ class CudaOps : public CudaTokens {
  private:
   template <typename MakeMap>
   void runs(const char* name, const Tensor& x, const Tensor& y, int64_t c, const MakeMap& make) {
-    cuda::gather_runs(
-        name, on_device(x), on_device(y), y.count(), c, [&](int wide) { return make(c / wide); },
-        stream_.get());
+    const auto move = [&](const auto* from, auto* to) {
+      cuda::gather_runs(
+          name, from, to, y.count(), c, [&](int wide) { return make(c / wide); }, stream_.get());
+    };
+    if (x.dtype() == DType::f32) return move(on_device(x), on_device(y));
+    move(on_device<cuda::bf16>(x), on_device<cuda::bf16>(y));
   }
 };
 

@@ -7,7 +7,7 @@
 #include <type_traits>
 #include <utility>
 
-#include "ops/cuda/conv.cuh"
+#include "ops/cuda/convolution.h"
 #include "ops/cuda/cublaslt_gemm.h"
 #include "ops/cuda/cuda_base.h"
 #include "ops/cuda/cuda_weights.h"
@@ -42,18 +42,22 @@ class CudaProducts : public CudaBase {
     const auto s = checks::linear(weights, x, y, epilogue, token_dtype());
     const auto& packed = packed_by_cuda<CudaLinear>(weights);
     if (s.rows == 0 || s.out == 0) return;
-    cuda::LinearTail<float> tail;
-    tail.bias = static_cast<const float*>(packed.bias.data());
-    tail.activation = epilogue.activation;
-    tail.gate = epilogue.gate.data;
-    tail.gate_stride = epilogue.gate.stride;
-    tail.rows_per_gate = std::max<int64_t>(1, s.gate_rows);
-    tail.residual = on_device(epilogue.residual);
-    tail.width = s.out;
-    if (x.dtype() == DType::f32) return linear_of(packed, s, on_device(x), tail, on_device(y));
+    const auto multiply = [&](const auto* tokens, auto* to) {
+      using Y = std::remove_pointer_t<decltype(to)>;
+      cuda::LinearTail<Y> tail;
+      tail.bias = static_cast<const float*>(packed.bias.data());
+      tail.activation = epilogue.activation;
+      tail.gate = epilogue.gate.data;
+      tail.gate_stride = epilogue.gate.stride;
+      tail.rows_per_gate = std::max<int64_t>(1, s.gate_rows);
+      tail.residual = on_device<Y>(epilogue.residual);
+      tail.width = s.out;
+      linear_of(packed, s, tokens, tail, to);
+    };
+    if (x.dtype() == DType::f32) return multiply(on_device(x), on_device(y));
     const auto* tokens = on_device<cuda::bf16>(x);
-    if (y.dtype() == DType::f32) return linear_of(packed, s, tokens, tail, on_device(y));
-    linear_of(packed, s, tokens, tail, on_device<cuda::bf16>(y));
+    if (y.dtype() == DType::f32) return multiply(tokens, on_device(y));
+    multiply(tokens, on_device<cuda::bf16>(y));
   }
 
   std::unique_ptr<PackedConv> pack_conv(const Tensor& weight, const Tensor& bias,
@@ -64,39 +68,34 @@ class CudaProducts : public CudaBase {
 
   void conv2d(const PackedConv& weights, const Tensor& x, const Tensor& x2, const Tensor& residual,
               Activation activation, const Tensor& y) override {
-    const auto s = checks::conv2d(weights, x, x2, residual, activation, y);
-    const auto& packed = packed_by_cuda<CudaConv>(weights);
-    cuda::ConvInput<float> input;
-    input.x = on_device(x);
-    input.x2 = on_device(x2);
-    input.n = s.n;
-    input.h = static_cast<int>(s.h);
-    input.w = static_cast<int>(s.w);
-    input.out_h = static_cast<int>(s.out_h);
-    input.out_w = static_cast<int>(s.out_w);
-    input.first = static_cast<int>(s.first);
-    input.second = static_cast<int>(s.second);
-    input.out = static_cast<int>(s.out);
-    input.kernel = static_cast<int>(weights.kernel());
-    input.stride = weights.options().stride;
-    input.up = weights.options().upsample2 ? 2 : 1;
-    convolve(input, packed.weight,
-             cuda::ConvTail<float>{static_cast<const float*>(packed.bias.data()),
-                                   on_device(residual), activation, s.out},
-             on_device(y));
+    const auto s = checks::conv2d(weights, x, x2, residual, activation, y, token_dtype());
+    convolution(weights, s, x, y, residual, activation,
+                [&](auto& input, auto zero) { input.x2 = on_device<decltype(zero)>(x2); });
+  }
+
+  void conv_frames(const PackedConv& weights, const Tensor& x, const Tensor& past,
+                   const Tensor& residual, Activation activation, const Tensor& y) override {
+    const auto s = checks::conv_frames(weights, x, past, residual, activation, y, token_dtype());
+    convolution(weights, s, x, y, residual, activation, [&](auto& input, auto zero) {
+      input.past = on_device<decltype(zero)>(past);
+      input.kernel_t = static_cast<int>(weights.options().frames);
+      input.frames = static_cast<int>(s.n);
+    });
   }
 
  private:
   template <typename X, typename Y>
   void linear_of(const CudaLinear& packed, const checks::LinearSizes& s, const X* x,
-                 cuda::LinearTail<float> tail, Y* y) {
+                 cuda::LinearTail<Y> tail, Y* y) {
     if (gemm_ && s.in > 0 && product(packed, s, x, tail, y)) return;
-    if (!packed.is_fp8()) return convolve(rows_of(x, s), packed.weight, tail, y);
+    const cudaStream_t stream = stream_.get();
+    if (!packed.is_fp8()) {
+      return cuda::convolve(precision_, rows_of(x, s), packed.weight.data(), tail, y, stream);
+    }
     tail.scale = static_cast<const float*>(packed.scale.data());
     const void* tokens = operand(x, s.rows * s.in, cuda::lt::kBf16);
-    cuda::conv_mma<cuda::bf16>(rows_of(static_cast<const cuda::bf16*>(tokens), s),
-                               static_cast<const cuda::e4m3*>(packed.weight.data()), tail, y,
-                               stream_.get());
+    cuda::convolve_e4m3(rows_of(static_cast<const cuda::bf16*>(tokens), s),
+                        static_cast<const cuda::e4m3*>(packed.weight.data()), tail, y, stream);
   }
 
   /// A matrix product as a convolution.
@@ -110,21 +109,40 @@ class CudaProducts : public CudaBase {
     return input;
   }
 
-  template <typename X, typename Tail, typename Y>
-  void convolve(const cuda::ConvInput<X>& input, const cuda::DeviceBuffer& weight, const Tail& tail,
-                Y* y) {
-    const auto on_tensor_cores = [&](auto zero) {
-      using T = decltype(zero);
-      cuda::conv_mma<T>(input, static_cast<const T*>(weight.data()), tail, y, stream_.get());
+  /// add(input, X{}) gives the second picture or the past.
+  template <typename Add>
+  void convolution(const PackedConv& weights, const checks::ConvSizes& s, const Tensor& x,
+                   const Tensor& y, const Tensor& residual, Activation activation, const Add& add) {
+    const auto& packed = packed_by_cuda<CudaConv>(weights);
+    const auto convolve = [&](auto from, auto to) {
+      using X = decltype(from);
+      using Y = decltype(to);
+      cuda::ConvInput<X> input;
+      input.x = on_device<X>(x);
+      input.n = s.n;
+      input.h = static_cast<int>(s.h);
+      input.w = static_cast<int>(s.w);
+      input.out_h = static_cast<int>(s.out_h);
+      input.out_w = static_cast<int>(s.out_w);
+      input.first = static_cast<int>(s.first);
+      input.second = static_cast<int>(s.second);
+      input.out = static_cast<int>(s.out);
+      input.phases = packed.phases;
+      input.kernel = packed.phases == 4 ? 2 : static_cast<int>(weights.kernel());
+      input.stride = weights.options().stride;
+      input.up = weights.options().upsample2 && packed.phases == 1 ? 2 : 1;
+      add(input, from);
+      cuda::LinearTail<Y> tail;
+      tail.bias = static_cast<const float*>(packed.bias.data());
+      tail.residual = on_device<Y>(residual);
+      tail.residual_first = true;
+      tail.activation = activation;
+      tail.width = s.out;
+      cuda::convolve(precision_, input, packed.weight.data(), tail, on_device<Y>(y), stream_.get());
     };
-    if constexpr (std::is_same_v<X, float>) {
-      if (precision_ == CudaPrecision::f32) {
-        return cuda::conv_plain(input, static_cast<const float*>(weight.data()), tail, y,
-                                stream_.get());
-      }
-      if (precision_ == CudaPrecision::f16) return on_tensor_cores(cuda::f16{});
-    }
-    on_tensor_cores(cuda::bf16{});  // As all tokens that are not f32.
+    const bool wide = y.dtype() == DType::f32;
+    if (x.dtype() == DType::f32) return wide ? convolve(0.0f, 0.0f) : convolve(0.0f, cuda::bf16{});
+    wide ? convolve(cuda::bf16{}, 0.0f) : convolve(cuda::bf16{}, cuda::bf16{});
   }
 
   /// x in the type of a product: itself, or a rounded copy in working memory.
@@ -165,7 +183,7 @@ class CudaProducts : public CudaBase {
   /// kernel. False when the library does not take it.
   template <typename X, typename Y>
   bool product(const CudaLinear& weights, const checks::LinearSizes& s, const X* x,
-               cuda::LinearTail<float> tail, Y* y) {
+               cuda::LinearTail<Y> tail, Y* y) {
     using cuda::lt::DataType;
     const std::optional<DataType> type = product_type(weights, s);
     if (!type) return false;
@@ -175,6 +193,8 @@ class CudaProducts : public CudaBase {
     const bool plain_sum =
         tail.residual != nullptr && tail.gate == nullptr && tail.activation == Activation::none;
     const bool tail_reads_y = static_cast<const void*>(tail.residual) == y && !plain_sum;
+    const float* added = nullptr;  // Only f32 has a residual.
+    if constexpr (std::is_same_v<Y, float>) added = plain_sum ? tail.residual : nullptr;
     Y* to = tail_reads_y ? scratch_.take<Y>(kBlocks, s.rows * s.out) : y;
     cuda::GemmCall call = {
         *type,
@@ -188,7 +208,7 @@ class CudaProducts : public CudaBase {
         static_cast<const float*>(weights.scale.data()),
         (bias_type == cuda::lt::kF32 ? weights.bias : weights.rounded_bias).data(),
         tail.activation == Activation::gelu_tanh,
-        plain_sum ? tail.residual : nullptr,
+        added,
         to};
     if (!gemm_->run(call, stream_.get())) {
       // Not every release has every epilogue for every type.

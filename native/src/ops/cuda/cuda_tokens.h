@@ -110,15 +110,11 @@ class CudaTokens : public CudaAttention {
   }
 
   void activate(Activation activation, const Tensor& x, const Tensor& y) override {
-    const int64_t count = checks::same_shape("activate", x, y);
-    cuda::map("activate", on_device(x), on_device(y), count, count, cuda::Activate{activation},
-              stream_.get());
+    map_tokens("activate", x, y, cuda::Activate{activation});
   }
 
   void tanh_clamp(const Tensor& x, float limit, const Tensor& y) override {
-    const int64_t count = checks::same_shape("tanh_clamp", x, y);
-    cuda::map("tanh_clamp", on_device(x), on_device(y), count, count, cuda::TanhClamp{limit},
-              stream_.get());
+    map_tokens("tanh_clamp", x, y, cuda::TanhClamp{limit});
   }
 
   void clamp(const Tensor& x, float low, float high, const Tensor& y) override {
@@ -164,6 +160,16 @@ class CudaTokens : public CudaAttention {
   }
 
  private:
+  template <typename Function>
+  void map_tokens(const char* name, const Tensor& x, const Tensor& y, const Function& function) {
+    const int64_t count = checks::same_tokens(name, x, y, token_dtype());
+    const auto map = [&](const auto* from, auto* to) {
+      cuda::map(name, from, to, count, count, function, stream_.get());
+    };
+    if (x.dtype() == DType::f32) return map(on_device(x), on_device(y));
+    map(on_device<cuda::bf16>(x), on_device<cuda::bf16>(y));
+  }
+
   /// Calls with the tensor's address as a pointer to its type.
   template <typename Call>
   static void by_type(const Tensor& tensor, const Call& call) {

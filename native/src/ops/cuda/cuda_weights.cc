@@ -67,15 +67,31 @@ DeviceBuffer upload_e4m3(const std::vector<float>& values, float scale, cudaStre
   return upload(rounded, stream);
 }
 
-/// [out, in, taps] -> [out, taps, in].
-std::vector<float> channels_last(const Tensor& weight) {
-  const int64_t out = weight.dim(0), in = weight.dim(1), taps = weight.dim(2) * weight.dim(3);
-  const float* values = weight.f32();
-  std::vector<float> ordered(static_cast<size_t>(weight.count()));
+/// Of an enlarging 3x3 kernel every tap falls on one of 2x2 pixels of the small picture.
+bool has_phases(const Tensor& weight, const ConvOptions& options, CudaPrecision precision) {
+  return options.upsample2 && weight.dim(2) == 3 && precision != CudaPrecision::f32;
+}
+
+/// [out, frames * in, k, k] -> [phases, out, frames, k', k', in].
+std::vector<float> channels_last(const Tensor& weight, int64_t frames, int phases) {
+  const int64_t out = weight.dim(0), in = weight.dim(1) / frames, k = weight.dim(2);
+  const int64_t side = phases == 4 ? 2 : k;
+  std::vector<float> ordered(static_cast<size_t>(phases * out * frames * side * side * in));
+  // Enlarged coordinate 2y + parity + tap - 1 lies on pixel y + floor(./2); windows begin at
+  // y + parity - 1.
+  const auto place = [&](int64_t tap, int64_t parity) {
+    return phases == 4 ? (parity + tap + 1) / 2 - parity : tap;
+  };
+  const float* value = weight.f32();
   for (int64_t o = 0; o < out; ++o) {
-    for (int64_t i = 0; i < in; ++i) {
-      for (int64_t tap = 0; tap < taps; ++tap) {
-        ordered[static_cast<size_t>((o * taps + tap) * in + i)] = values[(o * in + i) * taps + tap];
+    for (int64_t i = 0; i < frames * in; ++i) {
+      for (int64_t tap = 0; tap < k * k; ++tap, ++value) {
+        for (int phase = 0; phase < phases; ++phase) {
+          const int64_t row = place(tap / k, phase / 2), column = place(tap % k, phase % 2);
+          const int64_t frame = (phase * out + o) * frames + i / in;
+          ordered[static_cast<size_t>(((frame * side + row) * side + column) * in + i % in)] +=
+              *value;
+        }
       }
     }
   }
@@ -113,7 +129,8 @@ CudaLinear::CudaLinear(const CudaLinear& from, const cuda::Stream& stream)
 CudaConv::CudaConv(const Tensor& weight, const Tensor& bias, const ConvOptions& options,
                    CudaPrecision precision, cudaStream_t stream)
     : PackedConv(weight.dim(1), weight.dim(0), weight.dim(2), options),
-      weight(upload_rounded(channels_last(weight), precision, stream)),
+      phases(has_phases(weight, options, precision) ? 4 : 1),
+      weight(upload_rounded(channels_last(weight, options.frames, phases), precision, stream)),
       bias(upload(host_values(bias), stream)) {}
 
 }  // namespace driftless

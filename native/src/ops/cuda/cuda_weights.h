@@ -31,9 +31,11 @@ class CudaLinear : public PackedLinear {
 
 class CudaConv : public PackedConv {
  public:
-  /// weight [out, in, k, k], stored as [out, k, k, in]; bias [out] or absent, in host memory.
+  /// weight [out, in, k, k], stored as [phases, out, frames, k, k, in / frames], where with four
+  /// phases k is 2 (ConvInput::phases); bias [out] or absent, in host memory.
   CudaConv(const Tensor& weight, const Tensor& bias, const ConvOptions& options,
            CudaPrecision precision, cudaStream_t stream);
+  int phases;
   cuda::DeviceBuffer weight, bias;
 };
 

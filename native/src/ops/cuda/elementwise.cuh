@@ -3,6 +3,8 @@
 // One value in, one value out: activations, the epilogue of a matrix product, the sampler's
 // arithmetic, bytes to numbers and back. All are functors run by one vectorised kernel.
 
+#include <type_traits>
+
 #include "ops/cuda/platform.cuh"
 #include "ops/ops.h"
 
@@ -23,6 +25,22 @@ __device__ __forceinline__ float activation_of(Activation activation, float x) {
       return x / (1.0f + expf(-1.5957691216057308f * (x + 0.044715f * x * x * x)));
     default:
       return x;
+  }
+}
+
+/// The same of several, which choose together.
+template <int kVec>
+__device__ __forceinline__ void activate(Activation activation, float (&v)[kVec]) {
+  const auto each = [&](auto same) {
+#pragma unroll
+    for (int j = 0; j < kVec; ++j) v[j] = activation_of(decltype(same)::value, v[j]);
+  };
+  if (activation == Activation::relu) {
+    each(std::integral_constant<Activation, Activation::relu>());
+  } else if (activation == Activation::silu) {
+    each(std::integral_constant<Activation, Activation::silu>());
+  } else if (activation == Activation::gelu_tanh) {
+    each(std::integral_constant<Activation, Activation::gelu_tanh>());
   }
 }
 
@@ -64,12 +82,12 @@ struct Activate {
   Activation activation;
   template <int kVec>
   __device__ __forceinline__ void operator()(float (&v)[kVec], int64_t) const {
-#pragma unroll
-    for (int j = 0; j < kVec; ++j) v[j] = activation_of(activation, v[j]);
+    activate(activation, v);
   }
 };
 
-/// What follows a matrix product: residual + gate * activation(scale * x + bias).
+/// What follows a matrix product: residual + gate * activation(scale * x + bias); the residual of a
+/// convolution is added before the activation.
 template <typename T>
 struct LinearTail {
   const float* bias = nullptr;  ///< [width] or null.
@@ -78,21 +96,43 @@ struct LinearTail {
       nullptr;  ///< A vector per `rows_per_gate` rows, `gate_stride` apart; or null.
   int64_t gate_stride = 0, rows_per_gate = 1;
   const T* residual = nullptr;  ///< [rows, width] or null; may be the output.
+  bool residual_first = false;  ///< As a convolution's.
   int64_t width = 1;
   const float* scale = nullptr;  ///< One value on the device, or null for 1.
 
+  /// Of kVec neighbours in a row; `before` is their residual, zeros for none.
+  template <int kVec>
+  __device__ __forceinline__ void apply(float (&v)[kVec], const float (&before)[kVec], int64_t row,
+                                        int64_t column) const {
+    if (scale != nullptr) {
+      const float factor = *scale;
+#pragma unroll
+      for (int j = 0; j < kVec; ++j) v[j] *= factor;
+    }
+    if (bias != nullptr) {
+#pragma unroll
+      for (int j = 0; j < kVec; ++j) v[j] += bias[column + j];
+    }
+#pragma unroll
+    for (int j = 0; j < kVec; ++j) v[j] += residual_first ? before[j] : 0.0f;
+    activate(activation, v);
+    if (gate != nullptr) {
+      const float* gates = gate + row / rows_per_gate * gate_stride + column;
+#pragma unroll
+      for (int j = 0; j < kVec; ++j) v[j] *= gates[j];
+    }
+#pragma unroll
+    for (int j = 0; j < kVec; ++j) v[j] += residual_first ? 0.0f : before[j];
+  }
+
   template <int kVec>
   __device__ __forceinline__ void operator()(float (&v)[kVec], int64_t i) const {
-    const int64_t row = i / width, column = i % width;
-    const float* gates = gate + row / rows_per_gate * gate_stride;
+    float before[kVec] = {};
+    if (residual != nullptr) {
 #pragma unroll
-    for (int j = 0; j < kVec; ++j) {
-      if (scale != nullptr) v[j] *= *scale;
-      if (bias != nullptr) v[j] += bias[column + j];
-      v[j] = activation_of(activation, v[j]);
-      if (gate != nullptr) v[j] *= gates[column + j];
-      if (residual != nullptr) v[j] += to_float(residual[i + j]);
+      for (int j = 0; j < kVec; ++j) before[j] = to_float(residual[i + j]);
     }
+    apply(v, before, i / width, i % width);
   }
 };
 

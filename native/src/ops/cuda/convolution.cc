@@ -1,0 +1,47 @@
+#include "ops/cuda/convolution.h"
+
+#include <type_traits>
+
+#include "ops/cuda/conv_staged.cuh"
+
+namespace driftless {
+namespace cuda {
+
+template <typename X, typename Y>
+void convolve(CudaPrecision precision, const ConvInput<X>& input, const void* weight,
+              const LinearTail<Y>& tail, Y* y, cudaStream_t stream) {
+  const auto* narrow = static_cast<const bf16*>(weight);
+  if constexpr (std::is_same_v<X, bf16>) {
+    if (can_stage(input, narrow)) return conv_staged(input, narrow, tail, y, stream);
+  } else if constexpr (std::is_same_v<Y, float>) {
+    if (precision == CudaPrecision::f32) {
+      return conv_plain(input, static_cast<const float*>(weight), tail, y, stream);
+    }
+    if (precision == CudaPrecision::f16) {
+      return conv_mma<f16>(input, static_cast<const f16*>(weight), tail, y, stream);
+    }
+  }
+  conv_mma<bf16>(input, narrow, tail, y, stream);
+}
+
+template <typename Y>
+void convolve_e4m3(const ConvInput<bf16>& input, const e4m3* weight, const LinearTail<Y>& tail,
+                   Y* y, cudaStream_t stream) {
+  conv_mma<bf16>(input, weight, tail, y, stream);
+}
+
+#define DL_CONVOLVE(X, Y)                                                                       \
+  template void convolve(CudaPrecision, const ConvInput<X>&, const void*, const LinearTail<Y>&, \
+                         Y*, cudaStream_t)
+DL_CONVOLVE(float, float);
+DL_CONVOLVE(float, bf16);
+DL_CONVOLVE(bf16, float);
+DL_CONVOLVE(bf16, bf16);
+#undef DL_CONVOLVE
+template void convolve_e4m3(const ConvInput<bf16>&, const e4m3*, const LinearTail<float>&, float*,
+                            cudaStream_t);
+template void convolve_e4m3(const ConvInput<bf16>&, const e4m3*, const LinearTail<bf16>&, bf16*,
+                            cudaStream_t);
+
+}  // namespace cuda
+}  // namespace driftless
