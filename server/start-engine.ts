@@ -12,12 +12,12 @@ import { TransformManager } from "./transform/manager.ts";
 const ENGINE_IP = "127.0.0.1";
 
 export function createEngine(config: Config, logger: Logger, metrics: Metrics): Engine {
-  const { modelDir, backend, dtype, promptEncoder, videoEncoder } = config.engine;
+  const { modelDir, backend, dtype, promptEncoder, videoEncoder, videoDecoder } = config.engine;
   const { computeThreads, maxSessions, memoryLimitMb } = config.engine;
   const { bitrateBps, maxFps, delayBudgetMs } = config.engine;
   const engineMetrics = createEngineMetrics(metrics.registry);
   const options = {
-    ...{ modelDir, dtype, promptEncoder, videoEncoder },
+    ...{ modelDir, dtype, promptEncoder, videoEncoder, videoDecoder },
     ...{ computeThreads, maxSessions, memoryLimitMb },
   };
   const backends = backend.split(";").map((part) => part.trim());

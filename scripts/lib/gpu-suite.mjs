@@ -74,10 +74,10 @@ export function suite(quick, gpus) {
     command: "driftless-parity",
     arguments: ["--golden", goldenDir, "--backend", "cuda", "--dtype", dtype, "--json"],
   });
-  const encode = (/** @type {string} */ name, /** @type {number} */ gpu) => ({
-    name: `encode ${name}`,
+  const codec = (/** @type {string} */ name, /** @type {string[]} */ ...options) => ({
+    name,
     command: "driftless-bench",
-    arguments: ["encode", "--gpu", String(gpu), "--json"],
+    arguments: ["encode", ...options, "--json"],
   });
   return [
     { name: "kernels", command: "driftless-cuda-device", arguments: ["--json"] },
@@ -104,8 +104,9 @@ export function suite(quick, gpus) {
     withoutOverlap(bench("stream 1 without overlap", ...stream, "1")),
     withoutOverlap(bench("stream 4 without overlap", ...stream, "4")),
     ...splits.map((split) => split.bench(`stream 1 ${split.name}`, ...stream, "1")),
-    encode("by the processor", -1),
-    encode("by the GPU where it can", 0),
+    codec("encode by the processor"),
+    codec("encode by the GPU where it can", "--gpu", "0"),
+    codec("decode by the GPU where it can", "--decoder-gpu", "0"),
   ];
 }
 

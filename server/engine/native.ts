@@ -29,6 +29,8 @@ export interface NativeEngineOptions {
    * processor, as with software, the default.
    */
   videoEncoder?: "software" | "nvenc";
+  /** nvdec: cameras are decoded by the GPU where it has a decoder for the stream, else by the processor. */
+  videoDecoder?: "software" | "nvdec";
   /** Threads of the model's arithmetic, 1 to 64. One core each; codecs want some of their own. */
   computeThreads: number;
   /** createSession throws beyond it. */
@@ -143,6 +145,8 @@ export interface NativeSessionStats {
   encodeErrors: number;
   /** Times that a GPU would not encode (see videoEncoder), so the processor does: 0 or 1. */
   encoderRefusals: number;
+  /** The same of decoding (see videoDecoder). */
+  decoderRefusals: number;
   lastComputeMs: number;
   /**
    * Chunks: repainted within the delay budget; late because they were begun late, or took longer
@@ -216,6 +220,8 @@ export interface NativeEngineInfo {
   background: boolean;
   /** FFmpeg's name of what encodes H.264, and why it is not the GPU that was asked to. */
   h264Encoder: string;
+  /** nvdec or software, and why it is not the GPU that was asked to. */
+  videoDecoder: string;
   /** What it takes by plan: the model once, and each session with its prompt and a next one. */
   memory: { limitBytes: number; modelBytes: number; sessionBytes: number };
 }

@@ -72,12 +72,7 @@ export function runEngineProcess(load: EngineLoader): void {
       send,
       onDeviceLost,
     });
-    const { model, width, height, fps, framesPerChunk, backend, background, h264Encoder, memory } =
-      engine.info();
-    send({
-      type: "ready",
-      info: { model, width, height, fps, framesPerChunk, backend, background, h264Encoder, memory },
-    });
+    send({ type: "ready", info: engine.info() });
   };
 
   process.on("message", (raw) => {

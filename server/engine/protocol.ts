@@ -35,6 +35,7 @@ export const engineOptionsSchema = z.strictObject({
   dtype: z.enum(["auto", "f32", "bf16", "fp8", "fp8-kv"]).optional(),
   promptEncoder: z.enum(["release", "keep"]).optional(),
   videoEncoder: z.enum(["software", "nvenc"]).optional(),
+  videoDecoder: z.enum(["software", "nvdec"]).optional(),
   /** Threads that compute; 0 lets the engine choose. */
   computeThreads: z.int().min(0).max(256),
   maxSessions: z.int().min(1).max(1024),
@@ -127,6 +128,7 @@ export const engineInfoSchema = z.object({
   backend: z.string(),
   background: z.boolean(),
   h264Encoder: z.string(),
+  videoDecoder: z.string(),
   /** What it takes by plan: the model once, and each session with its prompt and a next one. */
   memory: z.object({ limitBytes: z.number(), modelBytes: z.number(), sessionBytes: z.number() }),
 });

@@ -33,7 +33,7 @@ describe("native addon, passthrough", function () {
 
   it("says what it runs", () => {
     expect(engine.info()).to.include({ width: WIDTH, height: HEIGHT, fps: 16, framesPerChunk: 4 });
-    expect(engine.info().h264Encoder).to.equal("libx264");
+    expect(engine.info()).to.include({ h264Encoder: "libx264", videoDecoder: "software" });
   });
 
   it("encodes on the processor where a GPU that was asked to does not, and says why", async () => {
@@ -50,6 +50,24 @@ describe("native addon, passthrough", function () {
       await until("a chunk of frames", () => frames.length >= 4);
       expect(session.stats().encoderRefusals).to.equal(1);
       expect(session.stats().encodeErrors).to.equal(0);
+    } finally {
+      await asking.close();
+    }
+  });
+
+  it("decodes on the processor where a GPU that was asked to does not, and says why", async () => {
+    const asking = loadNativeEngine({
+      ...{ modelDir: "", backend: "cpu", computeThreads: 1, maxSessions: 1 },
+      videoDecoder: "nvdec",
+    });
+    try {
+      const decoder = asking.info().videoDecoder;
+      if (decoder === "nvdec") return; // This machine has such a GPU.
+      expect(decoder).to.match(/^software: decoder of GPU 0/);
+      const { session, frames } = open(asking, { inputCodec: "vp8", outputCodec: "vp8" });
+      await play(session, makeClip("vp8", 320, 180, 20), 1_700_000_000_000, 1000 / 30);
+      await until("a chunk of frames", () => frames.length >= 4);
+      expect(session.stats()).to.include({ decoderRefusals: 1, decodeErrors: 0 });
     } finally {
       await asking.close();
     }

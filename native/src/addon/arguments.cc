@@ -151,6 +151,11 @@ EngineArguments read_engine_arguments(const Napi::Value& value) {
   if (!video.IsUndefined()) {
     arguments.nvenc = read_choice(video, "options.videoEncoder", {"software", "nvenc"}) == "nvenc";
   }
+  const Napi::Value decoder = object.Get("videoDecoder");
+  if (!decoder.IsUndefined()) {
+    arguments.nvdec =
+        read_choice(decoder, "options.videoDecoder", {"software", "nvdec"}) == "nvdec";
+  }
   const Napi::Value limit = object.Get("memoryLimitMb");
   if (!limit.IsUndefined()) {
     arguments.model.memory_limit_bytes =

@@ -14,6 +14,7 @@ struct EngineArguments {
   ModelOptions model;
   std::string segmenter_dir;  // empty: no background mode
   bool nvenc = false;         // sessions try the GPU's H.264 encoder first
+  bool nvdec = false;         // and its decoder
   size_t max_sessions = 1;
 };
 

@@ -121,6 +121,7 @@ Napi::Object stats_to_js(Napi::Env env, const MediaSession& session) {
   set(stats, "computeErrors", counters.compute_errors);
   set(stats, "encodeErrors", counters.encode_errors);
   set(stats, "encoderRefusals", counters.encoder_refusals);
+  set(stats, "decoderRefusals", counters.decoder_refusals);
   set(stats, "lastComputeMs", counters.compute.last_ms());
 
   Napi::Object deadlines = Napi::Object::New(env);

@@ -7,7 +7,7 @@
 #include "addon/background_stop.h"
 #include "addon/instance_data.h"
 #include "core/error.h"
-#include "media/encoder.h"
+#include "media/gpu_codecs.h"
 #include "ops/ops.h"
 
 namespace driftless::addon {
@@ -18,23 +18,6 @@ namespace {
 int first_gpu(const std::string& backend) {
   const std::string first = split_backends(backend).front();
   return first.rfind("cuda:", 0) == 0 ? std::stoi(first.substr(5)) : 0;
-}
-
-/// What encodes H.264, and why it is not the GPU that was asked to.
-std::string h264_encoder(int gpu) {
-  if (gpu < 0) return "libx264";
-  EncoderOptions options;
-  options.codec = VideoCodec::kH264;
-  options.width = 256;
-  options.height = 144;
-  options.gpu = gpu;
-  try {
-    const Encoder encoder(options);
-    const std::string name = encoder.name();
-    return encoder.refusal().empty() ? name : name + ": " + encoder.refusal();
-  } catch (const Error& error) {
-    return error.what();  // Sessions with VP8 need neither.
-  }
 }
 
 }  // namespace
@@ -62,10 +45,12 @@ EngineObject::EngineObject(const Napi::CallbackInfo& info) : Napi::ObjectWrap<En
       const bool reference = backend_ == "reference";
       mattes = load_matte_models(arguments.segmenter_dir, reference ? "reference" : "cpu");
     }
-    const int encoder_gpu = arguments.nvenc ? first_gpu(backend_) : -1;
-    h264_encoder_ = h264_encoder(encoder_gpu);
+    const int first = first_gpu(backend_);
+    const GpuCodecs gpu{arguments.nvenc ? first : -1, arguments.nvdec ? first : -1};
+    h264_encoder_ = describe_encoder(gpu.encoder);
+    video_decoder_ = describe_decoder(gpu.decoder);
     engine_ = std::make_shared<MediaEngine>(std::move(pipeline), arguments.max_sessions,
-                                            std::move(mattes), encoder_gpu);
+                                            std::move(mattes), gpu);
   } catch (const std::exception& error) {
     throw Napi::Error::New(env, error.what());
   }
@@ -92,6 +77,7 @@ Napi::Value EngineObject::info(const Napi::CallbackInfo& call) {
   object.Set("backend", backend_);
   object.Set("background", engine_->has_mattes());
   object.Set("h264Encoder", h264_encoder_);
+  object.Set("videoDecoder", video_decoder_);
   const MemoryPlan& plan = model.memory;
   Napi::Object memory = Napi::Object::New(call.Env());
   const auto set = [&](const char* key, size_t bytes) {

@@ -26,7 +26,7 @@ class EngineObject : public Napi::ObjectWrap<EngineObject> {
   static void on_environment_end(void* self);
 
   std::shared_ptr<MediaEngine> engine_;
-  std::string backend_, h264_encoder_;
+  std::string backend_, h264_encoder_, video_decoder_;
 };
 
 }  // namespace driftless::addon

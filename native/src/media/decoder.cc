@@ -4,6 +4,7 @@
 
 #include "core/error.h"
 #include "media/ffmpeg_support.h"
+#include "media/gpu_download.h"
 
 namespace driftless {
 namespace {
@@ -14,6 +15,14 @@ AVCodecID codec_id(VideoCodec codec) {
 
 std::string size_text(int width, int height) {
   return std::to_string(width) + "x" + std::to_string(height);
+}
+
+/// Called again without the GPU's format where the GPU does not take the stream.
+AVPixelFormat choose_format(AVCodecContext* context, const AVPixelFormat* offered) {
+  for (const AVPixelFormat* format = offered; *format != AV_PIX_FMT_NONE; ++format) {
+    if (*format == AV_PIX_FMT_CUDA) return *format;
+  }
+  return avcodec_default_get_format(context, offered);
 }
 
 }  // namespace
@@ -29,18 +38,64 @@ struct Decoder::Impl {
   AvPacketPtr packet;
   bool waiting_for_key = true;
   uint64_t errors = 0;
+  AvBufferPtr gpu;  // none: the processor decodes
+  GpuDownload download;
+  int gpu_width = 0, gpu_height = 0;  // of the last key frame, pixels
+  int gpu_errors_in_a_row = 0;
+  std::string refusal;
 
+  void open();
+  void open_context();
+  void give_up_gpu(std::string reason);
   DecodeResult refuse(DecodeStatus status, std::string message);
   bool inside_limits(int width, int height) const;
   std::string limits_text() const;
   bool parse_key_frame();
 };
 
+void Decoder::Impl::open() {
+  const AVCodec* av_codec = avcodec_find_decoder(codec_id(codec));
+  if (!av_codec) throw Error("FFmpeg decoder", codec_name(codec), "an FFmpeg without it");
+  parser_context.reset(avcodec_alloc_context3(av_codec));
+  parser.reset(av_parser_init(codec_id(codec)));
+  packet.reset(av_packet_alloc());
+  if (!parser_context || !parser || !packet) {
+    throw Error("FFmpeg decoder", codec_name(codec), "no memory or no parser for it");
+  }
+  parser->flags |= PARSER_FLAG_COMPLETE_FRAMES;
+  open_context();
+}
+
+void Decoder::Impl::open_context() {
+  const AVCodec* av_codec = avcodec_find_decoder(codec_id(codec));
+  context.reset(avcodec_alloc_context3(av_codec));
+  if (!context) throw Error("FFmpeg decoder", codec_name(codec), "no memory for it");
+  context->thread_count = 1;  // frame threads would hold pictures back
+  context->flags |= AV_CODEC_FLAG_LOW_DELAY;
+  // The parser already refuses large pictures; this stops a stream that lies to it.
+  context->max_pixels = static_cast<int64_t>(limits.max_width) * limits.max_height;
+  if (gpu) {
+    context->hw_device_ctx = av_buffer_ref(gpu.get());
+    context->get_format = choose_format;
+  }
+  const int code = avcodec_open2(context.get(), av_codec, nullptr);
+  if (code < 0) throw Error("FFmpeg decoder", codec_name(codec), av_error_text(code));
+}
+
+void Decoder::Impl::give_up_gpu(std::string reason) {
+  gpu.reset();
+  refusal = std::move(reason);
+}
+
 DecodeResult Decoder::Impl::refuse(DecodeStatus status, std::string message) {
   // References that the broken input may have touched are thrown away with it.
   avcodec_flush_buffers(context.get());
   waiting_for_key = true;
   if (status == DecodeStatus::kError) ++errors;
+  if (status == DecodeStatus::kError && gpu && ++gpu_errors_in_a_row == kMaxGpuErrorsInARow) {
+    give_up_gpu(message);
+    open_context();
+  }
   DecodeResult result;
   result.status = status;
   result.message = std::move(message);
@@ -68,27 +123,19 @@ bool Decoder::Impl::parse_key_frame() {
   return parser->key_frame == 1;
 }
 
-Decoder::Decoder(VideoCodec codec, const SizeLimits& limits) : impl_(std::make_unique<Impl>()) {
+Decoder::Decoder(VideoCodec codec, const SizeLimits& limits, int gpu)
+    : impl_(std::make_unique<Impl>()) {
   silence_ffmpeg_log();
   impl_->codec = codec;
   impl_->limits = limits;
-  const AVCodec* av_codec = avcodec_find_decoder(codec_id(codec));
-  if (!av_codec) throw Error("FFmpeg decoder", codec_name(codec), "an FFmpeg without it");
-  impl_->context.reset(avcodec_alloc_context3(av_codec));
-  impl_->parser_context.reset(avcodec_alloc_context3(av_codec));
-  impl_->parser.reset(av_parser_init(codec_id(codec)));
-  impl_->packet.reset(av_packet_alloc());
-  if (!impl_->context || !impl_->parser_context || !impl_->parser || !impl_->packet) {
-    throw Error("FFmpeg decoder", codec_name(codec), "no memory or no parser for it");
+  if (gpu >= 0) {
+    try {
+      impl_->gpu = gpu_decoder(gpu);
+    } catch (const Error& error) {
+      impl_->give_up_gpu(error.what());
+    }
   }
-  impl_->parser->flags |= PARSER_FLAG_COMPLETE_FRAMES;
-  AVCodecContext& context = *impl_->context;
-  context.thread_count = 1;  // frame threads would hold pictures back
-  context.flags |= AV_CODEC_FLAG_LOW_DELAY;
-  // The parser already refuses large pictures; this stops a stream that lies to it.
-  context.max_pixels = static_cast<int64_t>(limits.max_width) * limits.max_height;
-  const int code = avcodec_open2(&context, av_codec, nullptr);
-  if (code < 0) throw Error("FFmpeg decoder", codec_name(codec), av_error_text(code));
+  impl_->open();
 }
 
 Decoder::~Decoder() = default;
@@ -115,6 +162,14 @@ DecodeResult Decoder::decode(const uint8_t* data, size_t size) {
                                                      " pixels but received " +
                                                      size_text(width, height));
     }
+    // FFmpeg's VP8 keeps the GPU's surfaces of the first size (5.1), so a new size gets a new
+    // decoder; a key frame needs nothing of the old one.
+    if (impl.gpu && impl.gpu_width > 0 && (width != impl.gpu_width || height != impl.gpu_height)) {
+      impl.open_context();
+      context = impl.context.get();
+    }
+    impl.gpu_width = width;
+    impl.gpu_height = height;
     impl.waiting_for_key = false;
   } else if (impl.waiting_for_key) {
     DecodeResult result;
@@ -122,6 +177,7 @@ DecodeResult Decoder::decode(const uint8_t* data, size_t size) {
     return result;
   }
 
+  const FfmpegComplaint complaint;
   int code = avcodec_send_packet(context, impl.packet.get());
   if (code < 0) {
     return impl.refuse(DecodeStatus::kError,
@@ -152,6 +208,17 @@ DecodeResult Decoder::decode(const uint8_t* data, size_t size) {
                                                    " pixels but received " +
                                                    size_text(frame.width, frame.height));
   }
+  if (frame.format == AV_PIX_FMT_CUDA) {
+    try {
+      result.frame = impl.download.run(frame);
+    } catch (const Error& error) {
+      return impl.refuse(DecodeStatus::kError, error.what());
+    }
+    impl.gpu_errors_in_a_row = 0;
+  } else if (impl.gpu) {
+    // FFmpeg went on with the processor.
+    impl.give_up_gpu(complaint.text(AVERROR_DECODER_NOT_FOUND));
+  }
   result.status = DecodeStatus::kFrame;
   return result;
 }
@@ -159,5 +226,6 @@ DecodeResult Decoder::decode(const uint8_t* data, size_t size) {
 void Decoder::require_key_frame() { impl_->waiting_for_key = true; }
 bool Decoder::waiting_for_key_frame() const { return impl_->waiting_for_key; }
 uint64_t Decoder::errors() const { return impl_->errors; }
+const std::string& Decoder::refusal() const { return impl_->refusal; }
 
 }  // namespace driftless

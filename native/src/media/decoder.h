@@ -31,13 +31,17 @@ struct DecodeResult {
 };
 
 /// Decodes one stream, one encoded frame at a time, without delay: a picture comes out with the
-/// input that carries it. Broken input never throws; after it, everything up to the next key frame
-/// is refused, because pictures predicted from a damaged one would feed damage to the model.
-/// Not thread-safe.
+/// input that carries it, in the host's memory. Broken input never throws; after it, everything up
+/// to the next key frame is refused, because pictures predicted from a damaged one would feed
+/// damage to the model. Not thread-safe.
 class Decoder {
  public:
-  /// Throws driftless::Error when FFmpeg was built without the codec.
-  explicit Decoder(VideoCodec codec, const SizeLimits& limits = {});
+  /// A GPU whose inputs fail so often one after the other, each a key frame, is given up.
+  static constexpr int kMaxGpuErrorsInARow = 3;
+
+  /// gpu: whose decoder is tried first (NVDEC); -1: none. Throws driftless::Error when FFmpeg was
+  /// built without the codec.
+  explicit Decoder(VideoCodec codec, const SizeLimits& limits = {}, int gpu = -1);
   ~Decoder();
   Decoder(const Decoder&) = delete;
   Decoder& operator=(const Decoder&) = delete;
@@ -51,6 +55,9 @@ class Decoder {
 
   bool waiting_for_key_frame() const;
   uint64_t errors() const;  // inputs that were answered with kError
+  /// Why a GPU that was asked for does not decode: it has no decoder, does not take the stream's
+  /// size or profile, or failed. Empty where it does, or none was asked for.
+  const std::string& refusal() const;
 
  private:
   struct Impl;

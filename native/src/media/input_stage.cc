@@ -22,7 +22,7 @@ InputStage::InputStage(const SessionOptions& options, const ModelInfo& model,
       events_(std::move(events)),
       queue_(kMaxWaitingFrames, DropPolicy::kClear),
       pending_(std::make_pair(options.transform, uint64_t{0})),
-      decoder_(options.input_codec, options.size_limits),
+      decoder_(options.input_codec, options.size_limits, options.gpu.decoder),
       converter_(model.width, model.height),
       sampler_(fps_),
       picture_sampler_(promised_fps(options, kMaxPictureFps)),
@@ -98,6 +98,7 @@ void InputStage::decode_one(const Incoming& incoming) {
   const double start_ms = steady_now_ms();
   DecodeResult result = decoder_.decode(incoming.data.data(), incoming.data.size());
   const double now_ms = steady_now_ms();
+  counters_.decoder_refusals = decoder_.refusal().empty() ? 0 : 1;
   if (result.status == DecodeStatus::kNeedKeyFrame) {
     ++counters_.drop_no_key_frame;
     ask_for_key_frame("the decoder has no key frame to start from", now_ms);

@@ -21,12 +21,12 @@ ModelInfo info_of(const Pipeline* pipeline) {
 }  // namespace
 
 MediaEngine::MediaEngine(std::unique_ptr<Pipeline> pipeline, size_t max_sessions,
-                         std::shared_ptr<const MatteModels> mattes, int encoder_gpu)
+                         std::shared_ptr<const MatteModels> mattes, const GpuCodecs& gpu)
     : pipeline_(std::move(pipeline)),
       info_(info_of(pipeline_.get())),
       max_sessions_(max_sessions),
       mattes_(std::move(mattes)),
-      encoder_gpu_(encoder_gpu) {
+      gpu_(gpu) {
   if (max_sessions == 0) throw Error("maximum of sessions", "at least 1", max_sessions);
   loop_ = std::make_unique<ComputeLoop>(pipeline_.get());
 }
@@ -59,7 +59,7 @@ std::shared_ptr<MediaSession> MediaEngine::create_session(const SessionOptions& 
   // one that is there and the one that comes.
   info_.memory.admit(sessions_.size(), 2 * sessions_.size(), 2);
   SessionOptions own = options;
-  own.encoder_gpu = encoder_gpu_;
+  own.gpu = gpu_;
   auto session = std::make_shared<MediaSession>(own, info_, mattes_, *loop_, std::move(wake));
   sessions_.push_back(session);
   return session;

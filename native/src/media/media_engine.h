@@ -15,10 +15,10 @@ class MediaEngine {
  public:
   /// pipeline: null for an engine without a model, whose sessions can only pass frames through at
   /// 256x144 and 16 frames a second. max_sessions: at least 1. Throws driftless::Error otherwise.
-  /// mattes: null for an engine without background mode. encoder_gpu: the GPU whose encoder
-  /// sessions try first, -1 for none.
+  /// mattes: null for an engine without background mode. gpu: whose codecs sessions
+  /// try first.
   MediaEngine(std::unique_ptr<Pipeline> pipeline, size_t max_sessions,
-              std::shared_ptr<const MatteModels> mattes = nullptr, int encoder_gpu = -1);
+              std::shared_ptr<const MatteModels> mattes = nullptr, const GpuCodecs& gpu = {});
   ~MediaEngine();
 
   const ModelInfo& info() const { return info_; }
@@ -40,7 +40,7 @@ class MediaEngine {
   const ModelInfo info_;
   const size_t max_sessions_;
   const std::shared_ptr<const MatteModels> mattes_;
-  const int encoder_gpu_;
+  const GpuCodecs gpu_;
   std::mutex stop_mutex_;
   std::mutex mutex_;
   bool stopped_ = false;

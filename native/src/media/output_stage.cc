@@ -22,7 +22,7 @@ OutputStage::OutputStage(const SessionOptions& options, const ModelInfo& model,
       bitrate_bps_(options.bitrate_bps),
       converter_(model.width, model.height) {
   encoder_options_.codec = options.output_codec;
-  encoder_options_.gpu = options.encoder_gpu;
+  encoder_options_.gpu = options.gpu.encoder;
   open_encoder(model.width, model.height, false);
   thread_ = std::thread([this] { run(); });
 }

@@ -13,6 +13,7 @@
 #include <vector>
 
 #include "media/decoder.h"
+#include "media/gpu_codecs.h"
 #include "media/picture.h"
 #include "media/scene.h"
 #include "media/video_codec.h"
@@ -53,7 +54,7 @@ struct SessionOptions {
   double max_fps = 0;  // frames a second that go to the model; 0 or above the model's: the model's
   double delay_budget_ms = 250;  // from a chunk being complete to its frames being generated
   SizeLimits size_limits;
-  int encoder_gpu = -1;  // whose encoder is tried first; -1: none
+  GpuCodecs gpu;
   Transform transform;
 };
 
@@ -144,7 +145,8 @@ struct SessionCounters {
   Count chunks{0};                                       // given to the model
   Count frames_out{0}, key_frames_out{0}, bytes_out{0};  // handed to the owner
   Count decode_errors{0}, compute_errors{0}, encode_errors{0};
-  Count encoder_refusals{0};  // by a GPU that was asked to encode: the processor does
+  // By a GPU that was asked to encode or decode: the processor does.
+  Count encoder_refusals{0}, decoder_refusals{0};
   // Chunks that the model ran, by whether they kept the delay budget, and those it never ran.
   Count chunks_in_time{0};
   Count chunks_waited{0};    // late: they were not begun early enough

@@ -31,6 +31,7 @@ const char kHelp[] =
     "                       [--prompt TEXT] [--most DIFFERENCE]\n"
     "driftless-bench roofline [--size N] [--mib N] [--seconds S]\n"
     "driftless-bench encode [--width W --height H] [--kbps N] [--frames N] [--gpu N]\n"
+    "                       [--decoder-gpu N]\n"
     "all:                   [--threads N] [--backend cpu|reference|cuda|cuda:N]\n"
     "                       [--dtype auto|f32|bf16|fp8|fp8-kv] [--json], where they make sense\n"
     "\n"
@@ -100,8 +101,10 @@ const char kHelp[] =
     "  productTflops, ...}\n"
     "\n"
     "encode: H.264 of a moving picture, by the encoder of GPU N where it has one, else by the\n"
-    "  processor; ok when each frame comes back from the decoder as it was, about. Last line with\n"
-    "  --json: {ok, encoder, refusal, msPerFrameP50, processorMsPerFrame, psnrDb, ...}\n"
+    "  processor, and decoded in the same way; ok when each frame comes back as it was, about. "
+    "Last\n"
+    "  line with --json: {ok, encoder, refusal, decoder, decoderRefusal, msPerFrameP50,\n"
+    "  processorMsPerFrame, decodeMsPerFrameP50, psnrDb, ...}\n"
     "\n"
     "ops: single operations whose name contains TEXT, beside oneDNN's where it has the same; best\n"
     "  processor time.\n"
@@ -154,7 +157,8 @@ int main(int argc, char** argv) {
     }
     if (command == "encode") {
       return bench_encode(Arguments(
-          argc, argv, 2, {"--width", "--height", "--kbps", "--frames", "--gpu"}, {"--json"}));
+          argc, argv, 2, {"--width", "--height", "--kbps", "--frames", "--gpu", "--decoder-gpu"},
+          {"--json"}));
     }
     if (command == "memory") {
       return bench_memory(Arguments(argc, argv, 2,

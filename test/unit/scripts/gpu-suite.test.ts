@@ -7,8 +7,8 @@ import { nativeProgramsDir } from "../../../scripts/lib/paths.mjs";
 describe("the first run on a GPU", () => {
   it("asks its programs for nothing that they do not know", () => {
     for (const step of suite(false, 2)) {
-      // The processor's encoder stands in for one that is not there.
-      if (step.command === "driftless-cuda-device" || step.name.startsWith("encode")) continue;
+      // The processor's codecs stand in for what is not there.
+      if (step.command === "driftless-cuda-device" || step.arguments[0] === "encode") continue;
       // Where there is no GPU, all that is wrong must be that.
       const program = join(nativeProgramsDir, step.command);
       const { status, stderr } = spawnSync(program, step.arguments, { encoding: "utf8" });
@@ -17,9 +17,9 @@ describe("the first run on a GPU", () => {
     }
   });
 
-  it("encodes, with the processor where the GPU does not", () => {
-    const steps = suite(true, 1).filter((step) => step.name.startsWith("encode"));
-    expect(steps).to.have.length(2);
+  it("encodes and decodes, with the processor where the GPU does not", () => {
+    const steps = suite(true, 1).filter((step) => step.arguments[0] === "encode");
+    expect(steps).to.have.length(3);
     for (const step of steps) {
       const program = join(nativeProgramsDir, step.command);
       const short = [...step.arguments, "--frames", "10"];
@@ -28,6 +28,7 @@ describe("the first run on a GPU", () => {
       const values = JSON.parse(stdout.trimEnd().split("\n").at(-1) ?? "");
       expect(values).to.include({ ok: true });
       expect(values.encoder).to.match(/^(libx264|h264_nvenc)$/);
+      expect(values.decoder).to.match(/^(software|nvdec)$/);
       if (step.name === "encode by the processor") expect(values.refusal).to.equal("");
     }
   });

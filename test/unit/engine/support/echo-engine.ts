@@ -36,6 +36,7 @@ export function createEchoEngine(): NativeEngine & { sessions: EchoSession[] } {
       backend: "reference",
       background: true,
       h264Encoder: "libx264",
+      videoDecoder: "software",
       memory: { limitBytes: 0, modelBytes: 1000, sessionBytes: 100 },
     }),
     createSession(options, onFrame, onEvent) {
@@ -136,6 +137,7 @@ function createEchoSession(
       computeErrors: 0,
       encodeErrors: 0,
       encoderRefusals: 0,
+      decoderRefusals: 0,
       lastComputeMs: ECHO_MS,
       deadlines: { inTime: framesIn, waited: 0, slow: 1, replaced: 0 },
       driftCorrections: { latents: 3, pictures: 2, renewals: 1 },

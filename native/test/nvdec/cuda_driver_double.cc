@@ -1,0 +1,135 @@
+// Stands in for NVIDIA's driver (libcuda.so.1) while FFmpeg decodes "on a GPU" on a machine without
+// one: device memory is the host's, and what is asked for in the wrong context is an error. Loaded
+// by media_gpu_decoder_test.cc.
+
+#include <ffnvcodec/dynlink_cuda.h>
+
+#include <cstdint>
+#include <cstring>
+
+#include "nvdec/doubles.h"
+
+namespace {
+
+thread_local int contexts = 0;  // Pushed by this thread.
+char context_body;
+
+constexpr auto kInvalidValue = static_cast<CUresult>(1);
+constexpr auto kInvalidDevice = static_cast<CUresult>(101);
+constexpr auto kInvalidContext = static_cast<CUresult>(201);
+constexpr auto kNotSupported = static_cast<CUresult>(801);
+
+CUresult in_context() { return contexts > 0 ? CUDA_SUCCESS : kInvalidContext; }
+
+}  // namespace
+
+extern "C" {
+
+CudaCounts driftless_cuda_counts;
+
+CUresult cuInit(unsigned int) { return CUDA_SUCCESS; }
+CUresult cuDeviceGetCount(int* count) { return *count = 1, CUDA_SUCCESS; }
+CUresult cuDeviceGet(CUdevice* device, int ordinal) {
+  return *device = ordinal, ordinal == 0 ? CUDA_SUCCESS : kInvalidDevice;
+}
+/// FFmpeg asks for the alignment of textures.
+CUresult cuDeviceGetAttribute(int* value, CUdevice_attribute, CUdevice) {
+  return *value = 512, CUDA_SUCCESS;
+}
+CUresult cuDevicePrimaryCtxGetState(CUdevice, unsigned int* flags, int* active) {
+  *flags = CU_CTX_SCHED_BLOCKING_SYNC;
+  *active = 1;
+  return CUDA_SUCCESS;
+}
+CUresult cuDevicePrimaryCtxRetain(CUcontext* context, CUdevice) {
+  ++driftless_cuda_counts.contexts;
+  return *context = reinterpret_cast<CUcontext>(&context_body), CUDA_SUCCESS;
+}
+CUresult cuDevicePrimaryCtxRelease(CUdevice) {
+  --driftless_cuda_counts.contexts;
+  return CUDA_SUCCESS;
+}
+CUresult cuCtxPushCurrent_v2(CUcontext) { return ++contexts, CUDA_SUCCESS; }
+CUresult cuCtxPopCurrent_v2(CUcontext* context) {
+  if (context != nullptr) *context = reinterpret_cast<CUcontext>(&context_body);
+  return contexts-- > 0 ? CUDA_SUCCESS : kInvalidContext;
+}
+CUresult cuStreamSynchronize(CUstream) { return in_context(); }
+
+CUresult cuMemcpy2DAsync_v2(const CUDA_MEMCPY2D* copy, CUstream) {
+  if (copy->srcMemoryType != CU_MEMORYTYPE_DEVICE || copy->dstMemoryType != CU_MEMORYTYPE_HOST) {
+    return kInvalidValue;
+  }
+  if (copy->WidthInBytes > copy->srcPitch || copy->WidthInBytes > copy->dstPitch) {
+    return kInvalidValue;
+  }
+  const auto* from = reinterpret_cast<const uint8_t*>(copy->srcDevice) +
+                     copy->srcY * copy->srcPitch + copy->srcXInBytes;
+  auto* to = static_cast<uint8_t*>(copy->dstHost) + copy->dstY * copy->dstPitch + copy->dstXInBytes;
+  for (size_t row = 0; row < copy->Height; ++row) {
+    std::memcpy(to + row * copy->dstPitch, from + row * copy->srcPitch, copy->WidthInBytes);
+  }
+  ++driftless_cuda_counts.copies;
+  return in_context();
+}
+
+CUresult cuGetErrorName(CUresult, const char** text) { return *text = "double", CUDA_SUCCESS; }
+CUresult cuGetErrorString(CUresult, const char** text) {
+  return *text = "refused by the double", CUDA_SUCCESS;
+}
+
+// FFmpeg wants these to be there, and decoding calls none.
+#define DL_UNUSED(name) \
+  CUresult name() { return kNotSupported; }
+DL_UNUSED(cuDeviceGetName)
+DL_UNUSED(cuDeviceComputeCapability)
+DL_UNUSED(cuCtxCreate_v2)
+DL_UNUSED(cuCtxSetLimit)
+DL_UNUSED(cuCtxDestroy_v2)
+DL_UNUSED(cuMemAlloc_v2)
+DL_UNUSED(cuMemAllocPitch_v2)
+DL_UNUSED(cuMemAllocManaged)
+DL_UNUSED(cuMemsetD8Async)
+DL_UNUSED(cuMemFree_v2)
+DL_UNUSED(cuMemcpy)
+DL_UNUSED(cuMemcpyAsync)
+DL_UNUSED(cuMemcpy2D_v2)
+DL_UNUSED(cuMemcpyHtoD_v2)
+DL_UNUSED(cuMemcpyHtoDAsync_v2)
+DL_UNUSED(cuMemcpyDtoH_v2)
+DL_UNUSED(cuMemcpyDtoHAsync_v2)
+DL_UNUSED(cuMemcpyDtoD_v2)
+DL_UNUSED(cuMemcpyDtoDAsync_v2)
+DL_UNUSED(cuCtxGetDevice)
+DL_UNUSED(cuDevicePrimaryCtxSetFlags)
+DL_UNUSED(cuDevicePrimaryCtxReset)
+DL_UNUSED(cuStreamCreate)
+DL_UNUSED(cuStreamQuery)
+DL_UNUSED(cuStreamDestroy_v2)
+DL_UNUSED(cuStreamAddCallback)
+DL_UNUSED(cuEventCreate)
+DL_UNUSED(cuEventDestroy_v2)
+DL_UNUSED(cuEventSynchronize)
+DL_UNUSED(cuEventQuery)
+DL_UNUSED(cuEventRecord)
+DL_UNUSED(cuLaunchKernel)
+DL_UNUSED(cuLinkCreate)
+DL_UNUSED(cuLinkAddData)
+DL_UNUSED(cuLinkComplete)
+DL_UNUSED(cuLinkDestroy)
+DL_UNUSED(cuModuleLoadData)
+DL_UNUSED(cuModuleUnload)
+DL_UNUSED(cuModuleGetFunction)
+DL_UNUSED(cuModuleGetGlobal)
+DL_UNUSED(cuTexObjectCreate)
+DL_UNUSED(cuTexObjectDestroy)
+DL_UNUSED(cuGLGetDevices_v2)
+DL_UNUSED(cuGraphicsGLRegisterImage)
+DL_UNUSED(cuGraphicsUnregisterResource)
+DL_UNUSED(cuGraphicsMapResources)
+DL_UNUSED(cuGraphicsUnmapResources)
+DL_UNUSED(cuGraphicsSubResourceGetMappedArray)
+DL_UNUSED(cuGraphicsResourceGetMappedPointer_v2)
+DL_UNUSED(cuArray3DCreate_v2)
+DL_UNUSED(cuArrayDestroy)
+}

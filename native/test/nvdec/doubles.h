@@ -1,0 +1,24 @@
+#pragma once
+
+// What a test sees of the doubles of NVIDIA's libraries, and tells them.
+
+#include <atomic>
+#include <cstdint>
+#include <vector>
+
+/// `driftless_cuda_counts` of the driver's.
+struct CudaCounts {
+  std::atomic<int> contexts{0};  ///< Retained and not released.
+  std::atomic<int> copies{0};    ///< Planes fetched.
+};
+
+/// `driftless_nvcuvid` of the decoder's.
+struct NvcuvidState {
+  std::atomic<int> decoders{0};  ///< That are there.
+  std::atomic<int> mapped{0};    ///< Pictures mapped and not unmapped.
+  std::atomic<int> pictures{0};  ///< Decoded.
+  std::atomic<int> fail{0};      ///< So many pictures are refused from now on.
+  int max_width = 4096;          ///< Wider streams are not supported.
+  /// H.264's parameter sets in Annex B form: FFmpeg takes them apart and passes slices alone.
+  std::vector<uint8_t> headers;
+};
