@@ -14,9 +14,10 @@ TEST_F(CudaOps, AttentionByTheLibraryWhereItIsBetter) {
     CudaOptions options;
     options.precision = precision;
     options.cudnn = &recording_cudnn();
+    options.clock = recorded_seconds;
     return make_cuda_ops(options);
   };
-  RecordedAttention& recorded = recorded_attention();
+  RecordedCudnn& recorded = recorded_cudnn();
   const float scale = 0.25f;
   const Tensor q = random({queries, width}), k = random({keys, width}), v = random({keys, width});
   const Tensor expected = arena.tensor({queries, width}), y = arena.tensor({queries, width});

@@ -32,7 +32,10 @@ class EmulatedCuda {
     options.device = device;
     options.precision = cuda_precision(dtype);
     options.graphs = kGraphs;
-    if (kCudnn) options.cudnn = &recording_cudnn();
+    if (kCudnn) {
+      options.cudnn = &recording_cudnn();
+      options.clock = recorded_seconds;
+    }
     return make_cuda_ops(options);
   }
 

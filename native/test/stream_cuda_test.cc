@@ -124,19 +124,19 @@ TEST_F(CudaStream, HasCudnnAttendWhereItIsBetter) {
   const TinyModel model(json);
   const auto ours = Pipeline::load({model.dir(), "cuda", 1, "bf16"});
   cuda_.use_cudnn();
-  recorded_attention() = {};
+  recorded_cudnn() = {};
   const auto library = Pipeline::load({model.dir(), "cuda", 1, "bf16"});
-  EXPECT_GT(recorded_attention().plans, 1);
+  EXPECT_GT(recorded_cudnn().plans, 1);
   const auto a = ours->open({"rain", 1, 1, 3}), b = library->open({"rain", 1, 1, 3});
-  const int tried = recorded_attention().runs;
+  const int tried = recorded_cudnn().runs;
   for (int i = 0; i < 8; ++i) {
     const Pixels in = tiny_chunk(0, i);
     const Out x = run_one(*ours, *a, in), y = run_one(*library, *b, in);
     EXPECT_LT(mean_difference(x.pixels, y.pixels), 2) << "chunk " << i;
   }
   // Every block asks the prompt, and its ring once that is full.
-  EXPECT_GE(recorded_attention().runs, tried + 3 * (8 + 3));
-  EXPECT_EQ(std::vector<std::string>(), recorded_attention().problems);
+  EXPECT_GE(recorded_cudnn().runs, tried + 3 * (8 + 3));
+  EXPECT_EQ(std::vector<std::string>(), recorded_cudnn().problems);
 }
 
 TEST_F(CudaStream, KeepsTheBlocksWeightsInEightBits) {

@@ -250,7 +250,7 @@ async function checkCudnn(toolkit) {
     ...["-o", join(driver, "libcuda.so.1")],
   ]);
   if (code !== 0) return { found: cudnn.library, failure: output };
-  const sources = ["cudnn_api.cc", "cudnn_attention.cc"];
+  const sources = ["api", "plan", "attention", "convolution"].map((part) => `cudnn_${part}.cc`);
   return checkHeader(toolkit, cudnn, "cudnn_header.cc", sources, [driver, ...nvrtc]);
 }
 

@@ -11,9 +11,11 @@ using Type = AutoencoderLayer::Type;
 struct LayerStack::Layer {
   AutoencoderLayer spec;
   std::vector<std::unique_ptr<PackedConv>> convs;
-  bool relu_after = false;  // the next layer is a ReLU and is done here
-  bool skip = false;        // done by the layer before
-  bool up_before = false;   // a layer before enlarges, and is done here
+  bool relu_after = false;   // the next layer is a ReLU and is done here
+  bool skip = false;         // done by the layer before
+  bool up_before = false;    // a layer before enlarges, and is done here
+  bool before_mem = false;   // the next layer looks at the step before
+  bool room_before = false;  // what it takes has room for the step before in front of it
 };
 
 std::vector<bool> follow_convolution(const std::vector<AutoencoderLayer>& layers) {
@@ -120,6 +122,13 @@ LayerStack::LayerStack(const std::string& prefix, const std::vector<AutoencoderL
     layers_.push_back(std::move(layer));
   }
   out_channels_ = channels;
+  Layer* last = nullptr;
+  for (Layer& layer : layers_) {
+    if (layer.skip) continue;
+    layer.room_before = last != nullptr && layer.spec.type == Type::mem;
+    if (last != nullptr) last->before_mem = layer.room_before;
+    last = &layer;
+  }
 }
 
 Tensor LayerStack::run_layer(size_t index, const Tensor& x, AutoencoderState& state,
@@ -130,27 +139,33 @@ Tensor LayerStack::run_layer(size_t index, const Tensor& x, AutoencoderState& st
   // The end of the list is f32 again, where a convolution can write it.
   const DType dtype =
       index + 1 + (layer.relu_after ? 1 : 0) == layers_.size() ? DType::f32 : dtype_;
+  // The step before a layer of memory goes where convolutions find it beside the others.
+  const auto result = [&](const Shape& shape, DType type) {
+    if (!layer.before_mem) return arena.tensor(shape, type);
+    const int64_t steps = shape[0];
+    return arena.tensor({steps + 1, shape[1], shape[2], shape[3]}, type).slice(1, steps + 1);
+  };
   switch (s.type) {
     case Type::conv: {
       const int64_t oh = layer.up_before ? 2 * h : (h + s.stride - 1) / s.stride;
       const int64_t ow = layer.up_before ? 2 * w : (w + s.stride - 1) / s.stride;
-      const Tensor y = arena.tensor({n, oh, ow, s.out}, dtype);
+      const Tensor y = result({n, oh, ow, s.out}, dtype);
       ops_.conv2d(*layer.convs[0], x, {}, {},
                   layer.relu_after ? Activation::relu : Activation::none, y);
       return y;
     }
     case Type::relu: {
-      const Tensor y = arena.tensor(x.shape(), x.dtype());
+      const Tensor y = result(x.shape(), x.dtype());
       ops_.activate(Activation::relu, x, y);
       return y;
     }
     case Type::clamp: {
-      const Tensor y = arena.tensor(x.shape(), x.dtype());
+      const Tensor y = result(x.shape(), x.dtype());
       ops_.tanh_clamp(x, clamp_, y);
       return y;
     }
     case Type::up: {
-      const Tensor y = arena.tensor({n, 2 * h, 2 * w, x.dim(3)}, x.dtype());
+      const Tensor y = result({n, 2 * h, 2 * w, x.dim(3)}, x.dtype());
       ops_.upsample2(x, y);
       return y;
     }
@@ -159,27 +174,36 @@ Tensor LayerStack::run_layer(size_t index, const Tensor& x, AutoencoderState& st
                "a multiple of " + std::to_string(s.steps), n);
       const Tensor joined = arena.tensor({n / s.steps, h, w, s.in * s.steps}, x.dtype());
       if (s.steps > 1) ops_.frames_to_channels(x, joined);
-      const Tensor y = arena.tensor({n / s.steps, h, w, s.out}, dtype);
+      const Tensor y = result({n / s.steps, h, w, s.out}, dtype);
       ops_.conv2d(*layer.convs[0], s.steps > 1 ? joined : x, {}, {}, Activation::none, y);
       return y;
     }
     case Type::tgrow: {
-      const Tensor wide = arena.tensor({n, h, w, s.out * s.steps}, dtype);
+      const Shape merged = {n, h, w, s.out * s.steps};
+      const Tensor wide = s.steps == 1 ? result(merged, dtype) : arena.tensor(merged, dtype);
       ops_.conv2d(*layer.convs[0], x, {}, {}, Activation::none, wide);
       if (s.steps == 1) return wide;
-      const Tensor y = arena.tensor({n * s.steps, h, w, s.out}, dtype);
+      const Tensor y = result({n * s.steps, h, w, s.out}, dtype);
       ops_.channels_to_frames(wide, y);
       return y;
     }
     case Type::mem: {
       const Tensor past = remembered(state.past[index], h * w * s.in, state.memory, ops_, x.dtype())
                               .reshape({1, h, w, s.in});
+      Tensor before = past;
+      if (layer.room_before) {
+        before = Tensor(x.dtype(), past.shape(), static_cast<char*>(x.data()) - past.bytes(),
+                        x.memory());
+        ops_.copy(past, before);
+      }
       Tensor y = x;
       for (size_t c = 0; c < layer.convs.size(); ++c) {
-        const Tensor residual = c + 1 == layer.convs.size() ? x : Tensor();
-        const Tensor next = arena.tensor(x.shape(), x.dtype());
+        const bool last = c + 1 == layer.convs.size();
+        const Tensor residual = last ? x : Tensor();
+        const Tensor next =
+            last ? result(x.shape(), x.dtype()) : arena.tensor(x.shape(), x.dtype());
         if (c == 0) {
-          ops_.conv_frames(*layer.convs[c], y, past, residual, Activation::relu, next);
+          ops_.conv_frames(*layer.convs[c], y, before, residual, Activation::relu, next);
         } else {
           ops_.conv2d(*layer.convs[c], y, {}, residual, Activation::relu, next);
         }

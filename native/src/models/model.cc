@@ -84,11 +84,22 @@ void Model::embed_prompt(const std::string& prompt, const Tensor& text) {
   ops_->copy(words, text);
 }
 
-void Model::prepare_attention(int64_t width, int64_t height) {
+void Model::prepare(int64_t width, int64_t height) {
   const int64_t scale = codec_spatial_scale(config_.autoencoder) * config_.dit.patch;
   const int64_t tokens = height / scale * (width / scale);
   dit_->prepare_attention(tokens, config_.schedule.kv_frames * tokens);
   dit_->prepare_attention(tokens, config_.dit.text_len);
+  ops_->try_libraries([&](int64_t) {
+    const int64_t factor = codec_->spatial_scale();
+    const ArenaScope scope(ops_->arena());
+    const Tensor rgb =
+        ops_->arena().tensor({codec_->frames_per_latent(), height, width, 3}, DType::u8);
+    const Tensor z =
+        ops_->arena().tensor({1, height / factor, width / factor, codec_->latent_channels()});
+    ops_->clear(rgb);
+    codec_->encode(rgb, *codec_->make_encoder_state(height, width), z);
+    codec_->decode(z, *codec_->make_decoder_state(height, width), rgb);
+  });
 }
 
 std::shared_ptr<const PromptKv> Model::encode_prompt(const std::string& prompt) {

@@ -44,10 +44,10 @@ class Model {
   // What the transformer reads of a prompt: text [dit.text_len, dit.text_dim], in any memory.
   void embed_prompt(const std::string& prompt, const Tensor& text);
 
-  // Has the transformer look for the fastest attention for pictures of so many pixels: over a full
-  // ring and over a prompt, what all chunks but a stream's first ones come with. May take seconds;
-  // nothing may be under way.
-  void prepare_attention(int64_t width, int64_t height);
+  // Has the operations look for the fastest ways for pictures of so many pixels: of attention over
+  // a full ring and over a prompt, what all chunks but a stream's first ones come with, and of the
+  // autoencoder's convolutions. May take seconds; nothing may be under way.
+  void prepare(int64_t width, int64_t height);
 
   // Cross-attention keys and values of a prompt.
   std::shared_ptr<const PromptKv> encode_prompt(const std::string& prompt);

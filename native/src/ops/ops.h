@@ -226,6 +226,10 @@ class Ops {
     return false;
   }
 
+  /// Calls work(0) where there are libraries to be tried on convolutions: those of its sizes are
+  /// then done by the fastest way. Once, at the beginning, because it may take seconds.
+  virtual void try_libraries(TaskRef /*work*/) {}
+
   // ---- Token-wise -----------------------------------------------------------------------------
 
   /// x [rows, d] -> (x - mean) / sqrt(var + eps), then * weight + bias ([d], both or none), then

@@ -68,9 +68,9 @@ class ModelPipeline : public Pipeline {
   // Runs a grey chunk through everything, so that the first picture of the first session does not
   // wait for memory and for the matrix library's preparations; and once more to see what it takes.
   void warm_up() {
-    model_->prepare_attention(info_.width, info_.height);
+    model_->prepare(info_.width, info_.height);
     if (info_.smaller_width > 0) {
-      model_->prepare_attention(info_.smaller_width, info_.smaller_height);
+      model_->prepare(info_.smaller_width, info_.smaller_height);
     }
     const std::vector<uint8_t> grey(picture_bytes(), 128);
     std::vector<uint8_t> out(grey.size());

@@ -4,10 +4,8 @@
 // faster (prepare_attention).
 
 #include <algorithm>
-#include <chrono>
 #include <cmath>
 #include <memory>
-#include <optional>
 #include <type_traits>
 #include <utility>
 #include <vector>
@@ -20,32 +18,15 @@ namespace driftless {
 
 class CudaAttention : public CudaProducts {
  public:
-  CudaAttention(const CudaOptions& options, bool multiplies_fp8)
-      : CudaProducts(options, multiplies_fp8) {
-    if (options.cudnn == nullptr || token_dtype() != DType::bf16) return;
-    try {
-      library_.emplace(*options.cudnn, stream_.get());
-    } catch (const Error&) {
-      // Our own kernels do without it.
-    }
-  }
+  using CudaProducts::CudaProducts;
 
   bool prepare_attention(int64_t queries, int64_t keys, int64_t heads, int64_t head_dim) override {
     const cuda::AttentionSize size{queries, keys, heads, head_dim};
     if (!library_ || head_dim % 8 != 0 || queries < 1 || keys < 1) return false;
-    if (library_->knows(size)) return library_->find(size) != nullptr;
-    std::unique_ptr<cuda::DnnAttentionPlan> plan;
-    try {
-      plan = library_->make(size);
-      if (!is_better(*plan)) plan = nullptr;
-    } catch (const DeviceLost&) {
-      throw;
-    } catch (const Error&) {
-      // No engine for the size, or no room to try it: our own kernel needs neither.
-      plan = nullptr;
-    }
-    library_->keep(size, std::move(plan));
-    return library_->find(size) != nullptr;
+    if (plans_.knows(size)) return plans_.find(size) != nullptr;
+    return plans_.keep(size, tried<cuda::DnnAttentionPlan>(size, [&](const auto& plan) {
+                         return is_better(plan);
+                       })) != nullptr;
   }
 
   void attention(const AttentionRow* rows, int64_t count, int64_t heads, int64_t head_dim,
@@ -136,7 +117,7 @@ class CudaAttention : public CudaProducts {
     Blocks ours;
     for (const auto& block : blocks) {
       const cuda::DnnAttentionPlan* plan =
-          library_->find({block.queries, block.keys, heads, head_dim});
+          plans_.find({block.queries, block.keys, heads, head_dim});
       const bool takes =
           plan != nullptr && block.out != block.q &&
           cuda::can_vectorise<cuda::bf16>(head_dim, block.q, block.k, block.v, block.out);
@@ -151,9 +132,7 @@ class CudaAttention : public CudaProducts {
 
   void start(const cuda::DnnAttentionPlan& plan, const cuda::AttentionBlock<cuda::bf16>& block,
              float scale) {
-    void* workspace = plan.workspace_bytes() == 0
-                          ? nullptr
-                          : scratch_.take(kLibraryWorkspace, plan.workspace_bytes());
+    void* workspace = workspace_of(plan);
     const cuda::dnn::Handle handle = library_->handle();
     const auto run = [=, &plan](cudaStream_t) {
       plan.run(handle, block.q, block.k, block.v, block.out, scale, workspace);
@@ -209,35 +188,20 @@ class CudaAttention : public CudaProducts {
     clear(b);
     if (!(difference <= kMostDifference * mean_square_difference(a, b))) return false;
     for (const int64_t rows : {1, 4}) {
-      const double own = seconds(ours, rows);
+      const double own = seconds([&] { ours(rows); });
       if (own < kLeastSeconds * static_cast<double>(rows)) return false;
-      if (seconds(library, rows) > kMostShare * own) return false;
+      if (seconds([&] { library(rows); }) > kMostShare * own) return false;
     }
     return true;
   }
 
-  template <typename Run>
-  double seconds(const Run& run, int64_t rows) {
-    wait();
-    const auto start = std::chrono::steady_clock::now();
-    for (int i = 0; i < kTrialRuns; ++i) run(rows);
-    wait();
-    const auto took = std::chrono::steady_clock::now() - start;
-    return std::chrono::duration<double>(took).count() / kTrialRuns;
-  }
-
   static constexpr int64_t kAlign = 8;  // Elements of 16 bits in 16 bytes.
-  static constexpr int kTrialRuns = 5;
   static constexpr uint64_t kTrialSeed = 1;
-  /// Of our own kernel's time.
-  static constexpr double kMostShare = 0.9;
   /// Of a row: where it takes less, launches count, and ours are the same in any company, so that a
   /// graph holds them.
   static constexpr double kLeastSeconds = 50e-6;
-  /// Of the mean square of what ours says; roundings make up a tenth of it.
-  static constexpr double kMostDifference = 1e-4;
 
-  std::optional<cuda::DnnAttention> library_;
+  cuda::DnnPlans<cuda::AttentionSize, cuda::DnnAttentionPlan> plans_;
 };
 
 }  // namespace driftless

@@ -100,7 +100,7 @@ class CudaBase : public Ops {
   }
 
   void repeated(const RepeatKey& key, TaskRef work) override {
-    if (!graphs_) return work(0);
+    if (!graphs_ || trying_) return work(0);
     replay_.run(key, work);
   }
   int64_t replays() const override { return replay_.counts().graphs; }
@@ -122,7 +122,7 @@ class CudaBase : public Ops {
     kLibraryWorkspace
   };
   /// What tells copies, memsets and calls of libraries from other steps.
-  enum StepKind : uint64_t { kCopyStep, kClearStep, kAttentionStep };
+  enum StepKind : uint64_t { kCopyStep, kClearStep, kAttentionStep, kConvolutionStep };
 
   /// `count` values where kernels can read them, until the next upload to the same piece; copied
   /// before the call returns, without waiting for the stream.
@@ -146,6 +146,7 @@ class CudaBase : public Ops {
   cuda::HostStaging staging_{stream_};
   cuda::Replay replay_{stream_};
   bool graphs_;
+  bool trying_ = false;  // Within try_libraries().
   Arena device_arena_{size_t{16} << 20, 0, memory_};
 };
 

@@ -27,8 +27,10 @@ struct CudaOptions {
   bool graphs = true;
   /// Null: products run on our own kernel. Needed only while the operations are made.
   const cuda::lt::Api* cublaslt = nullptr;
-  /// The same for attention of bf16.
+  /// The same for attention and convolutions of bf16.
   const cuda::dnn::Api* cudnn = nullptr;
+  /// Seconds by which kernels and libraries are compared; null: the steady clock.
+  double (*clock)() = nullptr;
 };
 
 /// Operations on tensors in device or unified memory, all on one stream: an operation is started,

@@ -18,10 +18,16 @@ using Status = int;  ///< 0 is success.
 
 enum DataType : int { kF32 = 0, kBf16 = 9 };
 enum HeuristicMode : int { kHeuristicA = 3 };
+enum ConvolutionMode : int { kCrossCorrelation = 1 };
+enum PointwiseMode : int { kAdd = 0, kRelu = 100 };
 enum DescriptorKind : int {
+  kPointwise = 0,
+  kConvolution = 1,
   kEngineConfig = 3,
   kEngineHeuristic = 4,
   kExecutionPlan = 5,
+  kConvolutionForward = 10,
+  kPointwiseOperation = 13,
   kOperationGraph = 15,
   kVariantPack = 16,
   kTensor = 17,
@@ -33,12 +39,24 @@ enum AttributeType : int {
   kDataTypeType = 1,
   kBoolean = 2,
   kInt64 = 3,
+  kFloat = 4,
   kVoidPointer = 6,
+  kConvolutionModeType = 7,
   kHeuristicModeType = 8,
+  kPointwiseModeType = 14,
   kBackendDescriptor = 15,
   kChar = 24
 };
 enum Attribute : int {
+  kPointwiseModeOf = 0,
+  kPointwiseType = 1,
+  kConvolutionType = 100,
+  kConvolutionModeOf = 101,
+  kConvolutionDilations = 102,
+  kConvolutionStrides = 103,
+  kConvolutionPaddingsAfter = 104,
+  kConvolutionPaddingsBefore = 105,
+  kConvolutionAxes = 106,
   kHeuristicModeOf = 200,
   kHeuristicGraph = 201,
   kHeuristicResults = 202,
@@ -47,6 +65,16 @@ enum Attribute : int {
   kPlanConfig = 401,
   kPlanWorkspaceBytes = 402,
   kPlanDevice = 407,
+  kForwardAlpha = 700,
+  kForwardBeta = 701,
+  kForwardConvolution = 702,
+  kForwardWeight = 703,
+  kForwardX = 704,
+  kForwardY = 705,
+  kPointwiseHow = 750,
+  kPointwiseX = 751,
+  kPointwiseOther = 752,
+  kPointwiseY = 753,
   kGraphHandle = 800,
   kGraphOperations = 801,
   kTensorAlignment = 900,
@@ -54,6 +82,7 @@ enum Attribute : int {
   kTensorDimensions = 902,
   kTensorStrides = 903,
   kTensorId = 906,
+  kTensorVirtual = 907,
   kTensorByValue = 908,
   kPackIds = 1000,
   kPackPointers = 1001,

@@ -1,6 +1,6 @@
 // Compared with NVIDIA's header where there is one (`npm run cuda:check`): the numbers and
 // parameters that ops/cuda/cudnn_api.h declares for itself. Then the library itself makes plans for
-// our attention, for devices that are only described. Not part of any build.
+// our attention and convolutions, for devices that are only described. Not part of any build.
 
 #include <cudnn.h>
 
@@ -10,6 +10,7 @@
 
 #include "core/error.h"
 #include "ops/cuda/cudnn_attention.h"
+#include "ops/cuda/cudnn_convolution.h"
 #include "same_call.h"
 
 namespace dnn = driftless::cuda::dnn;
@@ -55,6 +56,37 @@ static_assert(int(dnn::kAttentionK) == CUDNN_ATTR_OPERATION_SDPA_FWD_KDESC);
 static_assert(int(dnn::kAttentionV) == CUDNN_ATTR_OPERATION_SDPA_FWD_VDESC);
 static_assert(int(dnn::kAttentionOut) == CUDNN_ATTR_OPERATION_SDPA_FWD_ODESC);
 static_assert(int(dnn::kAttentionScale) == CUDNN_ATTR_OPERATION_SDPA_FWD_SCALEDESC);
+static_assert(int(dnn::kCrossCorrelation) == CUDNN_CROSS_CORRELATION);
+static_assert(int(dnn::kAdd) == CUDNN_POINTWISE_ADD);
+static_assert(int(dnn::kRelu) == CUDNN_POINTWISE_RELU_FWD);
+static_assert(int(dnn::kPointwise) == CUDNN_BACKEND_POINTWISE_DESCRIPTOR);
+static_assert(int(dnn::kConvolution) == CUDNN_BACKEND_CONVOLUTION_DESCRIPTOR);
+static_assert(int(dnn::kConvolutionForward) ==
+              CUDNN_BACKEND_OPERATION_CONVOLUTION_FORWARD_DESCRIPTOR);
+static_assert(int(dnn::kPointwiseOperation) == CUDNN_BACKEND_OPERATION_POINTWISE_DESCRIPTOR);
+static_assert(int(dnn::kFloat) == CUDNN_TYPE_FLOAT);
+static_assert(int(dnn::kConvolutionModeType) == CUDNN_TYPE_CONVOLUTION_MODE);
+static_assert(int(dnn::kPointwiseModeType) == CUDNN_TYPE_POINTWISE_MODE);
+static_assert(int(dnn::kPointwiseModeOf) == CUDNN_ATTR_POINTWISE_MODE);
+static_assert(int(dnn::kPointwiseType) == CUDNN_ATTR_POINTWISE_MATH_PREC);
+static_assert(int(dnn::kConvolutionType) == CUDNN_ATTR_CONVOLUTION_COMP_TYPE);
+static_assert(int(dnn::kConvolutionModeOf) == CUDNN_ATTR_CONVOLUTION_CONV_MODE);
+static_assert(int(dnn::kConvolutionDilations) == CUDNN_ATTR_CONVOLUTION_DILATIONS);
+static_assert(int(dnn::kConvolutionStrides) == CUDNN_ATTR_CONVOLUTION_FILTER_STRIDES);
+static_assert(int(dnn::kConvolutionPaddingsAfter) == CUDNN_ATTR_CONVOLUTION_POST_PADDINGS);
+static_assert(int(dnn::kConvolutionPaddingsBefore) == CUDNN_ATTR_CONVOLUTION_PRE_PADDINGS);
+static_assert(int(dnn::kConvolutionAxes) == CUDNN_ATTR_CONVOLUTION_SPATIAL_DIMS);
+static_assert(int(dnn::kForwardAlpha) == CUDNN_ATTR_OPERATION_CONVOLUTION_FORWARD_ALPHA);
+static_assert(int(dnn::kForwardBeta) == CUDNN_ATTR_OPERATION_CONVOLUTION_FORWARD_BETA);
+static_assert(int(dnn::kForwardConvolution) == CUDNN_ATTR_OPERATION_CONVOLUTION_FORWARD_CONV_DESC);
+static_assert(int(dnn::kForwardWeight) == CUDNN_ATTR_OPERATION_CONVOLUTION_FORWARD_W);
+static_assert(int(dnn::kForwardX) == CUDNN_ATTR_OPERATION_CONVOLUTION_FORWARD_X);
+static_assert(int(dnn::kForwardY) == CUDNN_ATTR_OPERATION_CONVOLUTION_FORWARD_Y);
+static_assert(int(dnn::kPointwiseHow) == CUDNN_ATTR_OPERATION_POINTWISE_PW_DESCRIPTOR);
+static_assert(int(dnn::kPointwiseX) == CUDNN_ATTR_OPERATION_POINTWISE_XDESC);
+static_assert(int(dnn::kPointwiseOther) == CUDNN_ATTR_OPERATION_POINTWISE_BDESC);
+static_assert(int(dnn::kPointwiseY) == CUDNN_ATTR_OPERATION_POINTWISE_YDESC);
+static_assert(int(dnn::kTensorVirtual) == CUDNN_ATTR_TENSOR_IS_VIRTUAL);
 
 #define DL_SAME(function) \
   static_assert(          \
@@ -117,18 +149,46 @@ dnn::Descriptor properties(const dnn::Api& api, const Device& device) {
   return made;
 }
 
+/// What TAEHV does at 512x512, and Wan's over three frames: with all that may follow, in steps of
+/// two, pointwise, and what is written as f32.
+constexpr driftless::cuda::ConvolutionSize kConvolutions[] = {
+    {4, 256, 256, 64, 64, 3, 1, 1, true, true, true, false},
+    {2, 256, 256, 64, 64, 3, 2, 1, true, false, true, false},
+    {2, 512, 512, 64, 64, 3, 1, 2, true, false, false, false},
+    {1, 128, 128, 128, 256, 1, 1, 1, false, false, false, false},
+    {4, 60, 104, 96, 96, 3, 3, 1, true, true, false, true}};
+
+void* address(uintptr_t number) { return reinterpret_cast<void*>(number << 20); }
+
 /// All of a run but the run, for which there is no device.
-void try_out(const driftless::cuda::DnnAttentionPlan& plan) {
-  const auto address = [](uintptr_t number) { return reinterpret_cast<void*>(number << 20); };
+template <typename Run>
+void try_out(const char* what, const Run& run) {
   std::string refusal;
   try {
-    void* const workspace = plan.workspace_bytes() > 0 ? address(5) : nullptr;
-    plan.run(nullptr, address(1), address(2), address(3), address(4), 0.1f, workspace);
+    run();
   } catch (const driftless::Error& error) {
     refusal = error.what();
   }
-  const bool only_the_run = refusal.find("cuDNN: attention: ") == 0;
+  const bool only_the_run = refusal.find(std::string("cuDNN: ") + what + ": ") == 0;
   DL_CHECK(only_the_run, "a run", "that it is prepared", refusal.empty() ? "success" : refusal);
+}
+
+void attend(const dnn::Api& api, const driftless::cuda::AttentionSize& size,
+            const driftless::cuda::DnnTarget& target) {
+  const driftless::cuda::DnnAttentionPlan plan(api, size, target);
+  void* const workspace = plan.workspace_bytes() > 0 ? address(5) : nullptr;
+  try_out("attention", [&] {
+    plan.run(nullptr, address(1), address(2), address(3), address(4), 0.1f, workspace);
+  });
+}
+
+void convolve(const dnn::Api& api, const driftless::cuda::ConvolutionSize& size,
+              const driftless::cuda::DnnTarget& target) {
+  const driftless::cuda::DnnConvolutionPlan plan(api, size, target);
+  void* const workspace = plan.workspace_bytes() > 0 ? address(6) : nullptr;
+  try_out("convolution", [&] {
+    plan.run(nullptr, address(1), address(2), address(3), address(4), address(5), workspace);
+  });
 }
 
 }  // namespace
@@ -141,15 +201,12 @@ int main(int, char** arguments) {
     int plans = 0;
     for (const Device& device : kDevices) {
       const dnn::Descriptor described = properties(api, device);
-      for (const driftless::cuda::AttentionSize& size : kSizes) {
-        try {
-          try_out(driftless::cuda::DnnAttentionPlan(api, size, {nullptr, described}));
-        } catch (const std::exception& error) {
-          std::printf("%s, %d queries and %d keys: %s\n", device.name, int(size.queries),
-                      int(size.keys), error.what());
-          return 1;
-        }
-        ++plans;
+      try {
+        for (const auto& size : kSizes) attend(api, size, {nullptr, described}), ++plans;
+        for (const auto& size : kConvolutions) convolve(api, size, {nullptr, described}), ++plans;
+      } catch (const std::exception& error) {
+        std::printf("%s: %s\n", device.name, error.what());
+        return 1;
       }
       api.cudnnBackendDestroyDescriptor(described);
     }
