@@ -39,6 +39,9 @@ const WAN = ["--tokens", "1024", "--kv", "6", "--text", "512"];
 const WAN_1_3B = [...WAN, ..."--dim 1536 --ffn 8960 --heads 12 --layers 30".split(" ")];
 const WAN_14B = [...WAN, ..."--dim 5120 --ffn 13824 --heads 40 --layers 4".split(" ")];
 
+/** Of the autoencoders. */
+const PICTURE = ["--width", "512", "--height", "512"];
+
 /**
  * What is run, in this order: right first, then fast.
  * @param {boolean} quick leaves out what takes minutes
@@ -99,6 +102,9 @@ export function suite(quick, gpus) {
     withoutGraphs(bench("dit 1.3B without graphs", "dit", ...WAN_1_3B)),
     withoutCudnn(bench("dit 1.3B without cuDNN", "dit", ...WAN_1_3B)),
     ...(quick ? [] : [bench("dit 14B, 4 of 40 layers", "dit", ...WAN_14B)]),
+    bench("codec taehv", "codec", ...PICTURE),
+    withoutCudnn(bench("codec taehv without cuDNN", "codec", ...PICTURE)),
+    bench("codec wan", "codec", "--kind", "wan", ...PICTURE),
     ...sessions.map((n) => bench(`stream ${n}`, ...stream, String(n))),
     withoutGraphs(bench("stream 1 without graphs", ...stream, "1")),
     withoutOverlap(bench("stream 1 without overlap", ...stream, "1")),

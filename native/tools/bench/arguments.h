@@ -34,6 +34,8 @@ double percentile(std::vector<double> values, double share);
 
 // Processor time of this process in seconds, all threads: what a busy machine does not distort.
 double cpu_seconds();
+// Of the steady clock.
+double seconds_now();
 
 // Resident memory of this process in MB.
 double resident_mb();

@@ -18,11 +18,6 @@ namespace driftless {
 
 namespace {
 
-double seconds_now() {
-  using Clock = std::chrono::steady_clock;
-  return std::chrono::duration<double>(Clock::now().time_since_epoch()).count();
-}
-
 // A row whose ring is full of what forwards wrote into it.
 RollingConfig ring_config(const DitConfig& config, int64_t tokens, int64_t slots) {
   RollingConfig ring;

@@ -39,6 +39,9 @@ int bench_roofline(const Arguments& arguments);
 // is another picture.
 int bench_encode(const Arguments& arguments);
 
+// An autoencoder of the published size. Prints; returns the exit code.
+int bench_codec(const Arguments& arguments);
+
 // What a model's sessions take, predicted and measured. Prints; returns the exit code.
 int bench_memory(const Arguments& arguments);
 

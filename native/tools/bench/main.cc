@@ -30,6 +30,7 @@ const char kHelp[] =
     "driftless-bench agree  [--model NAME|DIR] [--against BACKEND] [--chunks N] [--steps 1..4]\n"
     "                       [--prompt TEXT] [--most DIFFERENCE]\n"
     "driftless-bench roofline [--size N] [--mib N] [--seconds S]\n"
+    "driftless-bench codec  [--kind taehv|wan] [--width W --height H] [--seconds S]\n"
     "driftless-bench encode [--width W --height H] [--kbps N] [--frames N] [--gpu N]\n"
     "                       [--decoder-gpu N]\n"
     "all:                   [--threads N] [--backend cpu|reference|cuda|cuda:N]\n"
@@ -100,6 +101,10 @@ const char kHelp[] =
     "  matrices of --size squared, as fast as they go. Last line with --json: {copyGBs,\n"
     "  productTflops, ...}\n"
     "\n"
+    "codec: a chunk's way into latents and back, by an autoencoder of the published size with "
+    "random\n"
+    "  weights. Last line with --json: {encodeMsPerChunk, decodeMsPerChunk, ...}\n"
+    "\n"
     "encode: H.264 of a moving picture, by the encoder of GPU N where it has one, else by the\n"
     "  processor, and decoded in the same way; ok when each frame comes back as it was, about. "
     "Last\n"
@@ -155,6 +160,12 @@ int main(int argc, char** argv) {
           argc, argv, 2, {"--backend", "--dtype", "--threads", "--size", "--mib", "--seconds"},
           {"--json"}));
     }
+    if (command == "codec") {
+      return bench_codec(Arguments(
+          argc, argv, 2,
+          {"--backend", "--dtype", "--threads", "--kind", "--width", "--height", "--seconds"},
+          {"--json"}));
+    }
     if (command == "encode") {
       return bench_encode(Arguments(
           argc, argv, 2, {"--width", "--height", "--kbps", "--frames", "--gpu", "--decoder-gpu"},
@@ -200,11 +211,11 @@ int main(int argc, char** argv) {
           {"--model", "--minutes", "--steps", "--prompt", "--clip", "--threads", "--backend"},
           {"--json", "--no-guard"}));
     }
-    throw Error(
-        "command",
-        "dit, stream, memory, drift, matte, background, look, restyle, agree, roofline, encode or "
-        "ops",
-        command);
+    throw Error("command",
+                "dit, stream, memory, drift, matte, background, look, restyle, agree, roofline, "
+                "codec, encode or "
+                "ops",
+                command);
   } catch (const std::exception& error) {
     std::fprintf(stderr, "driftless-bench: %s\n", error.what());
     return 2;
