@@ -36,6 +36,7 @@ class GpuDecoder : public ::testing::TestWithParam<VideoCodec> {
       EXPECT_EQ(0, state_->mapped);
       EXPECT_EQ(0, state_->decoders);
       EXPECT_EQ(0, counts_->contexts);
+      EXPECT_EQ(0, counts_->streams);
     }
     if (decoder_ != nullptr) ::dlclose(decoder_);
     if (driver_ != nullptr) ::dlclose(driver_);
@@ -156,7 +157,8 @@ TEST_P(GpuDecoder, SurvivesBrokenInput) {
 TEST_P(GpuDecoder, TheProbeDecodesAPicture) {
   EXPECT_EQ("software", describe_decoder(-1));
   EXPECT_EQ("nvdec", describe_decoder(0));
-  EXPECT_EQ(0u, describe_decoder(7).find("software: decoder of GPU 7: expected one"));
+  EXPECT_EQ(0u,
+            describe_decoder(7).find("software: decoder of GPU 7: expected one, got cuDeviceGet"));
   EXPECT_EQ(1, state_->pictures);
 }
 

@@ -4,6 +4,7 @@
 
 #include "core/error.h"
 #include "media/ffmpeg_support.h"
+#include "media/gpu_decoder.h"
 #include "media/gpu_download.h"
 
 namespace driftless {

@@ -9,23 +9,11 @@ extern "C" {
 namespace driftless {
 namespace {
 
-/// AV_CUDA_USE_PRIMARY_CONTEXT of libavutil/hwcontext_cuda.h, which wants CUDA's own headers.
-constexpr int kUsePrimaryContext = 1 << 0;
-
 void check(int code, const FfmpegComplaint& complaint) {
   if (code < 0) throw Error("picture on a GPU", "that it can be fetched", complaint.text(code));
 }
 
 }  // namespace
-
-AvBufferPtr gpu_decoder(int gpu) {
-  const FfmpegComplaint complaint;
-  AVBufferRef* device = nullptr;
-  const int code = av_hwdevice_ctx_create(&device, AV_HWDEVICE_TYPE_CUDA,
-                                          std::to_string(gpu).c_str(), nullptr, kUsePrimaryContext);
-  if (code < 0) throw Error("decoder of GPU " + std::to_string(gpu), "one", complaint.text(code));
-  return AvBufferPtr(device);
-}
 
 AvFramePtr GpuDownload::run(const AVFrame& frame) {
   const FfmpegComplaint complaint;

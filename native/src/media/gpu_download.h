@@ -7,15 +7,6 @@
 
 namespace driftless {
 
-struct AvBufferDeleter {
-  void operator()(AVBufferRef* buffer) const { av_buffer_unref(&buffer); }
-};
-using AvBufferPtr = std::unique_ptr<AVBufferRef, AvBufferDeleter>;
-
-/// The decoder of a GPU for AVCodecContext::hw_device_ctx, in the context that CUDA's runtime uses
-/// too. Throws driftless::Error with FFmpeg's words where there is none.
-AvBufferPtr gpu_decoder(int gpu);
-
 /// Brings decoded pictures from a GPU's memory into the host's. Not thread-safe.
 class GpuDownload {
  public:

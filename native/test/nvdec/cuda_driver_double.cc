@@ -12,7 +12,7 @@
 namespace {
 
 thread_local int contexts = 0;  // Pushed by this thread.
-char context_body;
+char context_body;              // The only one there is: the primary one of the only device.
 
 constexpr auto kInvalidValue = static_cast<CUresult>(1);
 constexpr auto kInvalidDevice = static_cast<CUresult>(101);
@@ -36,8 +36,9 @@ CUresult cuDeviceGet(CUdevice* device, int ordinal) {
 CUresult cuDeviceGetAttribute(int* value, CUdevice_attribute, CUdevice) {
   return *value = 512, CUDA_SUCCESS;
 }
+/// As CUDA's runtime leaves it: FFmpeg would not take this one for its own.
 CUresult cuDevicePrimaryCtxGetState(CUdevice, unsigned int* flags, int* active) {
-  *flags = CU_CTX_SCHED_BLOCKING_SYNC;
+  *flags = 0;
   *active = 1;
   return CUDA_SUCCESS;
 }
@@ -49,14 +50,30 @@ CUresult cuDevicePrimaryCtxRelease(CUdevice) {
   --driftless_cuda_counts.contexts;
   return CUDA_SUCCESS;
 }
-CUresult cuCtxPushCurrent_v2(CUcontext) { return ++contexts, CUDA_SUCCESS; }
+CUresult cuCtxPushCurrent_v2(CUcontext context) {
+  if (context != reinterpret_cast<CUcontext>(&context_body)) return kInvalidContext;
+  return ++contexts, CUDA_SUCCESS;
+}
 CUresult cuCtxPopCurrent_v2(CUcontext* context) {
   if (context != nullptr) *context = reinterpret_cast<CUcontext>(&context_body);
   return contexts-- > 0 ? CUDA_SUCCESS : kInvalidContext;
 }
+CUresult cuStreamCreate(CUstream* stream, unsigned int flags) {
+  if (flags != CU_STREAM_NON_BLOCKING) return kInvalidValue;
+  ++driftless_cuda_counts.streams;
+  *stream = reinterpret_cast<CUstream>(new char);
+  return in_context();
+}
+CUresult cuStreamDestroy_v2(CUstream stream) {
+  --driftless_cuda_counts.streams;
+  delete reinterpret_cast<char*>(stream);
+  return CUDA_SUCCESS;
+}
 CUresult cuStreamSynchronize(CUstream) { return in_context(); }
 
-CUresult cuMemcpy2DAsync_v2(const CUDA_MEMCPY2D* copy, CUstream) {
+CUresult cuMemcpy2DAsync_v2(const CUDA_MEMCPY2D* copy, CUstream stream) {
+  // The stream that all share would wait for the engine's.
+  if (stream == nullptr) return kInvalidValue;
   if (copy->srcMemoryType != CU_MEMORYTYPE_DEVICE || copy->dstMemoryType != CU_MEMORYTYPE_HOST) {
     return kInvalidValue;
   }
@@ -103,9 +120,7 @@ DL_UNUSED(cuMemcpyDtoDAsync_v2)
 DL_UNUSED(cuCtxGetDevice)
 DL_UNUSED(cuDevicePrimaryCtxSetFlags)
 DL_UNUSED(cuDevicePrimaryCtxReset)
-DL_UNUSED(cuStreamCreate)
 DL_UNUSED(cuStreamQuery)
-DL_UNUSED(cuStreamDestroy_v2)
 DL_UNUSED(cuStreamAddCallback)
 DL_UNUSED(cuEventCreate)
 DL_UNUSED(cuEventDestroy_v2)

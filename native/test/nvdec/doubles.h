@@ -9,6 +9,7 @@
 /// `driftless_cuda_counts` of the driver's.
 struct CudaCounts {
   std::atomic<int> contexts{0};  ///< Retained and not released.
+  std::atomic<int> streams{0};   ///< Made and not destroyed.
   std::atomic<int> copies{0};    ///< Planes fetched.
 };
 

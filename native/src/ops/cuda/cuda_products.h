@@ -1,10 +1,9 @@
 #pragma once
 
-// Matrix products and convolutions. With CudaPrecision::bf16 or f16 what is f32 in
-// memory is rounded on its way to the tensor cores.
+// Matrix products. With CudaPrecision::bf16 or f16 what is f32 in memory is rounded on its way to
+// the tensor cores.
 
 #include <algorithm>
-#include <chrono>
 #include <memory>
 #include <optional>
 #include <type_traits>
@@ -12,28 +11,19 @@
 
 #include "ops/cuda/convolution.h"
 #include "ops/cuda/cublaslt_gemm.h"
-#include "ops/cuda/cuda_base.h"
+#include "ops/cuda/cuda_library.h"
 #include "ops/cuda/cuda_weights.h"
-#include "ops/cuda/cudnn_convolution.h"
 
 namespace driftless {
 
-class CudaProducts : public CudaBase {
+class CudaProducts : public CudaLibrary {
  public:
   /// multiplies_fp8: whether the device multiplies e4m3 (compute capability 8.9 and newer).
   CudaProducts(const CudaOptions& options, bool multiplies_fp8)
-      : CudaBase(options),
-        multiplies_fp8_(multiplies_fp8),
-        clock_(options.clock != nullptr ? options.clock : steady_seconds) {
+      : CudaLibrary(options), multiplies_fp8_(multiplies_fp8) {
     if (options.cublaslt != nullptr) {
       workspace_ = cuda::DeviceBuffer(options.workspace_bytes);
       gemm_.emplace(*options.cublaslt, workspace_.data(), workspace_.bytes());
-    }
-    if (options.cudnn == nullptr || token_dtype() != DType::bf16) return;
-    try {
-      library_.emplace(*options.cudnn, stream_.get());
-    } catch (const Error&) {
-      // Our own kernels do without it.
     }
   }
 
@@ -72,186 +62,7 @@ class CudaProducts : public CudaBase {
     multiply(tokens, on_device<cuda::bf16>(y));
   }
 
-  void try_libraries(TaskRef work) override {
-    if (!library_) return;
-    const struct Trial {
-      bool& trying;
-      explicit Trial(bool& flag) : trying(flag) { trying = true; }
-      ~Trial() { trying = false; }
-    } trial(trying_);
-    work(0);
-  }
-
-  std::unique_ptr<PackedConv> pack_conv(const Tensor& weight, const Tensor& bias,
-                                        const ConvOptions& options) override {
-    checks::pack_conv(weight, bias, options);
-    return std::make_unique<CudaConv>(weight, bias, options, precision_, stream_.get());
-  }
-
-  void conv2d(const PackedConv& weights, const Tensor& x, const Tensor& x2, const Tensor& residual,
-              Activation activation, const Tensor& y) override {
-    const auto s = checks::conv2d(weights, x, x2, residual, activation, y, token_dtype());
-    convolution(weights, s, x, y, residual, activation,
-                [&](auto& input, auto zero) { input.x2 = on_device<decltype(zero)>(x2); });
-  }
-
-  void conv_frames(const PackedConv& weights, const Tensor& x, const Tensor& past,
-                   const Tensor& residual, Activation activation, const Tensor& y) override {
-    const auto s = checks::conv_frames(weights, x, past, residual, activation, y, token_dtype());
-    convolution(weights, s, x, y, residual, activation, [&](auto& input, auto zero) {
-      input.past = on_device<decltype(zero)>(past);
-      input.kernel_t = static_cast<int>(weights.options().frames);
-      input.frames = static_cast<int>(s.n);
-    });
-  }
-
- protected:
-  /// cuDNN's plan for a size, where `is_better(plan)` says so.
-  template <typename Plan, typename Size, typename Judge>
-  std::unique_ptr<Plan> tried(const Size& size, const Judge& is_better) {
-    try {
-      const cuda::DnnTarget target{library_->handle()};
-      auto plan = std::make_unique<Plan>(library_->api(), size, target);
-      return is_better(*plan) ? std::move(plan) : nullptr;
-    } catch (const DeviceLost&) {
-      throw;
-    } catch (const Error&) {
-      // No engine for the size, or no room to try it: our own kernel needs neither.
-      return nullptr;
-    }
-  }
-
-  void* workspace_of(const cuda::DnnPlan& plan) {
-    const size_t bytes = plan.workspace_bytes();
-    return bytes == 0 ? nullptr : scratch_.take(kLibraryWorkspace, bytes);
-  }
-
-  /// What one run takes.
-  template <typename Run>
-  double seconds(const Run& run) {
-    wait();
-    const double start = clock_();
-    for (int i = 0; i < kTrialRuns; ++i) run();
-    wait();
-    return (clock_() - start) / kTrialRuns;
-  }
-
-  static constexpr int kTrialRuns = 5;
-  /// Of our own kernel's time.
-  static constexpr double kMostShare = 0.9;
-  /// Of the mean square of what ours says; roundings make up a tenth of it.
-  static constexpr double kMostDifference = 1e-4;
-
-  std::optional<cuda::DnnLibrary> library_;  // Before the plans that it made.
-
  private:
-  using ConvolutionPlan = cuda::DnnConvolutionPlan;
-
-  /// Starts the convolution as cuDNN's where that proved itself for the size; false: it is ours.
-  template <typename Y>
-  bool by_library(const CudaConv& packed, const cuda::ConvInput<cuda::bf16>& input,
-                  const cuda::LinearTail<Y>& tail, Y* y) {
-    const bool plain = input.second == 0 && input.up == 1 && input.phases == 1;
-    if (!library_ || !plain || input.first % 8 != 0 || input.out % 8 != 0) return false;
-    const cuda::bf16* x = input.x;
-    if (input.kernel_t > 1) {
-      // The library takes earlier frames only where they lie directly before the others.
-      x = input.past;
-      const int64_t before = int64_t{input.kernel_t - 1} * input.h * input.w * input.first;
-      if (x == nullptr || x + before != input.x) return false;
-    }
-    const bool aligned =
-        cuda::can_vectorise<Y>(0, x, packed.weight.data(), tail.bias, tail.residual, y);
-    if (!aligned || tail.residual == y) return false;
-    const cuda::ConvolutionSize size = {input.n,
-                                        input.h,
-                                        input.w,
-                                        input.first,
-                                        input.out,
-                                        input.kernel,
-                                        input.kernel_t,
-                                        input.stride,
-                                        tail.bias != nullptr,
-                                        tail.residual != nullptr,
-                                        tail.activation == Activation::relu,
-                                        std::is_same_v<Y, float>};
-    const ConvolutionPlan* plan = convolutions_.find(size);
-    if (plan == nullptr && trying_ && !convolutions_.knows(size)) {
-      plan = convolutions_.keep(size, tried<ConvolutionPlan>(size, [&](const auto& made) {
-                                  return is_better(made, packed, input, tail);
-                                }));
-    }
-    if (plan != nullptr) start(*plan, x, packed, tail, y);
-    return plan != nullptr;
-  }
-
-  template <typename Y>
-  void start(const ConvolutionPlan& plan, const cuda::bf16* x, const CudaConv& packed,
-             const cuda::LinearTail<Y>& tail, Y* y) {
-    void* workspace = workspace_of(plan);
-    const void* weight = packed.weight.data();
-    const cuda::dnn::Handle handle = library_->handle();
-    const auto run = [=, &plan](cudaStream_t) {
-      plan.run(handle, x, weight, tail.bias, tail.residual, y, workspace);
-    };
-    cuda::put_on_stream(stream_.get(), run, kConvolutionStep, &plan, x, weight, tail.bias,
-                        tail.residual, y, workspace);
-  }
-
-  /// Whether cuDNN says what our own kernel says of random pictures, and clearly sooner.
-  template <typename Y>
-  bool is_better(const ConvolutionPlan& plan, const CudaConv& packed,
-                 cuda::ConvInput<cuda::bf16> input, cuda::LinearTail<Y> tail) {
-    const cuda::ConvolutionSize& size = plan.size();
-    const int64_t frame = size.h * size.w * size.in, values = size.out_values();
-    const int64_t in_values = (size.frames - 1 + size.n) * frame;
-    const auto out_bytes = static_cast<size_t>(values) * sizeof(Y);
-    const cuda::DeviceBuffer x(static_cast<size_t>(in_values) * sizeof(cuda::bf16));
-    const cuda::DeviceBuffer residual(size.residual ? out_bytes : 0), own(out_bytes),
-        theirs(out_bytes);
-    Arena pieces(static_cast<size_t>(2 * kPiece) * sizeof(float) + 256, 0, memory_);
-    const auto in_pieces = [&](int64_t count, const auto& visit) {
-      for (int64_t from = 0; from < count; from += kPiece) {
-        const ArenaScope scope(pieces);
-        visit(from, std::min(kPiece, count - from));
-      }
-    };
-    uint64_t noise_stream = 0;
-    const auto fill = [&](auto* to, int64_t count) {
-      in_pieces(count, [&](int64_t from, int64_t part) {
-        const Tensor noise = pieces.tensor({part});
-        normal_noise(kTrialSeed, ++noise_stream, 0, noise);
-        cuda::map("convert", on_device(noise), to + from, part, part, cuda::Convert{},
-                  stream_.get());
-      });
-    };
-    auto* pictures = static_cast<cuda::bf16*>(x.data());
-    auto *ours = static_cast<Y*>(own.data()), *library = static_cast<Y*>(theirs.data());
-    fill(pictures, in_values);
-    if (size.residual) fill(static_cast<Y*>(residual.data()), values);
-    tail.residual = size.residual ? static_cast<const Y*>(residual.data()) : nullptr;
-    input.x = pictures + (size.frames - 1) * frame;
-    if (size.frames > 1) input.past = pictures;
-    const auto by_us = [&] {
-      cuda::convolve(precision_, input, packed.weight.data(), tail, ours, stream_.get());
-    };
-    const auto by_them = [&] { start(plan, pictures, packed, tail, library); };
-    by_us();
-    by_them();
-    double difference = 0, square = 0;
-    in_pieces(values, [&](int64_t from, int64_t part) {
-      const Tensor a = pieces.tensor({part}), b = pieces.tensor({part});
-      cuda::map("convert", ours + from, on_device(a), part, part, cuda::Convert{}, stream_.get());
-      cuda::map("convert", library + from, on_device(b), part, part, cuda::Convert{},
-                stream_.get());
-      difference += mean_square_difference(a, b) * static_cast<double>(part);
-      clear(b);
-      square += mean_square_difference(a, b) * static_cast<double>(part);
-    });
-    if (!(difference <= kMostDifference * square)) return false;
-    return seconds(by_them) <= kMostShare * seconds(by_us);
-  }
-
   template <typename X, typename Y>
   void linear_of(const CudaLinear& packed, const checks::LinearSizes& s, const X* x,
                  cuda::LinearTail<Y> tail, Y* y) {
@@ -275,45 +86,6 @@ class CudaProducts : public CudaBase {
     input.first = static_cast<int>(s.in);
     input.out = static_cast<int>(s.out);
     return input;
-  }
-
-  /// add(input, X{}) gives the second picture or the past.
-  template <typename Add>
-  void convolution(const PackedConv& weights, const checks::ConvSizes& s, const Tensor& x,
-                   const Tensor& y, const Tensor& residual, Activation activation, const Add& add) {
-    const auto& packed = packed_by_cuda<CudaConv>(weights);
-    const auto convolve = [&](auto from, auto to) {
-      using X = decltype(from);
-      using Y = decltype(to);
-      cuda::ConvInput<X> input;
-      input.x = on_device<X>(x);
-      input.n = s.n;
-      input.h = static_cast<int>(s.h);
-      input.w = static_cast<int>(s.w);
-      input.out_h = static_cast<int>(s.out_h);
-      input.out_w = static_cast<int>(s.out_w);
-      input.first = static_cast<int>(s.first);
-      input.second = static_cast<int>(s.second);
-      input.out = static_cast<int>(s.out);
-      input.phases = packed.phases;
-      input.kernel = packed.phases == 4 ? 2 : static_cast<int>(weights.kernel());
-      input.stride = weights.options().stride;
-      input.up = weights.options().upsample2 && packed.phases == 1 ? 2 : 1;
-      add(input, from);
-      cuda::LinearTail<Y> tail;
-      tail.bias = static_cast<const float*>(packed.bias.data());
-      tail.residual = on_device<Y>(residual);
-      tail.residual_first = true;
-      tail.activation = activation;
-      tail.width = s.out;
-      if constexpr (std::is_same_v<X, cuda::bf16>) {
-        if (by_library(packed, input, tail, on_device<Y>(y))) return;
-      }
-      cuda::convolve(precision_, input, packed.weight.data(), tail, on_device<Y>(y), stream_.get());
-    };
-    const bool wide = y.dtype() == DType::f32;
-    if (x.dtype() == DType::f32) return wide ? convolve(0.0f, 0.0f) : convolve(0.0f, cuda::bf16{});
-    wide ? convolve(cuda::bf16{}, 0.0f) : convolve(cuda::bf16{}, cuda::bf16{});
   }
 
   /// x in the type of a product: itself, or a rounded copy in working memory.
@@ -394,19 +166,9 @@ class CudaProducts : public CudaBase {
     return true;
   }
 
-  static double steady_seconds() {
-    const auto now = std::chrono::steady_clock::now().time_since_epoch();
-    return std::chrono::duration<double>(now).count();
-  }
-
-  static constexpr int64_t kPiece = int64_t{1} << 20;
-  static constexpr uint64_t kTrialSeed = 2;
-
   cuda::DeviceBuffer workspace_;
   std::optional<cuda::LtGemm> gemm_;
-  cuda::DnnPlans<cuda::ConvolutionSize, ConvolutionPlan> convolutions_;
   bool multiplies_fp8_;
-  double (*clock_)();
 };
 
 }  // namespace driftless
