@@ -97,8 +97,8 @@ class Memory {
   }
 
   static Tensor chunk(std::vector<float>& values) {
-    const auto count = static_cast<int64_t>(values.size());
-    return Tensor({count / (kFrame / kTokens), kFrame / kTokens}, values.data());
+    constexpr auto kWidth = static_cast<int64_t>(kFrame / kTokens);
+    return Tensor({static_cast<int64_t>(values.size()) / kWidth, kWidth}, values.data());
   }
 
   KvView take(int n) {
