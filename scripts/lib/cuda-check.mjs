@@ -254,6 +254,17 @@ async function checkCudnn(toolkit) {
   return checkHeader(toolkit, cudnn, "cudnn_header.cc", sources, [driver, ...nvrtc]);
 }
 
+/** What is compiled for the host in a CUDA build too: it must not need CUDA's headers or ours for the emulation. */
+const HOST_SOURCES = ["src/ops/make_ops.cc", "tools/cuda-report/main.cc"];
+
+/** @returns {Promise<string | null>} failure */
+async function checkHostSources() {
+  const files = HOST_SOURCES.map((name) => join(nativeDir, name));
+  const options = ["-std=c++17", "-fsyntax-only", "-DDRIFTLESS_CUDA", "-I", join(nativeDir, "src")];
+  const { code, output } = await runQuietly("g++", [...options, ...files]);
+  return code === 0 ? null : `what a CUDA build compiles for the host: ${output}`;
+}
+
 /**
  * @param {Resources[]} resources
  * @returns {string[]} failures
@@ -328,6 +339,8 @@ export async function runCudaCheck({ args }) {
     const build = await checkBuild(toolkit);
     resources = build.resources;
     failures.push(...build.failures);
+    const host = await checkHostSources();
+    if (host !== null) failures.push(host);
     if (build.failures.length === 0) failures.push(...reportResources(resources));
     const cublas = await checkCublasLt(toolkit);
     console.log(`\ncuBLASLt: ${cublas.found}`);

@@ -7,7 +7,7 @@
 #include "core/arena.h"
 #include "ops/cuda/cublaslt_api.h"
 #include "ops/cuda/cudnn_api.h"
-#include "ops/cuda/replay.h"
+#include "ops/cuda/replay_counts.h"
 #include "ops/ops.h"
 
 namespace driftless {

@@ -106,7 +106,8 @@ std::string CudaReport::text() const {
   if (cudnn_version != 0) {
     out << "cuDNN: version " << cudnn_version << ", for attention where it is faster\n";
   } else {
-    out << "cuDNN: missing, attention runs on our own kernel (" << cudnn_problem << ")\n";
+    out << "cuDNN: missing, attention and convolutions run on our own kernels (" << cudnn_problem
+        << ")\n";
   }
   return out.str();
 }

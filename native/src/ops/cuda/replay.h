@@ -16,6 +16,7 @@
 
 #include "core/task_ref.h"
 #include "ops/cuda/device_memory.h"
+#include "ops/cuda/replay_counts.h"
 #include "ops/ops.h"
 
 namespace driftless {
@@ -49,12 +50,6 @@ class StepIdentity {
   static constexpr size_t kMost = 4096;  ///< What a kernel's arguments may have together.
   unsigned char bytes_[kMost];
   size_t size_ = 0;
-};
-
-struct ReplayCounts {
-  int64_t graphs = 0;  ///< Times that a graph was started.
-  int64_t direct = 0;  ///< Times that steps were started one by one.
-  int64_t made = 0;    ///< Graphs that were made.
 };
 
 class Replay {
