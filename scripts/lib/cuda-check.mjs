@@ -213,10 +213,12 @@ async function checkHeader(toolkit, found, header, sources, folders = []) {
   const path = [...folders, dirname(found.library)].join(delimiter);
   const run = capture(program, [found.library], {
     env: { ...process.env, LD_LIBRARY_PATH: path },
+    // A plan takes cuDNN's compiler up to a second, and there are dozens.
+    timeoutMs: 600_000,
   });
-  return run.status === 0
-    ? { found: run.stdout.trim(), failure: null }
-    : { found: found.library, failure: run.stdout + run.stderr };
+  if (run.status === 0) return { found: run.stdout.trim(), failure: null };
+  const said = run.stdout + run.stderr;
+  return { found: found.library, failure: said === "" ? "ended without a word" : said };
 }
 
 /**
