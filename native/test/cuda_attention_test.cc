@@ -30,12 +30,7 @@ TEST_F(CudaOps, AttentionByTheLibraryWhereItIsBetter) {
     const int tried = recorded.runs;
     EXPECT_TRUE(ops->prepare_attention(queries, keys, heads, dim));
     EXPECT_EQ(tried, recorded.runs) << "once for each size";
-    const auto rounded = [&](const Tensor& values) {
-      const Tensor tensor = arena.tensor(values.shape(), DType::bf16);
-      ops->convert(values, tensor);
-      ops->convert(tensor, values);
-      return tensor;
-    };
+    const auto rounded = [&](const Tensor& values) { return CudaOps::rounded(*ops, values); };
     const Tensor q16 = rounded(q), k16 = rounded(k), v16 = rounded(v);
     const Tensor out = arena.tensor({queries, width}, DType::bf16);
     const AttentionRow wide{q.data(), k.data(), v.data(), expected.data(), queries, keys};

@@ -26,13 +26,6 @@ class CudaConvolution : public CudaOps {
     options.clock = recorded_seconds;
     return make_cuda_ops(options);
   }
-
-  Tensor narrow(Ops& ops, const Tensor& values) {
-    const Tensor rounded = arena.tensor(values.shape(), DType::bf16);
-    ops.convert(values, rounded);
-    ops.convert(rounded, values);
-    return rounded;
-  }
 };
 
 TEST_F(CudaConvolution, ByTheLibraryWhereItIsBetter) {
@@ -59,12 +52,12 @@ TEST_F(CudaConvolution, ByTheLibraryWhereItIsBetter) {
         random({c.out, c.frames * c.in, c.kernel, c.kernel}, 0.3f / std::sqrt(float(c.in)));
     const Tensor bias = c.bias ? random({c.out}) : Tensor();
     const Tensor all = random({c.frames - 1 + c.n, c.h, c.w, c.in});
-    const Tensor x = narrow(*ops, all);
+    const Tensor x = rounded(*ops, all);
     const Shape shape = {c.n, (c.h + c.stride - 1) / c.stride, (c.w + c.stride - 1) / c.stride,
                          c.out};
     const Tensor residual = c.residual ? random(shape) : Tensor();
     Tensor add = residual;
-    if (c.residual && !c.wide) add = narrow(*ops, residual);
+    if (c.residual && !c.wide) add = rounded(*ops, residual);
     const Tensor expected = arena.tensor(shape), values = arena.tensor(shape);
     const Tensor y = arena.tensor(shape, c.wide ? DType::f32 : DType::bf16);
     const Activation activation = c.relu ? Activation::relu : Activation::none;
@@ -127,7 +120,8 @@ TEST_F(CudaConvolution, ByOurOwnKernelElse) {
   ConvOptions two;
   two.frames = 2;
   const auto packed = ops->pack_conv(random({16, 16, 3, 3}, 0.1f), {}, two);
-  const Tensor x = narrow(*ops, random({2, 6, 10, 8})), past = narrow(*ops, random({1, 6, 10, 8}));
+  const Tensor x = rounded(*ops, random({2, 6, 10, 8})),
+               past = rounded(*ops, random({1, 6, 10, 8}));
   const Tensor y = arena.tensor({2, 6, 10, 16}, DType::bf16);
   ops->try_libraries([&](int64_t) { ops->conv_frames(*packed, x, past, {}, Activation::none, y); });
   EXPECT_EQ(0, recorded.runs);

@@ -20,6 +20,13 @@ class CudaOps : public ::testing::Test {
     for (int64_t i = 0; i < tensor.count(); ++i) tensor.f32()[i] *= scale;
     return tensor;
   }
+  /// A copy of 16 bits; `values` become what it holds.
+  Tensor rounded(Ops& ops, const Tensor& values) {
+    const Tensor narrow = arena.tensor(values.shape(), DType::bf16);
+    ops.convert(values, narrow);
+    ops.convert(narrow, values);
+    return narrow;
+  }
   static std::unique_ptr<Ops> make(CudaPrecision precision, bool cublaslt) {
     CudaOptions options;
     options.precision = precision;

@@ -165,12 +165,15 @@ DecodeResult Decoder::decode(const uint8_t* data, size_t size) {
     }
     // FFmpeg's VP8 keeps the GPU's surfaces of the first size (5.1), so a new size gets a new
     // decoder; a key frame needs nothing of the old one.
-    if (impl.gpu && impl.gpu_width > 0 && (width != impl.gpu_width || height != impl.gpu_height)) {
-      impl.open_context();
-      context = impl.context.get();
+    if (width > 0 && height > 0) {
+      const bool changed = width != impl.gpu_width || height != impl.gpu_height;
+      if (impl.gpu && impl.gpu_width > 0 && changed) {
+        impl.open_context();
+        context = impl.context.get();
+      }
+      impl.gpu_width = width;
+      impl.gpu_height = height;
     }
-    impl.gpu_width = width;
-    impl.gpu_height = height;
     impl.waiting_for_key = false;
   } else if (impl.waiting_for_key) {
     DecodeResult result;
