@@ -10,8 +10,8 @@
 namespace driftless {
 namespace {
 
-constexpr size_t kPixels = 400;
-constexpr int kMinute = 240;  // chunks
+constexpr size_t kPixels = 400;  // 20 x 20
+constexpr int kMinute = 240;     // chunks
 
 // A camera of noise, a look that is a map of it, and a decoder that may wander on top.
 class PictureGuardTest : public testing::Test {
@@ -27,7 +27,12 @@ class PictureGuardTest : public testing::Test {
       pictures.push_back(byte(40 + 0.7 * value + (i % 3 == 1 ? wander : 0)));
     }
     const std::vector<uint8_t> made = pictures;
-    const bool changed = guard_.apply(camera.data(), pictures.data(), kPixels);
+    const auto tensor = [](std::vector<uint8_t>& pixels) {
+      return Tensor(DType::u8, {1, 20, 20, 3}, pixels.data());
+    };
+    ChannelFeatures look;
+    guard_.look(tensor(camera), look);
+    const bool changed = guard_.apply(look, tensor(pictures));
     EXPECT_TRUE(changed || made == pictures) << "what is not corrected is not touched";
     double sum = 0;
     for (size_t i = channel; i < pictures.size(); i += 3) sum += pictures[i];
@@ -37,7 +42,8 @@ class PictureGuardTest : public testing::Test {
     return static_cast<uint8_t>(std::clamp(std::lround(value), 0L, 255L));
   }
 
-  PictureGuard guard_{0.25};
+  std::unique_ptr<Ops> ops_ = make_ops("reference");
+  PictureGuard guard_{*ops_, 0.25};
   uint64_t index_ = 0;
 };
 

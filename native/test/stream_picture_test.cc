@@ -3,7 +3,6 @@
 #include <algorithm>
 
 #include "allocation_count.h"
-#include "stream/picture_scaler.h"
 #include "stream/picture_size.h"
 #include "stream/session.h"
 #include "stream_test_clips.h"
@@ -25,32 +24,6 @@ TEST(SmallerPicture, IsThreeQuartersInWholeTokens) {
   config.width = 32;
   config.height = 16;
   EXPECT_FALSE(smaller_picture(config));
-}
-
-TEST(PictureScaler, KeepsFlatPicturesAndSlopes) {
-  const PictureSize large{64, 32}, small{48, 32};
-  PictureScaler shrink(large, small), grow(small, large);
-  Pixels in(2 * 64 * 32 * 3), between(2 * 48 * 32 * 3), out(in.size());
-  std::fill(in.begin(), in.end(), uint8_t{201});
-  shrink.scale(in.data(), between.data(), 2);
-  grow.scale(between.data(), out.data(), 2);
-  EXPECT_TRUE(in == out);
-  for (size_t i = 0; i < in.size(); ++i) in[i] = static_cast<uint8_t>(20 + 3 * (i / 3 % 64));
-  shrink.scale(in.data(), between.data(), 2);
-  grow.scale(between.data(), out.data(), 2);
-  for (size_t i = 0; i < in.size(); ++i) {
-    const size_t x = i / 3 % 64;
-    const int bound = x >= 2 && x < 62 ? 1 : 3;
-    ASSERT_NEAR(in[i], out[i], bound) << "column " << x;
-  }
-}
-
-TEST(PictureScaler, FinePatternsBecomeTheirMean) {
-  const PictureSize large{64, 32}, small{24, 12};
-  Pixels in(64 * 32 * 3), out(24 * 12 * 3);
-  for (size_t i = 0; i < in.size(); ++i) in[i] = (i / 3 % 64 + i / 192) % 2 == 0 ? 0 : 255;
-  PictureScaler(large, small).scale(in.data(), out.data(), 1);
-  for (const uint8_t value : out) ASSERT_NEAR(value, 127.5, 20);
 }
 
 TransformSettings settings(const char* prompt, bool smaller, int steps = 1, uint64_t seed = 0) {

@@ -5,6 +5,7 @@
 
 #include "core/error.h"
 #include "media/ffmpeg_support.h"
+#include "ops/matte_math.h"
 
 namespace driftless {
 namespace {
@@ -30,10 +31,10 @@ void Compositor::compose(const AVFrame& camera, const AVFrame& scene, const uint
   const int width = camera.width, height = camera.height;
   const size_t pixels = static_cast<size_t>(width) * height;
   if (opacity < 1) {
-    const auto factor = static_cast<uint32_t>(std::clamp(opacity, 0.0f, 1.0f) * 256.0f);
+    const uint32_t fade = MatteMath::fade(opacity);
     faded_.resize(pixels);
     for (size_t i = 0; i < pixels; ++i) {
-      faded_[i] = static_cast<uint8_t>(alpha[i] * factor >> 8);
+      faded_[i] = MatteMath::faded(alpha[i], fade);
     }
     alpha = faded_.data();
   }
@@ -66,22 +67,13 @@ void Compositor::paint_row(const uint8_t* camera, const uint8_t* scene, const ui
                            int width, const float* rim, int rim_width, int channel, uint8_t* out) {
   row_.assign(camera, camera + width);
   for (int x = 0; x < width; ++x) {
-    const int a = alpha[x];
-    if (a == 0) continue;
+    if (alpha[x] == 0) continue;
     const float* colours = rim + static_cast<ptrdiff_t>(4) * (x * rim_width / width);
-    // The lower the share of the person, the less is left of what the camera saw. Its colour is
-    // smeared over a few pixels (4:2:0, compression), so chroma is mended further in than luma.
-    float own = static_cast<float>(a * a) * (1.0f / 65025.0f);
-    if (channel > 0) own *= colours[3];
-    if (own > 0.999f) continue;
-    const float near = colours[channel];
-    row_[x] = static_cast<uint8_t>(
-        std::clamp(near + own * (static_cast<float>(camera[x]) - near), 0.0f, 255.0f));
+    row_[x] = MatteMath::person(camera[x], alpha[x], colours, channel);
   }
   const uint8_t* person = row_.data();
   for (int x = 0; x < width; ++x) {
-    const uint32_t mixed = person[x] * alpha[x] + scene[x] * (255u - alpha[x]) + 128;
-    out[x] = static_cast<uint8_t>((mixed + (mixed >> 8)) >> 8);
+    out[x] = MatteMath::mix(person[x], scene[x], alpha[x]);
   }
 }
 

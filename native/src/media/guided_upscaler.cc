@@ -8,6 +8,7 @@
 #include "core/error.h"
 #include "media/centre_crop.h"
 #include "media/ffmpeg_support.h"
+#include "ops/guided_detail.h"
 
 extern "C" {
 #include <libswscale/swscale.h>
@@ -16,12 +17,7 @@ extern "C" {
 namespace driftless {
 namespace {
 
-/// Half the side of the regression's window, in pixels of the small picture.
-constexpr int kRadius = 2;
-/// Added to the variance: what a camera's noise has, so that flat areas take nothing over.
-constexpr float kNoiseVariance = 40.0f;
-/// Slopes are enlarged as bytes: slope * kSlopeUnit + 128, which limits them to -1.6..1.6.
-constexpr int kSlopeUnit = 80;
+constexpr int kRadius = GuidedDetail::kRadius;
 
 /// Scales one plane of bytes; remembers what it was made for.
 class PlaneScaler {
@@ -133,13 +129,9 @@ struct GuidedUpscaler::Impl {
     for (int y = 0; y < height; ++y) {
       for (int x = 0; x < width; ++x) {
         const size_t at = static_cast<size_t>(y) * width + x;
-        const float share = 1.0f / static_cast<float>(window(x, width) * window(y, height));
-        const float mean_i = sums[0][at] * share, mean_p = sums[1][at] * share;
-        const float variance = sums[2][at] * share - mean_i * mean_i;
-        const float covariance = sums[3][at] * share - mean_i * mean_p;
-        const float value = covariance / (std::max(0.0f, variance) + kNoiseVariance) * kSlopeUnit;
         slope->data[0][static_cast<ptrdiff_t>(y) * slope->linesize[0] + x] =
-            static_cast<uint8_t>(std::clamp(std::lround(value) + 128L, 0L, 255L));
+            GuidedDetail::slope(sums[0][at], sums[1][at], sums[2][at], sums[3][at],
+                                window(x, width) * window(y, height));
       }
     }
   }
@@ -173,8 +165,7 @@ struct GuidedUpscaler::Impl {
       const uint8_t *sharp = line(guide), *blurred = line(smooth), *factor = line(slopes);
       uint8_t* to = line(out);
       for (int x = 0; x < size.width; ++x) {
-        const int detail = (factor[x] - 128) * (sharp[x] - blurred[x]);
-        to[x] = static_cast<uint8_t>(std::clamp(to[x] + detail / kSlopeUnit, 16, 235));
+        to[x] = GuidedDetail::add(to[x], factor[x], sharp[x], blurred[x]);
       }
     }
   }

@@ -5,6 +5,7 @@
 #include <string>
 
 #include "core/error.h"
+#include "ops/matte_math.h"
 
 namespace driftless {
 namespace {
@@ -12,17 +13,6 @@ namespace {
 float smoothstep(float low, float high, float x) {
   const float t = std::clamp((x - low) / (high - low), 0.0f, 1.0f);
   return t * t * (3 - 2 * t);
-}
-
-// Limited-range luma (16 to 235) to 0..1, as the guide of the small picture has it.
-constexpr float kLumaScale = 1.0f / 219.0f;
-
-/// Where a column or row of a large picture lies on a small one: centre on centre.
-float on_small(int index, int large, int small) {
-  const float at =
-      (static_cast<float>(index) + 0.5f) * static_cast<float>(small) / static_cast<float>(large) -
-      0.5f;
-  return std::clamp(at, 0.0f, static_cast<float>(small - 1));
 }
 
 }  // namespace
@@ -218,7 +208,7 @@ void MatteRefiner::upsample(const uint8_t* luma, int stride, int picture_width, 
     columns_.resize(static_cast<size_t>(picture_width));
     weights_.resize(static_cast<size_t>(picture_width));
     for (int x = 0; x < picture_width; ++x) {
-      const float at = on_small(x, picture_width, width_);
+      const float at = MatteMath::on_small(x, picture_width, width_);
       columns_[x] = std::min(static_cast<int32_t>(at), width_ - 2);
       weights_[x] = at - static_cast<float>(columns_[x]);
     }
@@ -229,7 +219,7 @@ void MatteRefiner::upsample(const uint8_t* luma, int stride, int picture_width, 
   const float *weights = weights_.data(), *slopes = line_slope_.data(),
               *offsets = line_offset_.data();
   for (int y = 0; y < picture_height; ++y) {
-    const float at = on_small(y, picture_height, height_);
+    const float at = MatteMath::on_small(y, picture_height, height_);
     const int row = std::min(static_cast<int>(at), height_ - 2);
     const float weight = at - static_cast<float>(row);
     const float *slope = slope_.data() + row * width_, *offset = offset_.data() + row * width_;
@@ -243,12 +233,7 @@ void MatteRefiner::upsample(const uint8_t* luma, int stride, int picture_width, 
       const int32_t c = columns[x];
       const float a = slopes[c] + weights[x] * (slopes[c + 1] - slopes[c]);
       const float b = offsets[c] + weights[x] * (offsets[c + 1] - offsets[c]);
-      const float guide = (static_cast<float>(line[x]) - 16.0f) * kLumaScale;
-      // The fit overshoots a little on both sides; cutting it makes solid parts solid.
-      float value = (a * guide + b - 0.2f) * (255.0f / 0.7f);
-      value = value > 0.0f ? value : 0.0f;
-      value = value < 255.0f ? value : 255.0f;
-      out[x] = static_cast<uint8_t>(static_cast<int32_t>(value + 0.5f));
+      out[x] = MatteMath::alpha(a, b, line[x]);
     }
   }
 }

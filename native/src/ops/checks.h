@@ -100,5 +100,20 @@ PixelSizes frames_to_channels(const Tensor& separate, const Tensor& merged,
 PixelSizes planar(const Tensor& planar, const Tensor& interleaved);
 int64_t u8_f32(const Tensor& bytes, const Tensor& floats);
 
+/// Of pictures of bytes, [n, h, w, 3].
+struct PictureSizes {
+  int64_t n, h, w;
+  int64_t values() const { return h * w * 3; }  ///< Of one picture.
+};
+PictureSizes pictures(const char* what, const Tensor& pictures);
+/// before: one picture of their size, or absent.
+PictureSizes frames_after(const char* what, const Tensor& before, const Tensor& frames);
+PictureSizes measure_motion(const Tensor& before, const Tensor& frames, const Tensor& motion);
+PictureSizes hold_still(const Tensor& motion, float least, const Tensor& shown,
+                        const Tensor& frames);
+/// Of x.
+PictureSizes resample(const Resampling& across, const Resampling& down, const Tensor& x,
+                      const Tensor& y);
+
 }  // namespace checks
 }  // namespace driftless

@@ -174,5 +174,63 @@ int64_t u8_f32(const Tensor& bytes, const Tensor& floats) {
   return floats.count();
 }
 
+namespace {
+
+void bytes(const char* what, const Tensor& x) {
+  DL_CHECK(x.present(), what, "a u8 tensor", "an absent tensor");
+  if (x.dtype() != DType::u8)
+    throw Error(std::string(what) + " dtype", "u8", dtype_name(x.dtype()));
+}
+
+void bytes(const char* what, const Shape& expected, const Tensor& x) {
+  bytes(what, x);
+  DL_CHECK_EQ(std::string(what) + " shape", expected, x.shape());
+}
+
+Shape motion_shape(const PictureSizes& s) {
+  return {s.n, motion_blocks(static_cast<int>(s.h)), motion_blocks(static_cast<int>(s.w))};
+}
+
+}  // namespace
+
+PictureSizes pictures(const char* what, const Tensor& pictures) {
+  bytes(what, pictures);
+  rank_of(what, pictures, 4);
+  DL_CHECK_EQ(std::string(what) + " channels", 3, pictures.dim(3));
+  return {pictures.dim(0), pictures.dim(1), pictures.dim(2)};
+}
+
+PictureSizes frames_after(const char* what, const Tensor& before, const Tensor& frames) {
+  const PictureSizes s = pictures(what, frames);
+  if (before.present()) bytes("frame before", {s.h, s.w, 3}, before);
+  return s;
+}
+
+PictureSizes measure_motion(const Tensor& before, const Tensor& frames, const Tensor& motion) {
+  const PictureSizes s = frames_after("measure_motion", before, frames);
+  bytes("motion", motion_shape(s), motion);
+  return s;
+}
+
+PictureSizes hold_still(const Tensor& motion, float least, const Tensor& shown,
+                        const Tensor& frames) {
+  const PictureSizes s = pictures("hold_still", frames);
+  bytes("motion", motion_shape(s), motion);
+  bytes("shown picture", {s.h, s.w, 3, 2}, shown);
+  DL_CHECK(least > 0 && least <= 1, "least weight of a new frame", "over 0 to 1", least);
+  return s;
+}
+
+PictureSizes resample(const Resampling& across, const Resampling& down, const Tensor& x,
+                      const Tensor& y) {
+  const PictureSizes s = pictures("resample", x);
+  DL_CHECK(s.h == down.from && s.w == across.from, "resample input",
+           std::to_string(across.from) + "x" + std::to_string(down.from),
+           std::to_string(s.w) + "x" + std::to_string(s.h));
+  bytes("resample output", {s.n, down.to, across.to, 3}, y);
+  not_same("resample", x, y);
+  return s;
+}
+
 }  // namespace checks
 }  // namespace driftless

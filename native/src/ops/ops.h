@@ -9,6 +9,9 @@
 #include "core/arena.h"
 #include "core/task_ref.h"
 #include "core/tensor.h"
+#include "ops/resampling.h"
+#include "ops/stillness.h"
+#include "ops/video_ops.h"
 
 namespace driftless {
 
@@ -326,6 +329,34 @@ class Ops {
   virtual void u8_to_f32(const Tensor& x, float scale, float shift, const Tensor& y) = 0;
   /// f32 x -> u8 y = clamp(round((x * scale + shift) * 255), 0, 255), ties to even.
   virtual void f32_to_u8(const Tensor& x, float scale, float shift, const Tensor& y) = 0;
+
+  // ---- Pictures: bytes, [n, h, w, 3] ----------------------------------------------------------
+
+  /// sums [n], the host's: of the squared differences of each frame to the one before it, which is
+  /// `before` [h, w, 3] for the first; where that is absent the first sum is 0. Waits.
+  virtual void frame_differences(const Tensor& before, const Tensor& frames, uint64_t* sums);
+  /// sums [2][3], the host's: of each channel's values and of their squares, over every stride-th
+  /// pixel from the first on. Waits.
+  virtual void picture_sums(const Tensor& pictures, int64_t stride, uint64_t* sums);
+  /// A value of channel c becomes tables[c * 256 + value], in place; tables [3][256], the host's.
+  virtual void map_bytes(const uint8_t* tables, const Tensor& pictures);
+  /// Where each frame moves against the one before it (`before` for the first): motion, bytes
+  /// [n, motion_blocks(h), motion_blocks(w)], the largest difference of softened brightness within
+  /// a block. Softening leaves little of a sensor's noise and most of an edge. Without `before`
+  /// everything moves in the first frame.
+  virtual void measure_motion(const Tensor& before, const Tensor& frames, const Tensor& motion);
+  /// Corrects frames in place, one after the other: shown += weight * (frame - shown), where weight
+  /// follows from `motion`, of measure_motion(), and is `least` where nothing moves. shown: bytes
+  /// [h, w, 3, 2], 16 bits a value, the last picture in 256ths. `anew`: the frames are left as they
+  /// are, and the last one is what was shown.
+  virtual void hold_still(const Tensor& motion, float least, bool anew, const Tensor& shown,
+                          const Tensor& frames);
+  /// x [n, h, w, 3] -> y at another size, by the resamplings of both axes. Never in place.
+  virtual void resample(const Resampling& across, const Resampling& down, const Tensor& x,
+                        const Tensor& y);
+  /// Conversions of video on the same device, for another thread; null where it has none of its
+  /// own: then pictures are brought to the host. Safe from any thread.
+  virtual std::unique_ptr<VideoOps> video() const { return nullptr; }
 
  private:
   Arena arena_{size_t{4} << 20};

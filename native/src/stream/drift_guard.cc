@@ -17,29 +17,6 @@ bool finite(const std::vector<double>& values) {
 
 }  // namespace
 
-template <typename Value>
-void measure_channels(const Value* values, size_t pixels, size_t stride, double unit, double origin,
-                      ChannelFeatures& features) {
-  const size_t channels = features.size() / 2;
-  std::fill(features.begin(), features.end(), 0.0);
-  for (size_t p = 0; p < pixels; p += stride) {
-    for (size_t c = 0; c < channels; ++c) {
-      const double value = static_cast<double>(values[p * channels + c]) * unit + origin;
-      features[c] += value;
-      features[channels + c] += value * value;
-    }
-  }
-  const double count = static_cast<double>((pixels + stride - 1) / stride);
-  for (size_t c = 0; c < channels; ++c) {
-    const double mean = features[c] / count;
-    const double variance = std::max(0.0, features[channels + c] / count - mean * mean);
-    features[c] = mean;
-    features[channels + c] = std::log(std::sqrt(variance) + kTinySpread);
-  }
-}
-
-template void measure_channels(const uint8_t*, size_t, size_t, double, double, ChannelFeatures&);
-
 DriftGuard::DriftGuard(const DriftGuardConfig& config)
     : config_(config),
       blend_(1 - std::exp(-config.chunk_s / config.average_s)),

@@ -103,10 +103,4 @@ class DriftGuard {
   GuardCounters counters_;
 };
 
-// Measures every `stride`-th of `pixels` values of every channel; each value counts as
-// value * unit + origin.
-template <typename Value>
-void measure_channels(const Value* values, size_t pixels, size_t stride, double unit, double origin,
-                      ChannelFeatures& features);
-
 }  // namespace driftless

@@ -27,6 +27,14 @@ size_t row_bytes(const ModelConfig& config) {
              dtype_size(dit.kv_dtype);
 }
 
+// Chunks that fill, wait, are in work and come out, each with the camera's luma at up to 2.5 times
+// the size.
+size_t pixel_bytes(const ModelConfig& config) {
+  constexpr double kChunks = 6, kBytesOfAPixel = 3 + 2.5 * 2.5;
+  return static_cast<size_t>(kChunks * kBytesOfAPixel * config.frames_per_chunk * config.width *
+                             config.height);
+}
+
 void check(const std::string& what, const MemoryPlan& plan, size_t used, size_t needed,
            const std::string& parts) {
   if (plan.limit == 0 || used + needed <= plan.limit) return;
@@ -48,7 +56,7 @@ std::string mebibytes(size_t bytes) {
 std::vector<std::pair<std::string, size_t>> SessionBytes::parts() const {
   std::vector<std::pair<std::string, size_t>> parts = {
       {"rings", rings},     {"latents", latents}, {"prompt", prompt}, {"history", history},
-      {"picture", picture}, {"scaled", scaled},   {"codec", codec}};
+      {"picture", picture}, {"scaled", scaled},   {"codec", codec},   {"pixels", pixels}};
   std::stable_sort(parts.begin(), parts.end(),
                    [](const auto& a, const auto& b) { return a.second > b.second; });
   return parts;
@@ -79,7 +87,7 @@ void MemoryPlan::admit_prompt(size_t sessions, size_t prompts) const {
 }
 
 MemoryPlan plan_memory(const ModelConfig& config, int max_steps, size_t limit_bytes,
-                       bool keep_encoder, size_t depth) {
+                       bool keep_encoder, size_t depth, bool on_device) {
   const int most = static_cast<int>(config.schedule.steps.size());
   DL_CHECK(max_steps >= 1 && max_steps <= most, "max steps", "1 to " + std::to_string(most),
            max_steps);
@@ -97,6 +105,7 @@ MemoryPlan plan_memory(const ModelConfig& config, int max_steps, size_t limit_by
   plan.row = row_bytes(config);
   plan.prompt = PromptBank::bytes(config.dit);
   plan.session = Session::bytes(config, plan.rows);
+  if (on_device) plan.session.pixels = pixel_bytes(config);
   return plan;
 }
 

@@ -11,8 +11,6 @@ namespace driftless {
 
 struct ModelConfig;
 
-// Bytes of one session at the model's full size: a smaller picture takes less. All but `codec` lies
-// in arenas, taken whole when the session opens.
 // What a session has memory for.
 struct StreamRows {
   size_t steps = 1;  // rows of the stream batch
@@ -23,6 +21,8 @@ struct StreamRows {
   size_t chunks() const { return steps * depth; }
 };
 
+// Bytes of one session at the model's full size: a smaller picture takes less. All but `codec` and
+// `pixels` lies in arenas, taken whole when the session opens.
 struct SessionBytes {
   size_t rings = 0;    // self-attention keys and values of every row
   size_t latents = 0;  // of the chunks in flight, and the stream's noise
@@ -31,9 +31,10 @@ struct SessionBytes {
   size_t picture = 0;  // the last frame, to measure motion with
   size_t scaled = 0;   // a chunk of pictures of another size than the model's full one
   size_t codec = 0;    // what the autoencoder remembers, encoder and decoder
+  size_t pixels = 0;   // on a GPU, about: pictures on their way between codecs and model
 
   size_t arena() const { return rings + latents + prompt + history + picture + scaled; }
-  size_t sum() const { return arena() + codec; }
+  size_t sum() const { return arena() + codec + pixels; }
   // Largest first.
   std::vector<std::pair<std::string, size_t>> parts() const;
 };
@@ -59,9 +60,9 @@ struct MemoryPlan {
 };
 
 // max_steps: 1 to the length of the model's step list. keep_encoder: whether UMT5 stays as a whole.
-// depth: of StreamRows.
+// depth: of StreamRows. on_device: pictures lie in a GPU's memory too.
 MemoryPlan plan_memory(const ModelConfig& config, int max_steps, size_t limit_bytes,
-                       bool keep_encoder = false, size_t depth = 1);
+                       bool keep_encoder = false, size_t depth = 1, bool on_device = false);
 
 // "12.3 MiB".
 std::string mebibytes(size_t bytes);

@@ -3,40 +3,22 @@
 #include <algorithm>
 #include <cmath>
 
+#include "ops/ops.h"
+
 namespace driftless {
 
 NoiseController::NoiseController(const NoiseControllerConfig& config)
     : config_(config), noise_scale_(config.noise_scale) {}
 
-float frame_difference(const uint8_t* a, const uint8_t* b, size_t values) {
-  // Bytes differ by integers, so the sum is exact and does not depend on its order.
-  uint64_t sum = 0;
-  constexpr size_t kBlock = 1 << 14;  // 16384 * 255^2 fits in 32 bits
-  for (size_t begin = 0; begin < values; begin += kBlock) {
-    const size_t end = std::min(values, begin + kBlock);
-    uint32_t block = 0;
-    for (size_t i = begin; i < end; ++i) {
-      const int32_t diff = static_cast<int32_t>(a[i]) - static_cast<int32_t>(b[i]);
-      block += static_cast<uint32_t>(diff * diff);
-    }
-    sum += block;
-  }
-  const double mean = static_cast<double>(sum) / static_cast<double>(values);
-  return static_cast<float>(std::sqrt(mean) / 127.5);
-}
-
-const NoiseController::Decision& NoiseController::next(const uint8_t* previous,
-                                                       const uint8_t* frames, size_t frame_count,
+const NoiseController::Decision& NoiseController::next(const std::vector<uint64_t>& differences,
                                                        size_t values) {
   Decision& decision = decision_;
-  decision.r.assign(frame_count, 0.0f);
+  decision.r.resize(differences.size());
   float fastest = 0;
-  const uint8_t* before = previous;
-  for (size_t f = 0; f < frame_count; ++f) {
-    const uint8_t* frame = frames + f * values;
-    if (before != nullptr) decision.r[f] = frame_difference(frame, before, values);
+  for (size_t f = 0; f < differences.size(); ++f) {
+    const double mean = static_cast<double>(differences[f]) / static_cast<double>(values);
+    decision.r[f] = static_cast<float>(std::sqrt(mean) / 127.5);
     fastest = std::max(fastest, decision.r[f]);
-    before = frame;
   }
   decision.d = std::clamp(fastest / static_cast<float>(config_.motion_sigma), 0.0f, 1.0f);
   // Double throughout: in single precision a still picture at 0.8 gives step 699 instead of 700.
@@ -48,6 +30,20 @@ const NoiseController::Decision& NoiseController::next(const uint8_t* previous,
   decision.step =
       static_cast<int>(1000.0 * noise_scale_) + static_cast<int>(config_.timestep_offset);
   return decision;
+}
+
+std::vector<uint64_t> frame_differences(const uint8_t* previous, const uint8_t* frames,
+                                        size_t count, size_t values) {
+  const auto tensor = [](Shape shape, const uint8_t* at) {
+    return Tensor(DType::u8, shape, const_cast<uint8_t*>(at));
+  };
+  const auto pixels = static_cast<int64_t>(values / 3);
+  std::vector<uint64_t> differences(count);
+  make_ops("reference")
+      ->frame_differences(tensor({1, pixels, 3}, previous),
+                          tensor({static_cast<int64_t>(count), 1, pixels, 3}, frames),
+                          differences.data());
+  return differences;
 }
 
 }  // namespace driftless

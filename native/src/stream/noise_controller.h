@@ -24,18 +24,16 @@ class NoiseController {
 
   // What one chunk asked for.
   struct Decision {
-    std::vector<float> r;    // rms difference of each frame to the one before
+    std::vector<float> r;    // rms difference of each frame to the one before, pixels in [-1, 1]
     float d = 0;             // clamp(max r / motion_sigma, 0, 1)
     double noise_scale = 0;  // smoothed
     double timestep = 0;     // 1000 * noise_scale + offset, exact
     int step = 0;            // the same truncated as the public implementation does
   };
 
-  // Measures `frames` consecutive frames of `values` bytes each. `previous` is the frame before
-  // the first; where there is none (start of a stream) pass nullptr: its difference counts as 0.
-  // The decision stays valid until the next call.
-  const Decision& next(const uint8_t* previous, const uint8_t* frames, size_t frame_count,
-                       size_t values);
+  // differences: of a chunk's frames of `values` bytes each, as Ops::frame_differences() says. The
+  // decision stays valid until the next call.
+  const Decision& next(const std::vector<uint64_t>& differences, size_t values);
 
   // The decision of the newest call.
   const Decision& last() const { return decision_; }
@@ -48,7 +46,9 @@ class NoiseController {
   Decision decision_;  // kept, so that its list is allocated once
 };
 
-// sqrt(mean((a - b)^2)) of two frames of bytes read as pixels b / 127.5 - 1.
-float frame_difference(const uint8_t* a, const uint8_t* b, size_t values);
+// For pixels in the host's memory, in any layout: `frames` is `count` frames of `values` bytes (a
+// multiple of 3) each, `previous` the one before them or null.
+std::vector<uint64_t> frame_differences(const uint8_t* previous, const uint8_t* frames,
+                                        size_t count, size_t values);
 
 }  // namespace driftless

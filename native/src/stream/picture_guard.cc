@@ -13,7 +13,7 @@ constexpr double kUnit = 64;
 // Wandering that is left alone: 6.4 pixel values of mean, a tenth of contrast.
 constexpr double kBound = 0.1;
 // Every such pixel is measured: neighbours say the same.
-constexpr size_t kStride = 5;
+constexpr int64_t kStride = 5;
 
 DriftGuardConfig picture_config(double chunk_s) {
   DriftGuardConfig config;
@@ -25,23 +25,34 @@ DriftGuardConfig picture_config(double chunk_s) {
 
 }  // namespace
 
-PictureGuard::PictureGuard(double chunk_s)
-    : guard_(picture_config(chunk_s)), camera_(2 * kChannels), pictures_(2 * kChannels) {}
+PictureGuard::PictureGuard(Ops& ops, double chunk_s)
+    : ops_(ops), guard_(picture_config(chunk_s)), pictures_(2 * kChannels) {}
 
-bool PictureGuard::apply(const uint8_t* camera, uint8_t* pictures, size_t pixels) {
-  measure_channels(camera, pixels, kStride, 1 / kUnit, 0, camera_);
-  measure_channels(pictures, pixels, kStride, 1 / kUnit, 0, pictures_);
-  if (!guard_.follow(camera_, pictures_)) return false;
+void PictureGuard::look(const Tensor& pictures, ChannelFeatures& features) const {
+  uint64_t sums[2 * kChannels];
+  ops_.picture_sums(pictures, kStride, sums);
+  features.resize(2 * kChannels);
+  const auto count = static_cast<double>((pictures.count() / 3 + kStride - 1) / kStride);
+  for (size_t c = 0; c < kChannels; ++c) {
+    const double mean = static_cast<double>(sums[c]) / count / kUnit;
+    const double square = static_cast<double>(sums[kChannels + c]) / count / (kUnit * kUnit);
+    features[c] = mean;
+    features[kChannels + c] =
+        std::log(std::sqrt(std::max(0.0, square - mean * mean)) + kTinySpread);
+  }
+}
+
+bool PictureGuard::apply(const ChannelFeatures& camera, const Tensor& pictures) {
+  look(pictures, pictures_);
+  if (!guard_.follow(camera, pictures_)) return false;
   for (size_t c = 0; c < kChannels; ++c) {
     const DriftGuard::Map map = guard_.map(c);
     for (size_t value = 0; value < 256; ++value) {
       const double corrected = map.scale * static_cast<double>(value) + map.shift * kUnit;
-      table_[c][value] = static_cast<uint8_t>(std::clamp(corrected + 0.5, 0.0, 255.0));
+      tables_[256 * c + value] = static_cast<uint8_t>(std::clamp(corrected + 0.5, 0.0, 255.0));
     }
   }
-  for (size_t p = 0; p < pixels; ++p, pictures += kChannels) {
-    for (size_t c = 0; c < kChannels; ++c) pictures[c] = table_[c][pictures[c]];
-  }
+  ops_.map_bytes(tables_.data(), pictures);
   return true;
 }
 

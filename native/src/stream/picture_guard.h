@@ -5,30 +5,34 @@
 // latents cannot: a decoder whose memory wanders.
 
 #include <array>
-#include <cstddef>
 #include <cstdint>
 
+#include "ops/ops.h"
 #include "stream/drift_guard.h"
 
 namespace driftless {
 
 class PictureGuard {
  public:
-  // chunk_s: length of a chunk.
-  explicit PictureGuard(double chunk_s);
+  // ops must outlive it. chunk_s: length of a chunk.
+  PictureGuard(Ops& ops, double chunk_s);
 
-  // Looks at the pictures that came out beside those that went in, `pixels` of RGB each, and
-  // corrects them in place. No allocation. Returns whether it changed anything.
-  bool apply(const uint8_t* camera, uint8_t* pictures, size_t pixels);
+  // What pictures [frames, height, width, 3] look like, for apply().
+  void look(const Tensor& pictures, ChannelFeatures& features) const;
+
+  // Looks at the pictures that came out beside what those that went in looked like, and corrects
+  // them in place. No allocation. Returns whether it changed anything.
+  bool apply(const ChannelFeatures& camera, const Tensor& pictures);
 
   // See DriftGuard; changes of strength are another look here.
   void restart() { guard_.restart(); }
   const GuardCounters& counters() const { return guard_.counters(); }
 
  private:
+  Ops& ops_;
   DriftGuard guard_;
-  ChannelFeatures camera_, pictures_;
-  std::array<std::array<uint8_t, 256>, 3> table_;  // of corrected values
+  ChannelFeatures pictures_;
+  std::array<uint8_t, 3 * 256> tables_;  // of corrected values, by channel
 };
 
 }  // namespace driftless

@@ -34,7 +34,7 @@ size_t newest_frames(const ModelConfig& config, const StreamRows& rows) {
 size_t arena_bytes_of(const ModelConfig& config, const PictureSize& size, const StreamRows& rows) {
   SessionBytes bytes;
   PictureMemory::count(config, size, rows, bytes);
-  return bytes.latents + bytes.history;
+  return bytes.latents + bytes.history + bytes.scaled;
 }
 
 }  // namespace
@@ -68,8 +68,7 @@ PictureMemory::PictureMemory(const ModelConfig& config, const LatentCodec& codec
       latent_shape_(latent_shape_of(config, size)),
       encoder_(codec.make_encoder_state(size.height, size.width)),
       decoder_(codec.make_decoder_state(size.height, size.width)),
-      arena_(arena_bytes_of(config, size, rows), 0, ops.memory()),
-      pixels_(static_cast<size_t>(size.rgb(config.frames_per_chunk).count())) {
+      arena_(arena_bytes_of(config, size, rows), 0, ops.memory()) {
   const bool fixed = config.schedule.noise == NoiseSource::fixed;
   const bool recache = config.schedule.prompt_ring == PromptRing::recache;
   if (fixed) noise_ = arena_.tensor(latent_shape_);
@@ -88,13 +87,15 @@ PictureMemory::PictureMemory(const ModelConfig& config, const LatentCodec& codec
   }
   const PictureSize full = full_picture(config);
   if (size == full) return;
-  shrink_.emplace(full, size);
-  grow_.emplace(size, full);
-  scaled_ = pixels_.tensor(size.rgb(frames_), DType::u8).u8();
+  shrink_ = Scaling{Resampling::triangle(full.width, size.width),
+                    Resampling::triangle(full.height, size.height)};
+  grow_ = Scaling{Resampling::triangle(size.width, full.width),
+                  Resampling::triangle(size.height, full.height)};
+  scaled_ = arena_.tensor(size.rgb(frames_), DType::u8);
 }
 
 size_t PictureMemory::bytes() const {
-  size_t bytes = arena_.capacity() + pixels_.capacity();
+  size_t bytes = arena_.capacity();
   for (const RollingCache& cache : caches_) bytes += RollingCache::bytes(cache.config());
   return bytes;
 }
@@ -105,29 +106,14 @@ const Tensor& PictureMemory::noise(uint64_t seed) {
   return noise_;
 }
 
-void PictureMemory::encode(LatentCodec& codec, const uint8_t* rgb, const Tensor& clean) {
-  if (shrink_) {
-    shrink_->scale(rgb, scaled_, frames_);
-    rgb = scaled_;
-  }
-  const ArenaScope scope(ops_.arena());
-  Tensor pixels(DType::u8, size_.rgb(frames_), const_cast<uint8_t*>(rgb));
-  if (ops_.memory().kind() != Memory::host) {
-    const Tensor there = ops_.arena().tensor(pixels.shape(), DType::u8);
-    ops_.copy(pixels, there);
-    pixels = there;
-  }
-  codec.encode(pixels, *encoder_, clean);
+void PictureMemory::encode(LatentCodec& codec, const Tensor& rgb, const Tensor& clean) {
+  if (shrink_) ops_.resample(shrink_->across, shrink_->down, rgb, scaled_);
+  codec.encode(shrink_ ? scaled_ : rgb, *encoder_, clean);
 }
 
-void PictureMemory::decode(LatentCodec& codec, const Tensor& latents, uint8_t* rgb) {
-  const ArenaScope scope(ops_.arena());
-  const Tensor out(DType::u8, size_.rgb(frames_), grow_ ? scaled_ : rgb);
-  const bool here = ops_.memory().kind() == Memory::host;
-  const Tensor pixels = here ? out : ops_.arena().tensor(out.shape(), DType::u8);
-  codec.decode(latents, *decoder_, pixels);
-  if (!here) ops_.copy(pixels, out);
-  if (grow_) grow_->scale(scaled_, rgb, frames_);
+void PictureMemory::decode(LatentCodec& codec, const Tensor& latents, const Tensor& rgb) {
+  codec.decode(latents, *decoder_, grow_ ? scaled_ : rgb);
+  if (grow_) ops_.resample(grow_->across, grow_->down, scaled_, rgb);
 }
 
 }  // namespace driftless

@@ -14,7 +14,6 @@
 #include "ops/ops.h"
 #include "stream/latent_history.h"
 #include "stream/memory_plan.h"
-#include "stream/picture_scaler.h"
 #include "stream/picture_size.h"
 #include "stream/rolling_cache.h"
 
@@ -51,9 +50,9 @@ class PictureMemory {
   RollingCache& cache(size_t row) { return caches_[row]; }
   std::optional<LatentHistory>& history() { return history_; }
 
-  // rgb: one chunk of frames of the model's full size.
-  void encode(LatentCodec& codec, const uint8_t* rgb, const Tensor& clean);
-  void decode(LatentCodec& codec, const Tensor& latents, uint8_t* rgb);
+  // rgb: one chunk of frames of the model's full size, bytes in the operations' memory.
+  void encode(LatentCodec& codec, const Tensor& rgb, const Tensor& clean);
+  void decode(LatentCodec& codec, const Tensor& latents, const Tensor& rgb);
 
  private:
   Ops& ops_;
@@ -62,15 +61,17 @@ class PictureMemory {
   const Shape latent_shape_;
   std::unique_ptr<CodecState> encoder_, decoder_;
   Arena arena_;
-  Arena pixels_;  // the host's
   Tensor noise_;
   std::optional<uint64_t> noise_seed_;
   std::vector<RollingCache> caches_;  // by row: memory belongs to a noise level
   std::vector<Latents> latents_;      // by chunk; then those that rings are made anew with
   std::optional<LatentHistory> history_;
-  // Where the size is not the full one.
-  std::optional<PictureScaler> shrink_, grow_;
-  uint8_t* scaled_ = nullptr;  // a chunk of pictures of this size
+  // Where the size is not the full one: both ways, and a chunk of pictures of this size.
+  struct Scaling {
+    Resampling across, down;
+  };
+  std::optional<Scaling> shrink_, grow_;
+  Tensor scaled_;
 };
 
 }  // namespace driftless

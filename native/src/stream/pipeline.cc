@@ -27,11 +27,11 @@ size_t depth_of(const ModelConfig& config, const ModelOptions& options) {
   return one_by_one ? 1 : ranks + 1;
 }
 
-MemoryPlan plan_for(const ModelConfig& config, const ModelOptions& options) {
+MemoryPlan plan_for(const ModelConfig& config, const ModelOptions& options, const Ops& ops) {
   const int most = static_cast<int>(config.schedule.steps.size());
   return plan_memory(config, options.max_steps == 0 ? most : options.max_steps,
                      options.memory_limit_bytes, options.keep_prompt_encoder,
-                     depth_of(config, options));
+                     depth_of(config, options), ops.memory().kind() != Memory::host);
 }
 
 using Clock = std::chrono::steady_clock;
@@ -55,7 +55,7 @@ class ModelPipeline : public Pipeline {
     info_.height = config_.height;
     info_.frames_per_chunk = config_.frames_per_chunk;
     info_.fps = config_.fps;
-    info_.memory = plan_for(config_, options);
+    info_.memory = plan_for(config_, options, model_->ops());
     batches_.resize(info_.memory.rows.depth);
     if (const auto smaller = smaller_picture(config_)) {
       info_.smaller_width = smaller->width;
@@ -92,7 +92,7 @@ class ModelPipeline : public Pipeline {
       guard.channels = static_cast<int>(config_.latent_channels());
       guard.chunk_s = config_.frames_per_chunk / config_.fps;
       session->drift_guard.emplace(guard, model_->ops());
-      session->picture_guard.emplace(guard.chunk_s);
+      session->picture_guard.emplace(model_->ops(), guard.chunk_s);
     }
     make_room();
     return session;
@@ -130,6 +130,7 @@ class ModelPipeline : public Pipeline {
   bool wants_rest(const StreamSession& session) const override {
     return own_session(&session).wants_rest();
   }
+  std::unique_ptr<VideoOps> video() const override { return model_->ops().video(); }
   double busiest_ms() const override { return busiest_ms_; }
 
  private:
@@ -154,7 +155,13 @@ class ModelPipeline : public Pipeline {
   void make_room();
   std::shared_ptr<const ActiveSettings> activate(const TransformSettings& settings,
                                                  const ActiveSettings* before);
+  Tensor pixels(const Job& job, uint8_t* rgb) const {
+    return {DType::u8, full_picture(config_).rgb(config_.frames_per_chunk), rgb, job.memory};
+  }
+  // Such pixels where the operations can reach them: themselves, or working memory.
+  Tensor room_for(const Tensor& pixels) const;
   void encode(Job& job);
+  void decode(const Row& row);
   void begin(Job& job, std::vector<Row>& rows);
   void resize(Session& session);
   void end(std::vector<Row>& rows);
@@ -178,7 +185,6 @@ class ModelPipeline : public Pipeline {
   double busiest_ms_ = 0;
   // Reused from call to call.
   Denoiser::Batch context_;
-  std::vector<uint8_t> still_;
 };
 
 const Session& ModelPipeline::own_session(const StreamSession* session) const {
@@ -228,13 +234,35 @@ std::shared_ptr<const ActiveSettings> ModelPipeline::activate(const TransformSet
   return active;
 }
 
+Tensor ModelPipeline::room_for(const Tensor& pixels) const {
+  Ops& ops = model_->ops();
+  if (pixels.memory() != Memory::host || ops.memory().kind() == Memory::host) return pixels;
+  return ops.arena().tensor(pixels.shape(), DType::u8);
+}
+
 // Takes a job's pixels into its session, which nobody else touches meanwhile.
 void ModelPipeline::encode(Job& job) {
   Session& session = own_session(job.session);
-  ChunkInFlight& chunk = session.begin(job.rgb_in);
+  Ops& ops = model_->ops();
+  const ArenaScope scope(ops.arena());
+  const Tensor in = pixels(job, const_cast<uint8_t*>(job.rgb_in)), rgb = room_for(in);
+  if (rgb.data() != in.data()) ops.copy(in, rgb);
+  ChunkInFlight& chunk = session.begin(rgb);
   job.result = ChunkResult();
   job.result.noise_scale = chunk.noise_scale;
-  session.picture().encode(model_->codec(), job.rgb_in, chunk.latents.clean);
+  session.picture().encode(model_->codec(), rgb, chunk.latents.clean);
+}
+
+// Makes pictures of a chunk that is done.
+void ModelPipeline::decode(const Row& row) {
+  Session& session = *row.session;
+  Ops& ops = model_->ops();
+  const ArenaScope scope(ops.arena());
+  const Tensor out = pixels(*row.job, row.job->rgb_out), rgb = room_for(out);
+  session.picture().decode(model_->codec(), row.output, rgb);
+  session.guard_pictures(*row.chunk, rgb);
+  session.steady(*row.chunk, rgb);
+  if (rgb.data() != out.data()) ops.copy(rgb, out);
 }
 
 // Noises an encoded chunk into row 0 and lists the session's rows.
@@ -258,20 +286,20 @@ void ModelPipeline::begin(Job& job, std::vector<Row>& rows) {
 // still: rings and autoencoder then know the picture that the next chunk goes on from.
 void ModelPipeline::resize(Session& session) {
   if (!session.fit_picture()) return;
-  const size_t bytes = picture_bytes(), frames = static_cast<size_t>(config_.frames_per_chunk);
-  still_.resize(bytes);
-  for (size_t f = 0; f < frames; ++f) {
-    std::copy_n(session.last_frame(), bytes / frames, still_.data() + f * (bytes / frames));
-  }
+  Ops& ops = model_->ops();
+  const ArenaScope scope(ops.arena());
+  const Tensor still =
+      ops.arena().tensor(full_picture(config_).rgb(config_.frames_per_chunk), DType::u8);
+  for (int f = 0; f < config_.frames_per_chunk; ++f) ops.copy(session.last_frame(), still.at(f));
   ChunkInFlight& chunk = session.newest();
-  session.picture().encode(model_->codec(), still_.data(), chunk.latents.clean);
+  session.picture().encode(model_->codec(), still, chunk.latents.clean);
   if (LatentHistory* history = session.history()) {
     history->push(chunk.index, chunk.noise_scale, chunk.timestep, chunk.latents.clean);
   }
   denoiser_.enter(chunk);
   const Tensor latents = denoiser_.replay(session, chunk, session.rows());
   denoiser_.mix(chunk, latents);
-  session.picture().decode(model_->codec(), latents, still_.data());
+  session.picture().decode(model_->codec(), latents, still);
 }
 
 void ModelPipeline::start(Job* jobs, size_t count) {
@@ -283,6 +311,8 @@ void ModelPipeline::start(Job* jobs, size_t count) {
     if (jobs[i].rgb_in == nullptr || jobs[i].rgb_out == nullptr) {
       throw Error("job", "pixels in and out", "a null pointer");
     }
+    DL_CHECK(jobs[i].memory == Memory::host || model_->ops().memory().kind() != Memory::host,
+             "pixels of a job", "the host's memory", "a device's");
     for (size_t j = 0; j < i; ++j) {
       if (jobs[j].session == jobs[i].session) throw Error("jobs", "each session once", "one twice");
     }
@@ -360,12 +390,13 @@ void ModelPipeline::end(std::vector<Row>& rows) {
     }
   }
   model_->ops().each(static_cast<int64_t>(rows.size()), [&](int64_t r) {
-    const Row& row = rows[static_cast<size_t>(r)];
-    if (!is_last(row)) return;
-    row.session->picture().decode(model_->codec(), row.output, row.job->rgb_out);
-    row.session->guard_pictures(row.job->rgb_in, row.job->rgb_out);
-    row.session->steady(*row.chunk, row.job->rgb_out);
+    if (is_last(rows[static_cast<size_t>(r)])) decode(rows[static_cast<size_t>(r)]);
   });
+  const auto stays = [this](const Row& row) {
+    return is_last(row) && row.job->memory != Memory::host;
+  };
+  // Others read these pictures on streams of their own.
+  if (std::any_of(rows.begin(), rows.end(), stays)) model_->ops().wait();
   for (const Row& row : rows) {
     if (!row.session->drift_guard) continue;
     if (is_last(row)) row.session->drift_guard->follow();
@@ -390,8 +421,8 @@ std::unique_ptr<Pipeline> Pipeline::load(const ModelOptions& options) {
     const std::unique_ptr<Ops> ops = make_ops(first_backend, 1, options.dtype);
     config.dit.kv_dtype = ops->token_dtype();
     config.dit.ring_dtype = ops->ring_dtype();
+    plan_for(config, options, *ops).admit(0, 0, 1);
   }
-  plan_for(config, options).admit(0, 0, 1);
   auto pipeline = std::make_unique<ModelPipeline>(options);
   // The plain loops of the reference backend have nothing to prepare and are slow.
   if (first_backend != "reference") pipeline->warm_up();

@@ -11,6 +11,8 @@
 #include <memory>
 #include <string>
 
+#include "core/tensor.h"
+#include "ops/video_ops.h"
 #include "stream/drift_guard.h"
 #include "stream/memory_plan.h"
 
@@ -99,8 +101,9 @@ class Pipeline {
   // limit leaves no room for the prompt.
   virtual uint64_t update(StreamSession& session, const TransformSettings& settings) = 0;
 
-  // One chunk of one session. rgb_in and rgb_out: frames_per_chunk x height x width x 3 bytes.
-  // rgb_out is filled when result.has_frames. With n steps the frames that come out belong to the
+  // One chunk of one session. rgb_in and rgb_out: frames_per_chunk x height x width x 3 bytes, both
+  // in `memory`: the host's, or the device's that the first backend computes on. rgb_out is filled
+  // when result.has_frames. With n steps the frames that come out belong to the
   // chunk n - 1 before the one that went in, or one before that while batches are under way: a
   // chunk takes its next step with the first batch that begins when the last one is done.
   struct Job {
@@ -108,6 +111,7 @@ class Pipeline {
     const uint8_t* rgb_in = nullptr;
     uint8_t* rgb_out = nullptr;
     ChunkResult result;
+    Memory memory = Memory::host;
   };
 
   // Runs one chunk for each job; a session may appear once in a call. After an error the sessions
@@ -128,6 +132,9 @@ class Pipeline {
   // Whether nothing may be under way when this session's next chunk is begun: another size of
   // picture, or another number of steps.
   virtual bool wants_rest(const StreamSession& /*session*/) const { return false; }
+  // Conversions of video where the model computes, for another thread: see VideoOps. Null where its
+  // pictures lie in the host's memory. Safe from any thread; throws driftless::Error.
+  virtual std::unique_ptr<VideoOps> video() const { return nullptr; }
   // Milliseconds for which the batch that was finished last kept the busiest device: one batch
   // after another cannot be done faster. 0: as long as it took.
   virtual double busiest_ms() const { return 0; }

@@ -109,7 +109,8 @@ ReferenceStream::Iteration ReferenceStream::next(const uint8_t* pixels, size_t p
   DL_CHECK_EQ("iteration: values of a latent", latent_size_, static_cast<size_t>(latent.count()));
   Iteration out;
   const size_t frame = last_pixels_.size();
-  out.decision = controller_.next(last_pixels_.data(), pixels, pixel_frames, frame);
+  out.decision =
+      controller_.next(frame_differences(last_pixels_.data(), pixels, pixel_frames, frame), frame);
   last_pixels_.assign(pixels + (pixel_frames - 1) * frame, pixels + pixel_frames * frame);
   if (next_start_ / tokens_per_frame_ >= config_.refresh_frame) {
     next_start_ = (config_.kv_frames - 1) * tokens_per_frame_;

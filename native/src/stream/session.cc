@@ -21,10 +21,14 @@ size_t frame_bytes(const ModelConfig& config) {
   return 3 * static_cast<size_t>(config.width) * static_cast<size_t>(config.height);
 }
 
-// Of one chunk's map.
-size_t motion_bytes(const ModelConfig& config) {
-  return MotionMap(config.width, config.height).blocks() *
-         static_cast<size_t>(config.frames_per_chunk);
+// Of one chunk.
+Shape motion_shape(const ModelConfig& config) {
+  return Steadier::motion_shape(config.frames_per_chunk, config.width, config.height);
+}
+
+// What does not depend on the picture's size.
+size_t lasting_bytes(const SessionBytes& bytes, const ModelConfig& config) {
+  return PromptBlend::bytes(config.dit) + bytes.picture;
 }
 
 }  // namespace
@@ -38,8 +42,9 @@ SessionBytes Session::bytes(const ModelConfig& config, const StreamRows& rows) {
   }
   bytes.picture = Arena::rounded(frame_bytes(config));
   if (config.schedule.hold_still > 0) {
-    bytes.picture += Steadier::bytes(config.width, config.height) +
-                     rows.chunks() * Arena::rounded(motion_bytes(config));
+    bytes.picture +=
+        Steadier::bytes(config.width, config.height) +
+        rows.chunks() * Arena::rounded(static_cast<size_t>(motion_shape(config).count()));
   }
   return bytes;
 }
@@ -52,11 +57,11 @@ Session::Session(Model& model, std::shared_ptr<const void> owner, const StreamRo
       settings_(std::move(settings)),
       memory_for_(rows),
       ops_(model.ops()),
-      prompts_(PromptBlend::bytes(config_.dit), 0, ops_.memory()),
-      memory_(bytes(config_, rows).picture),
+      memory_(lasting_bytes(bytes(config_, rows), config_), 0, ops_.memory()),
       controller_(controller_config(config_)),
-      last_frame_(static_cast<uint8_t*>(memory_.allocate(frame_bytes(config_)))),
-      blend_(prompts_, ops_, config_.dit),
+      last_frame_(memory_.tensor({config_.height, config_.width, 3}, DType::u8)),
+      differences_(static_cast<size_t>(config_.frames_per_chunk)),
+      blend_(memory_, ops_, config_.dit),
       chunks_(rows.chunks()),
       row_next_(rows.steps) {
   if (config_.schedule.blend_chunks > 1) {
@@ -65,10 +70,9 @@ Session::Session(Model& model, std::shared_ptr<const void> owner, const StreamRo
     }
   }
   if (config_.schedule.hold_still > 0) {
-    motion_.emplace(config_.width, config_.height);
-    steadier_.emplace(memory_, config_.width, config_.height, config_.schedule.hold_still);
+    steadier_.emplace(ops_, memory_, config_.width, config_.height, config_.schedule.hold_still);
     for (ChunkInFlight& chunk : chunks_) {
-      chunk.motion = static_cast<uint8_t*>(memory_.allocate(motion_bytes(config_)));
+      chunk.motion = memory_.tensor(motion_shape(config_), DType::u8);
     }
   }
   blend_.stand(settings_->prompt->text);
@@ -83,7 +87,7 @@ PictureSize Session::asked_size() const {
 bool Session::picture_due() const { return !(picture_->size() == asked_size()); }
 
 size_t Session::arena_bytes() const {
-  size_t bytes = memory_.capacity() + prompts_.capacity() + picture_->bytes();
+  size_t bytes = memory_.capacity() + picture_->bytes();
   for (const ChunkInFlight& chunk : chunks_) bytes += chunk.blend ? chunk.blend->bytes() : 0;
   return bytes;
 }
@@ -165,13 +169,13 @@ void Session::clear_jam() {
   }
 }
 
-ChunkInFlight& Session::begin(const uint8_t* rgb) {
+ChunkInFlight& Session::begin(const Tensor& rgb) {
   clear_jam();
   fit_rows();
   renew_sinks();
-  const size_t frame = frame_bytes(config_);
-  const size_t frames = static_cast<size_t>(config_.frames_per_chunk);
-  controller_.next(next_index_ == 0 ? nullptr : last_frame_, rgb, frames, frame);
+  const Tensor before = next_index_ == 0 ? Tensor() : last_frame_;
+  ops_.frame_differences(before, rgb, differences_.data());
+  controller_.next(differences_, frame_bytes(config_));
 
   const auto free = std::find_if(chunks_.begin(), chunks_.end(),
                                  [](const ChunkInFlight& chunk) { return !chunk.present; });
@@ -181,10 +185,9 @@ ChunkInFlight& Session::begin(const uint8_t* rgb) {
   ChunkInFlight& chunk = *free;
   chunk.present = true;
   chunk.step = 0;
-  if (motion_) {
-    motion_->measure(next_index_ == 0 ? nullptr : last_frame_, rgb, frames, chunk.motion);
-  }
-  std::copy_n(rgb + (frames - 1) * frame, frame, last_frame_);
+  if (steadier_) ops_.measure_motion(before, rgb, chunk.motion);
+  if (picture_guard) picture_guard->look(rgb, chunk.look);
+  ops_.copy(rgb.at(config_.frames_per_chunk - 1), last_frame_);
   chunk.index = next_index_++;
   begin_at_row_0(chunk);
   const bool arriving = blend_.moving();
@@ -228,19 +231,16 @@ void Session::guard(const ChunkInFlight& chunk, const Tensor& x0) {
   drift_guard->apply(chunk.latents.clean, x0);
 }
 
-void Session::guard_pictures(const uint8_t* camera, uint8_t* pictures) {
-  if (!picture_guard) return;
-  picture_guard->apply(camera, pictures,
-                       static_cast<size_t>(config_.frames_per_chunk) * frame_bytes(config_) / 3);
+void Session::guard_pictures(const ChunkInFlight& chunk, const Tensor& pictures) {
+  if (picture_guard) picture_guard->apply(chunk.look, pictures);
 }
 
-void Session::steady(const ChunkInFlight& chunk, uint8_t* pictures) {
+void Session::steady(const ChunkInFlight& chunk, const Tensor& pictures) {
   if (!steadier_) return;
   // What another look changes, or is about to change, is no flicker.
   const bool another_look =
       chunk.blended || std::exchange(steadied_, chunk.settings) != chunk.settings;
-  steadier_->apply(pictures, static_cast<size_t>(config_.frames_per_chunk), chunk.motion,
-                   another_look);
+  steadier_->apply(pictures, chunk.motion, another_look);
 }
 
 // One sink of every row, when the guard's corrections have gone on for long.

@@ -40,8 +40,9 @@ struct ChunkInFlight {
   double timestep = 0;
   std::shared_ptr<const ActiveSettings> settings;
   PictureMemory::Latents latents;
-  uint8_t* motion = nullptr;  // MotionMap's of its frames; absent where nothing is held still
-  bool blended = false;       // the prompt is on its way from another one, and lies in `blend`
+  Tensor motion;         // of its frames; absent where nothing is held still
+  ChannelFeatures look;  // of its frames, for the guard on pictures
+  bool blended = false;  // the prompt is on its way from another one, and lies in `blend`
   std::unique_ptr<PromptKv> blend;
 
   const PromptKv& prompt() const { return blended ? *blend : settings->prompt->kv; }
@@ -61,10 +62,11 @@ class Session : public StreamSession {
   void set_settings(std::shared_ptr<const ActiveSettings> settings);
 
   // Begins a chunk, which waits for its first step, and measures its motion. rgb:
-  // frames_per_chunk frames. Where several chunks wait for the same step and none is under way, the
-  // older ones are dropped. Rows follow the settings' number of steps: a new row starts from the
-  // memory of the row above it, a row that goes drops its chunks.
-  ChunkInFlight& begin(const uint8_t* rgb);
+  // frames_per_chunk frames, bytes in the operations' memory. Where several chunks wait for the
+  // same step and none is under way, the older ones are dropped. Rows follow the settings' number
+  // of steps: a new row starts from the memory of the row above it, a row that goes drops its
+  // chunks.
+  ChunkInFlight& begin(const Tensor& rgb);
   // The oldest chunk that waits for a step, which is under way now; null when none does.
   ChunkInFlight* take_step(size_t step);
   // Whether nothing of the session may be under way when the next chunk begins: its rows or its
@@ -78,7 +80,7 @@ class Session : public StreamSession {
   // for the new memory to be shown last_frame() with, once in each row.
   bool fit_picture();
   // [height, width, 3] of the full size; undefined before the first chunk.
-  const uint8_t* last_frame() const { return last_frame_; }
+  const Tensor& last_frame() const { return last_frame_; }
 
   // What it holds: arenas, and beside them the codec's states.
   size_t arena_bytes() const;
@@ -92,12 +94,12 @@ class Session : public StreamSession {
   RollingCache& cache(size_t index) { return picture_->cache(index); }
   PictureMemory& picture() { return *picture_; }
 
-  // Keep a finished latent at unit scale, and the pictures made from it, a chunk of the full size
-  // beside the camera's newest, from wandering off. Without guards they do nothing.
+  // Keep a finished latent at unit scale, and the pictures made from it, a chunk of the full size,
+  // from wandering off. Without guards they do nothing.
   void guard(const ChunkInFlight& chunk, const Tensor& x0);
-  void guard_pictures(const uint8_t* camera, uint8_t* pictures);
+  void guard_pictures(const ChunkInFlight& chunk, const Tensor& pictures);
   // Holds still what the camera of this chunk held still. Does nothing where the model wants that.
-  void steady(const ChunkInFlight& chunk, uint8_t* pictures);
+  void steady(const ChunkInFlight& chunk, const Tensor& pictures);
   std::optional<LatentGuard> drift_guard;
   std::optional<PictureGuard> picture_guard;
 
@@ -124,12 +126,12 @@ class Session : public StreamSession {
   std::shared_ptr<const ActiveSettings> settings_;
   const StreamRows memory_for_;
   Ops& ops_;
-  // What does not depend on the picture's size: prompts where the operations want them, pixels
-  // here.
-  Arena prompts_, memory_;
+  // What does not depend on the picture's size.
+  Arena memory_;
   std::unique_ptr<PictureMemory> picture_;
   NoiseController controller_;
-  uint8_t* last_frame_;
+  Tensor last_frame_;
+  std::vector<uint64_t> differences_;  // of a chunk's frames, each to the one before
   PromptBlend blend_;
   bool recache_due_ = false;
   std::vector<ChunkInFlight> chunks_;  // in no order
@@ -139,7 +141,6 @@ class Session : public StreamSession {
   ChunkInFlight recache_;
   uint64_t next_index_ = 0;
   // Where the model holds still what the camera does.
-  std::optional<MotionMap> motion_;
   std::optional<Steadier> steadier_;
   std::shared_ptr<const ActiveSettings> steadied_;  // of the last picture
   std::shared_ptr<const ActiveSettings> guarded_;   // of the last finished latent

@@ -98,8 +98,23 @@ const char* const kQuick[] = {
     "average_pool t=1 scale=1 c=3",
     "bytes",
     "bytes count=33 offset=1",
-    "nv12",
-    "nv12 h=2 w=2 padding=0",
+    "stillness",
+    "stillness n=1 h=5 w=3 begins=1",
+    "picture_sums",
+    "picture_sums n=1 h=1 w=2 stride=1",
+    "resample",
+    "resample n=1 h=4 w=3 to_h=9 to_w=7 cubic=1",
+    "yuv_to_rgb",
+    "yuv_to_rgb h=4 w=6 to_h=9 to_w=13 step=1 full=1 bt709=1",
+    "rgb_to_yuv",
+    "rgb_to_yuv h=2 w=2 step=1",
+    "guided_detail",
+    "guided_detail h=2 w=4 to_h=4 to_w=6 step=1",
+    "compose",
+    "compose h=2 w=4 map_h=2 map_w=2 step=1 opacity=40",
+    "compose opacity=0",
+    "resample_plane",
+    "resample_plane step=1 h=1 w=1 to_h=2 to_w=2",
 };
 
 const char* const kMore[] = {
@@ -158,7 +173,13 @@ const char* const kMore[] = {
     "upsample_bilinear n=1 h=9 w=16 c=8 repeat=4 scale=8",
     "average_pool n=1 h=9 w=16 c=3 t=4 scale=8",
     "bytes count=100003",
-    "nv12 h=34 w=600",
+    "stillness n=4 h=48 w=80",
+    "picture_sums n=4 h=90 w=160",
+    "resample n=1 h=72 w=128 to_h=27 to_w=300",
+    "yuv_to_rgb h=90 w=162 to_h=40 to_w=300",
+    "rgb_to_yuv h=34 w=600",
+    "guided_detail h=20 w=36 to_h=50 to_w=90",
+    "compose h=72 w=128 map_h=36 map_w=64 scene_h=36 scene_w=64",
 };
 
 }  // namespace

@@ -98,6 +98,8 @@ using KernelTable = std::map<std::string, KernelCheck>;
 KernelTable stream_kernel_checks();
 KernelTable token_kernel_checks();
 KernelTable pixel_kernel_checks();
+KernelTable picture_kernel_checks();
+KernelTable video_kernel_checks();
 KernelTable product_kernel_checks();
 
 }  // namespace driftless

@@ -12,6 +12,8 @@ const KernelTable& table() {
   static const KernelTable all = [] {
     KernelTable table = token_kernel_checks();
     table.merge(pixel_kernel_checks());
+    table.merge(picture_kernel_checks());
+    table.merge(video_kernel_checks());
     table.merge(stream_kernel_checks());
     table.merge(product_kernel_checks());
     return table;

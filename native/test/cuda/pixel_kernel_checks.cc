@@ -1,7 +1,6 @@
-// Checks of pixels.cuh, nv12.cuh and the byte conversions.
+// Checks of pixels.cuh and the byte conversions.
 
 #include "cuda/kernel_check_support.h"
-#include "ops/cuda/nv12.cuh"
 #include "ops/cuda/pixels.cuh"
 
 namespace driftless {
@@ -170,42 +169,6 @@ KernelResult bytes(KernelRun& run) {
   return {numbers.error, numbers.tolerance, numbers.hash * 31 + got.hash()};
 }
 
-/// A smooth picture to NV12 and back must come back, and the luma plane must be BT.601's.
-template <typename T>
-KernelResult nv12(KernelRun& run) {
-  const int h = run.integer("h"), w = run.integer("w");
-  const int64_t pitch = w + run.integer("padding");
-  const cuda::LumaWeights weights = {0.299f, 0.114f};
-  const Tensor x = run.empty({h, w, 3});
-  // Colours change from block to block, so that halved chroma loses nothing.
-  for (int64_t i = 0; i < x.count(); ++i) {
-    const int64_t column = i / 3 % w / 2, row = i / 3 / w / 2;
-    const double wave =
-        std::sin(0.7 * static_cast<double>(column + 2 * row) + 2.0 * static_cast<double>(i % 3));
-    x.f32()[i] = cuda::to_float(cuda::from_float<T>(static_cast<float>(wave * 0.9)));
-  }
-  const KernelBuffer<T> rgb(x), back(x.count());
-  const KernelBuffer<uint8_t> luma(pitch * h), chroma(pitch * h / 2);
-  const cuda::Nv12Frame frame = {luma.data(), chroma.data(), pitch, pitch};
-  cuda::rgb_to_nv12(rgb.data(), weights, h, w, 0.5f, 0.5f, frame, nullptr);
-  cuda::nv12_to_rgb(frame, weights, h, w, 2.0f, -1.0f, back.data(), nullptr);
-  cuda::check(cudaStreamSynchronize(nullptr), "nv12");
-  luma.require_intact();
-  chroma.require_intact();
-  for (int64_t i = 0; i < int64_t{h} * w; ++i) {
-    double y = 0.0;
-    const double parts[3] = {0.299, 0.587, 0.114};
-    for (int c = 0; c < 3; ++c) y += parts[c] * (x.f32()[3 * i + c] * 0.5 + 0.5);
-    const int got = luma.data()[i / w * pitch + i % w];
-    DL_CHECK(std::abs(16.0 + 219.0 * y - got) < 0.51, "luma of pixel " + std::to_string(i),
-             16.0 + 219.0 * y, got);
-  }
-  KernelResult result = run.compare(x, back);
-  // Half a step of 8 bits in each of three numbers that are weighed by up to 2.
-  result.tolerance += 0.04;
-  return result;
-}
-
 }  // namespace
 
 KernelTable pixel_kernel_checks() {
@@ -228,7 +191,6 @@ KernelTable pixel_kernel_checks() {
        DL_KERNEL_CHECK(upsample_bilinear, with({{"repeat", 2}, {"scale", 3}, {"accumulate", 1}}))},
       {"average_pool", DL_KERNEL_CHECK(average_pool, with({{"t", 2}, {"scale", 4}}))},
       {"bytes", DL_KERNEL_CHECK(bytes, {{"count", 1000}, {"offset", 0}})},
-      {"nv12", DL_KERNEL_CHECK(nv12, {{"h", 6}, {"w", 262}, {"padding", 10}})},
   };
 }
 

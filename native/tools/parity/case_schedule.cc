@@ -98,8 +98,10 @@ void check_controller(const Json& sequence, const std::string& where, Comparison
     const size_t first = json_get<size_t>(entry, "first_frame", at);
     const auto r = json_get<Floats>(entry, "r", at);
     DL_CHECK(first >= 1 && first + r.size() <= count, at, "frames inside the sequence", first);
-    const auto decision = controller.next(frames.data() + (first - 1) * frame,
-                                          frames.data() + first * frame, r.size(), frame);
+    const auto decision =
+        controller.next(frame_differences(frames.data() + (first - 1) * frame,
+                                          frames.data() + first * frame, r.size(), frame),
+                        frame);
     out.integer(at + ".step", 0, json_get<int64_t>(entry, "step", at), decision.step);
     out.floats(at + ".r", r.data(), decision.r.data(), r.size());
     out.doubles(at + ".d", json_get<double>(entry, "d", at), static_cast<double>(decision.d), 1e-6);

@@ -119,6 +119,9 @@ class CudaBase : public Ops {
     kChosen,
     kRings,
     kPlans,
+    kByteTables,
+    kAcross,
+    kDown,
     kLibraryWorkspace
   };
   /// What tells copies, memsets and calls of libraries from other steps.
@@ -136,6 +139,14 @@ class CudaBase : public Ops {
     T* to = scratch_.take<T>(piece, count);
     cuda::check(cudaMemcpyAsync(to, values, bytes, cudaMemcpyHostToDevice, stream), "upload");
     return to;
+  }
+
+  /// `bytes` of device memory, there when it returns.
+  void fetch(const void* from, void* to, size_t bytes) {
+    const cudaStream_t stream = stream_.get();
+    cuda::settle_replay(stream);
+    cuda::check(cudaMemcpyAsync(to, from, bytes, cudaMemcpyDeviceToHost, stream), "fetch");
+    cuda::check(cudaStreamSynchronize(stream), "fetch");
   }
 
   CudaPrecision precision_;  // Not fp8_kv, which is fp8 with narrow rings.

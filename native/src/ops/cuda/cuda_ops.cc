@@ -5,17 +5,17 @@
 
 #include <cstdlib>
 
-#include "ops/cuda/cuda_tokens.h"
+#include "ops/cuda/cuda_pictures.h"
 #include "ops/cuda/pixels.cuh"
 
 namespace driftless {
 
 namespace {
 
-/// The last layer: pixels.
-class CudaOps : public CudaTokens {
+/// The last layer: what moves pixels.
+class CudaOps : public CudaPictures {
  public:
-  using CudaTokens::CudaTokens;
+  using CudaPictures::CudaPictures;
 
   void copy_channels(const Tensor& x, int64_t from, int64_t count, const Tensor& y,
                      int64_t to) override {

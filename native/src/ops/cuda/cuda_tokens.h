@@ -149,11 +149,7 @@ class CudaTokens : public CudaAttention {
     double sums[cuda::kDifferenceBlocks];
     auto* device_sums = scratch_.take<double>(kSums, cuda::kDifferenceBlocks);
     cuda::square_differences(on_device(a), on_device(b), count, device_sums, stream_.get());
-    cuda::settle_replay(stream_.get());
-    cuda::check(
-        cudaMemcpyAsync(sums, device_sums, sizeof sums, cudaMemcpyDeviceToHost, stream_.get()),
-        "mean_square_difference");
-    cuda::check(cudaStreamSynchronize(stream_.get()), "mean_square_difference");
+    fetch(device_sums, sums, sizeof sums);
     double total = 0.0;
     for (double sum : sums) total += sum;
     return total / static_cast<double>(count);
