@@ -1,17 +1,17 @@
 // Decoding on a GPU, without one: FFmpeg's own NVDEC code against doubles of NVIDIA's two
 // libraries.
 
-#include <dlfcn.h>
 #include <gtest/gtest.h>
 
 #include <cmath>
 #include <cstring>
+#include <optional>
 #include <random>
 
 #include "media/decoder.h"
 #include "media/gpu_codecs.h"
 #include "media_test_pictures.h"
-#include "nvdec/doubles.h"
+#include "nvcodec/loaded_doubles.h"
 
 namespace driftless {
 namespace {
@@ -19,27 +19,12 @@ namespace {
 class GpuDecoder : public ::testing::TestWithParam<VideoCodec> {
  protected:
   void SetUp() override {
-#ifdef DRIFTLESS_NVDEC_DOUBLES
-    // FFmpeg asks for the libraries by their names and gets what is loaded under them.
-    driver_ = ::dlopen(DRIFTLESS_NVDEC_DOUBLES "/cuda_driver_double.so", RTLD_NOW | RTLD_LOCAL);
-    ASSERT_NE(nullptr, driver_) << ::dlerror();
-    decoder_ = ::dlopen(DRIFTLESS_NVDEC_DOUBLES "/nvcuvid_double.so", RTLD_NOW | RTLD_LOCAL);
-    ASSERT_NE(nullptr, decoder_) << ::dlerror();
-    counts_ = static_cast<CudaCounts*>(::dlsym(driver_, "driftless_cuda_counts"));
-    state_ = static_cast<NvcuvidState*>(::dlsym(decoder_, "driftless_nvcuvid"));
-#else
-    GTEST_SKIP() << "no headers of NVDEC (Debian: libffmpeg-nvenc-dev)";
-#endif
-  }
-  void TearDown() override {
-    if (state_ != nullptr) {
-      EXPECT_EQ(0, state_->mapped);
-      EXPECT_EQ(0, state_->decoders);
-      EXPECT_EQ(0, counts_->contexts);
-      EXPECT_EQ(0, counts_->streams);
-    }
-    if (decoder_ != nullptr) ::dlclose(decoder_);
-    if (driver_ != nullptr) ::dlclose(driver_);
+    if (!LoadedDoubles::exist())
+      GTEST_SKIP() << "no headers of NVDEC (Debian: libffmpeg-nvenc-dev)";
+    doubles_.emplace();
+    counts_ = doubles_->counts;
+    state_ = doubles_->decoder;
+    ASSERT_NE(nullptr, state_);
   }
 
   std::vector<EncodedPicture> clip(int width, int height, int count) {
@@ -69,6 +54,7 @@ class GpuDecoder : public ::testing::TestWithParam<VideoCodec> {
     return decoder.decode(picture.data.data(), picture.data.size());
   }
 
+  std::optional<LoadedDoubles> doubles_;
   CudaCounts* counts_ = nullptr;
   NvcuvidState* state_ = nullptr;
 
@@ -89,9 +75,6 @@ class GpuDecoder : public ::testing::TestWithParam<VideoCodec> {
     }
     return sets;
   }
-
-  void* driver_ = nullptr;
-  void* decoder_ = nullptr;
 };
 
 INSTANTIATE_TEST_SUITE_P(Media, GpuDecoder, ::testing::Values(VideoCodec::kVp8, VideoCodec::kH264),
@@ -158,14 +141,14 @@ TEST_P(GpuDecoder, TheProbeDecodesAPicture) {
   EXPECT_EQ("software", describe_decoder(-1));
   EXPECT_EQ("nvdec", describe_decoder(0));
   EXPECT_EQ(0u,
-            describe_decoder(7).find("software: decoder of GPU 7: expected one, got cuDeviceGet"));
+            describe_decoder(7).find("software: GPU 7 for codecs: expected one, got cuDeviceGet"));
   EXPECT_EQ(1, state_->pictures);
 }
 
 TEST(GpuDecoderMissing, TheProcessorDecodesAndTheReasonIsSaid) {
   const std::string said = describe_decoder(0);
   if (said == "nvdec") GTEST_SKIP() << "this machine has one";
-  EXPECT_EQ(0u, said.find("software: decoder of GPU 0: expected one, got")) << said;
+  EXPECT_EQ(0u, said.find("software: GPU 0 for codecs: expected one, got")) << said;
   Decoder decoder(VideoCodec::kVp8, {}, 0);
   EXPECT_NE("", decoder.refusal());
   const EncodedPicture picture = encode_clip(VideoCodec::kVp8, 64, 64, 1)[0];

@@ -159,7 +159,7 @@ TEST(ModelTrackScenes, ASceneIsNeverPaintedByAStreamThatHasSeenARoom) {
   Chunk room;
   room.rgb.assign(4u * kWidth * kHeight * 3, 10);
   room.frames.resize(4);
-  std::vector<uint8_t> out;
+  ChunkPixels out;
   size_t lost = 0;
   Pipeline::Job job = track.begin(room, out, lost);
   pipeline.run(&job, 1);

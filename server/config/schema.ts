@@ -101,7 +101,10 @@ const engine = z.strictObject({
    * (H100 and A100 have none) and a session left, else the processor.
    */
   videoEncoder: z.enum(["software", "nvenc"]).default("software"),
-  /** Who decodes the cameras. nvdec: the GPU where it has a decoder for the stream, else the processor. */
+  /**
+   * Who decodes the cameras. nvdec: the GPU where it has a decoder for the stream, else the processor.
+   * With nvenc above, pictures stay in the GPU's memory from camera to viewer.
+   */
   videoDecoder: z.enum(["software", "nvdec"]).default("software"),
   /**
    * Threads that compute. Sessions of a batch are shared between them; a small model's single

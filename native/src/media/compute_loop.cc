@@ -254,15 +254,15 @@ void ComputeLoop::begin(Batch& batch, size_t index) {
   if (track.model.passthrough()) {
     GeneratedChunk copy;
     copy.scene = entry.chunk.scene;
-    copy.rgb = std::move(entry.chunk.rgb);
     copy.frames = std::move(entry.chunk.frames);
+    static_cast<ChunkPixels&>(copy) = std::move(entry.chunk);
     copy.revision = track.model.revision();
     track.deliver(std::move(copy), batch.start_ms, batch.start_ms);
     return;
   }
   try {
     size_t lost = 0;
-    batch.jobs.push_back(track.model.begin(entry.chunk, entry.rgb_out, lost));
+    batch.jobs.push_back(track.model.begin(entry.chunk, entry.out, lost));
     track.counters.drop_stream_batch += lost;
     batch.owners.push_back(index);
   } catch (const std::exception&) {
@@ -343,7 +343,7 @@ void ComputeLoop::deliver_batch(Batch& batch) {
     if (!track.broken) {
       track.note_guards(batch.jobs[i].result);
       size_t lost = 0;
-      auto generated = track.model.finish(batch.jobs[i].result, std::move(entry.rgb_out), lost);
+      auto generated = track.model.finish(batch.jobs[i].result, std::move(entry.out), lost);
       track.counters.drop_stream_batch += lost;
       if (generated) track.deliver(std::move(*generated), batch.start_ms, now_ms);
     } else if (under_way == 0) {

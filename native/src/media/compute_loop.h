@@ -66,6 +66,9 @@ class ComputeLoop {
   bool chunk_waiting(const std::shared_ptr<Track>& track) const;
 
   bool has_model() const { return pipeline_ != nullptr; }
+  /// Of the model's device, for one thread; null where there is none, or no model. Safe from any
+  /// thread.
+  std::unique_ptr<VideoOps> video() const { return pipeline_ ? pipeline_->video() : nullptr; }
 
   /// Ends the thread. Safe to call again.
   void stop();
@@ -75,7 +78,7 @@ class ComputeLoop {
   struct Entry {
     std::shared_ptr<Track> track;
     Chunk chunk;
-    std::vector<uint8_t> rgb_out;
+    ChunkPixels out;
   };
   struct Batch {
     std::vector<Entry> entries;

@@ -4,7 +4,7 @@
 
 #include "core/error.h"
 #include "media/ffmpeg_support.h"
-#include "media/gpu_decoder.h"
+#include "media/gpu_device.h"
 #include "media/gpu_download.h"
 
 namespace driftless {
@@ -40,6 +40,7 @@ struct Decoder::Impl {
   bool waiting_for_key = true;
   uint64_t errors = 0;
   AvBufferPtr gpu;  // none: the processor decodes
+  bool leave_on_gpu = false;
   GpuDownload download;
   int gpu_width = 0, gpu_height = 0;  // of the last key frame, pixels
   int gpu_errors_in_a_row = 0;
@@ -131,7 +132,7 @@ Decoder::Decoder(VideoCodec codec, const SizeLimits& limits, int gpu)
   impl_->limits = limits;
   if (gpu >= 0) {
     try {
-      impl_->gpu = gpu_decoder(gpu);
+      impl_->gpu = gpu_device(gpu);
     } catch (const Error& error) {
       impl_->give_up_gpu(error.what());
     }
@@ -214,7 +215,7 @@ DecodeResult Decoder::decode(const uint8_t* data, size_t size) {
   }
   if (frame.format == AV_PIX_FMT_CUDA) {
     try {
-      result.frame = impl.download.run(frame);
+      if (!impl.leave_on_gpu) result.frame = impl.download.run(frame);
     } catch (const Error& error) {
       return impl.refuse(DecodeStatus::kError, error.what());
     }
@@ -227,6 +228,7 @@ DecodeResult Decoder::decode(const uint8_t* data, size_t size) {
   return result;
 }
 
+void Decoder::leave_on_gpu(bool leave) { impl_->leave_on_gpu = leave; }
 void Decoder::require_key_frame() { impl_->waiting_for_key = true; }
 bool Decoder::waiting_for_key_frame() const { return impl_->waiting_for_key; }
 uint64_t Decoder::errors() const { return impl_->errors; }

@@ -46,6 +46,11 @@ class Decoder {
   Decoder(const Decoder&) = delete;
   Decoder& operator=(const Decoder&) = delete;
 
+  /// Whether pictures that the GPU decodes stay in its memory (AV_PIX_FMT_CUDA, NV12, see
+  /// await_gpu()): at first they are brought to the host's, as 4:2:0 planes. The GPU has few such
+  /// pictures; whoever gets one gives it back soon.
+  void leave_on_gpu(bool leave);
+
   /// data: one whole frame (VP8) or one access unit in Annex B form (H.264).
   DecodeResult decode(const uint8_t* data, size_t size);
 

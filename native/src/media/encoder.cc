@@ -6,12 +6,15 @@
 
 #include "core/error.h"
 #include "media/ffmpeg_support.h"
+#include "media/gpu_device.h"
 
 namespace driftless {
 namespace {
 
 // The time base of both encoders; libvpx plans its rate by these times.
 constexpr int kTicksPerSecond = 1000;
+
+const std::string kNvenc = "h264_nvenc";
 
 void set_option(AVCodecContext* context, const char* name, const char* value) {
   const int code = av_opt_set(context->priv_data, name, value, 0);
@@ -51,7 +54,6 @@ void configure_h264(AVCodecContext* context) {
   context->rc_buffer_size = static_cast<int>(context->bit_rate / 2);
 }
 
-// Frames lie in the host's memory: what is done to finished pictures is done there.
 void configure_nvenc(AVCodecContext* context, int gpu) {
   set_option(context, "gpu", std::to_string(gpu).c_str());
   set_option(context, "preset", "p2");
@@ -93,7 +95,7 @@ void Encoder::Impl::open() {
   if (options.codec == VideoCodec::kVp8) return open("libvpx");
   if (options.gpu >= 0) {
     try {
-      return open("h264_nvenc");
+      return open(kNvenc.c_str());
     } catch (const Error& error) {
       refusal = error.what();
     }
@@ -118,8 +120,13 @@ void Encoder::Impl::open(const char* name) {
   context->bit_rate = wanted_bitrate;
   if (options.codec == VideoCodec::kVp8) {
     configure_vp8(context.get());
-  } else if (std::string(name) == "h264_nvenc") {
+  } else if (name == kNvenc) {
     configure_nvenc(context.get(), options.gpu);
+    if (options.gpu_frames) {
+      const AvBufferPtr frames = driftless::gpu_frames(options.gpu, options.width, options.height);
+      context->pix_fmt = AV_PIX_FMT_CUDA;
+      context->hw_frames_ctx = av_buffer_ref(frames.get());
+    }
   } else {
     configure_h264(context.get());
   }
@@ -137,18 +144,20 @@ void Encoder::Impl::open(const char* name) {
 
 void Encoder::Impl::apply_bitrate() {
   if (wanted_bitrate == open_bitrate) return;
-  if (options.codec == VideoCodec::kH264) {
-    // FFmpeg's wrappers of x264 and NVENC compare these with what is running before each frame.
-    context->bit_rate = context->rc_max_rate = wanted_bitrate;
-    context->rc_buffer_size = static_cast<int>(wanted_bitrate / 2);
-    open_bitrate = wanted_bitrate;
-    return;
-  }
   const double ratio = static_cast<double>(wanted_bitrate) / static_cast<double>(open_bitrate);
-  if (key_requested || ratio >= kReopenRatio || ratio <= 1 / kReopenRatio) {
+  const bool worth_a_key_frame =
+      key_requested || ratio >= kKeyFrameRatio || ratio <= 1 / kKeyFrameRatio;
+  if (options.codec == VideoCodec::kVp8) {
+    if (!worth_a_key_frame) return;
     open();
     ++reopened;
+    return;
   }
+  if (context->codec->name == kNvenc && !worth_a_key_frame) return;
+  // FFmpeg's wrappers of x264 and NVENC compare these with what is running before each frame.
+  context->bit_rate = context->rc_max_rate = wanted_bitrate;
+  context->rc_buffer_size = static_cast<int>(wanted_bitrate / 2);
+  open_bitrate = wanted_bitrate;
 }
 
 int64_t Encoder::Impl::ticks_for(double capture_ms) {
@@ -195,10 +204,10 @@ void Encoder::set_bitrate(int64_t bits_per_second) {
 EncodedPicture Encoder::encode(const AVFrame& frame, double capture_time_ms) {
   Impl& impl = *impl_;
   if (frame.width != impl.options.width || frame.height != impl.options.height ||
-      frame.format != AV_PIX_FMT_YUV420P) {
+      frame.format != impl.context->pix_fmt) {
     throw Error("frame to encode",
-                "4:2:0 of " + std::to_string(impl.options.width) + "x" +
-                    std::to_string(impl.options.height),
+                std::string(av_get_pix_fmt_name(impl.context->pix_fmt)) + " of " +
+                    std::to_string(impl.options.width) + "x" + std::to_string(impl.options.height),
                 std::to_string(frame.width) + "x" + std::to_string(frame.height) + " in format " +
                     std::to_string(frame.format));
   }
@@ -229,6 +238,7 @@ EncodedPicture Encoder::encode(const AVFrame& frame, double capture_time_ms) {
   return picture;
 }
 
+AVBufferRef* Encoder::gpu_frames() const { return impl_->context->hw_frames_ctx; }
 uint64_t Encoder::reopened() const { return impl_->reopened; }
 const char* Encoder::name() const { return impl_->context->codec->name; }
 const std::string& Encoder::refusal() const { return impl_->refusal; }

@@ -7,6 +7,8 @@
 #include "media/picture.h"
 #include "media/video_codec.h"
 
+struct AVBufferRef;
+
 namespace driftless {
 
 struct EncoderOptions {
@@ -19,6 +21,8 @@ struct EncoderOptions {
   int max_key_interval_frames = 3000;
   // The GPU whose encoder is tried first, for H.264; -1: none.
   int gpu = -1;
+  // Where that one encodes, frames come in its memory: those of Encoder::gpu_frames().
+  bool gpu_frames = false;
 };
 
 /// Encodes one stream for live sending: no look-ahead, one frame in, one frame out.
@@ -27,9 +31,9 @@ struct EncoderOptions {
 class Encoder {
  public:
   static constexpr int64_t kMinBitrateBps = 30'000;
-  // libvpx cannot change its rate through FFmpeg, so the VP8 encoder is opened again, which costs a
-  // key frame. Smaller changes than this wait for the next key frame.
-  static constexpr double kReopenRatio = 1.2;
+  // libvpx cannot change its rate through FFmpeg, so the VP8 encoder is opened again, and NVENC is
+  // reset by FFmpeg: both cost a key frame. Smaller changes than this wait for the next one.
+  static constexpr double kKeyFrameRatio = 1.2;
 
   /// Throws driftless::Error when an option is out of range or FFmpeg was built without the codec.
   explicit Encoder(const EncoderOptions& options);
@@ -40,11 +44,15 @@ class Encoder {
   /// The next frame becomes a key frame (IDR for H.264).
   void request_key_frame();
 
-  /// Changes the target from the next frame on (see kReopenRatio for VP8).
+  /// Changes the target from the next frame on (see kKeyFrameRatio).
   void set_bitrate(int64_t bits_per_second);
 
-  /// frame: 4:2:0 of the options' size. capture_time_ms should rise; where it does not, the rate
-  /// control sees a step of one frame and the picture keeps its true capture time.
+  /// FFmpeg's frames of NV12 of the options' size in a GPU's memory, which encode() takes; null
+  /// where it takes 4:2:0 planes in the host's.
+  AVBufferRef* gpu_frames() const;
+
+  /// frame: of the options' size, as gpu_frames() says. capture_time_ms should rise; where it does
+  /// not, the rate control sees a step of one frame and the picture keeps its true capture time.
   /// Throws driftless::Error when the frame has another size or the codec fails.
   EncodedPicture encode(const AVFrame& frame, double capture_time_ms);
 

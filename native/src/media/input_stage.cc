@@ -11,8 +11,8 @@ namespace driftless {
 
 InputStage::InputStage(const SessionOptions& options, const ModelInfo& model,
                        std::shared_ptr<const MatteModels> mattes, SessionCounters& counters,
-                       const std::atomic<double>& rate, ChunkSink sink, PictureSink pictures,
-                       SceneInbox& scenes, EventSink events)
+                       const std::atomic<double>& rate, std::shared_ptr<VideoOps> video,
+                       ChunkSink sink, PictureSink pictures, SceneInbox& scenes, EventSink events)
     : model_(model),
       counters_(counters),
       fps_(promised_fps(options, model.fps)),
@@ -22,14 +22,16 @@ InputStage::InputStage(const SessionOptions& options, const ModelInfo& model,
       events_(std::move(events)),
       queue_(kMaxWaitingFrames, DropPolicy::kClear),
       pending_(std::make_pair(options.transform, uint64_t{0})),
+      intake_(PictureIntake::make(video, model)),
       decoder_(options.input_codec, options.size_limits, options.gpu.decoder),
-      converter_(model.width, model.height),
       sampler_(fps_),
       picture_sampler_(promised_fps(options, kMaxPictureFps)),
-      background_(mattes
-                      ? std::make_unique<BackgroundStage>(std::move(mattes), model, sink_, scenes)
-                      : nullptr),
-      thread_([this] { run(); }) {}
+      background_(
+          mattes ? std::make_unique<BackgroundStage>(std::move(mattes), video, model, sink_, scenes)
+                 : nullptr) {
+  decoder_.leave_on_gpu(options.gpu.decoder >= 0 && intake_->gpu() == options.gpu.decoder);
+  thread_ = std::thread([this] { run(); });
+}
 
 InputStage::~InputStage() { stop(); }
 
@@ -96,6 +98,8 @@ void InputStage::run() {
 
 void InputStage::decode_one(const Incoming& incoming) {
   const double start_ms = steady_now_ms();
+  adopt_transform();
+  const bool background = mode_ == TransformMode::kBackground;
   DecodeResult result = decoder_.decode(incoming.data.data(), incoming.data.size());
   const double now_ms = steady_now_ms();
   counters_.decoder_refusals = decoder_.refusal().empty() ? 0 : 1;
@@ -130,8 +134,6 @@ void InputStage::decode_one(const Incoming& incoming) {
     event.height = height_;
     events_(std::move(event));
   }
-  adopt_transform();
-  const bool background = mode_ == TransformMode::kBackground;
   sampler_.set_fps(fps_ * rate_);
   if (!(background ? picture_sampler_ : sampler_).accept(incoming.capture_ms)) {
     ++counters_.drop_above_rate;
@@ -144,8 +146,7 @@ void InputStage::decode_one(const Incoming& incoming) {
     compose(frame, meta, start_ms);
     return;
   }
-  meta.camera = shared;
-  add_to_chunk(frame, meta);
+  add_to_chunk(shared, std::move(meta));
   if (!chunk_.frames.empty()) chunk_.frames.back().decode_ms = steady_now_ms() - start_ms;
   counters_.decode.add(steady_now_ms() - start_ms);
   if (chunk_.frames.size() == static_cast<size_t>(model_.frames_per_chunk)) {
@@ -153,11 +154,9 @@ void InputStage::decode_one(const Incoming& incoming) {
   }
 }
 
-void InputStage::add_to_chunk(const AVFrame& frame, const FrameMeta& meta) {
-  const size_t frame_bytes = static_cast<size_t>(model_.width) * model_.height * 3;
-  chunk_.rgb.resize(frame_bytes * static_cast<size_t>(model_.frames_per_chunk));
-  converter_.to_rgb(frame, chunk_.rgb.data() + frame_bytes * chunk_.frames.size());
-  chunk_.frames.push_back(meta);
+void InputStage::add_to_chunk(const std::shared_ptr<const AVFrame>& frame, FrameMeta meta) {
+  intake_->take(frame, chunk_.frames.size(), chunk_, meta);
+  chunk_.frames.push_back(std::move(meta));
   ++counters_.frames_sampled;
 }
 
@@ -185,7 +184,7 @@ void InputStage::compose(const AVFrame& frame, FrameMeta meta, double start_ms) 
   meta.decode_ms = decoded_ms - start_ms;
   counters_.decode.add(meta.decode_ms);
   std::string problem = "background mode needs segmentation networks, and this engine has none";
-  AvFramePtr picture;
+  std::optional<ComposedPicture> picture;
   try {
     if (background_) {
       problem.clear();
@@ -202,7 +201,7 @@ void InputStage::compose(const AVFrame& frame, FrameMeta meta, double start_ms) 
     ++counters_.drop_compute_error;
     return;
   }
-  pictures_(std::move(picture), meta, revision_, steady_now_ms() - decoded_ms);
+  pictures_(std::move(*picture), meta, revision_, steady_now_ms() - decoded_ms);
 }
 
 void InputStage::ask_for_key_frame(const std::string& reason, double now_ms) {

@@ -14,8 +14,8 @@
 #include "media/background_stage.h"
 #include "media/bounded_queue.h"
 #include "media/decoder.h"
-#include "media/frame_converter.h"
 #include "media/frame_sampler.h"
+#include "media/picture_intake.h"
 #include "media/session_types.h"
 
 namespace driftless {
@@ -39,16 +39,17 @@ class InputStage {
   using ChunkSink = std::function<void(Chunk)>;
   /// A composed picture, of which frame, by which settings, and what composing it cost.
   using PictureSink =
-      std::function<void(AvFramePtr, const FrameMeta&, uint64_t revision, double compute_ms)>;
+      std::function<void(ComposedPicture, const FrameMeta&, uint64_t revision, double compute_ms)>;
 
-  /// mattes may be null: then background mode shows nothing. rate: the share of the promised frame
+  /// mattes may be null: then background mode shows nothing. video: where pictures are to
+  /// lie; null: in the host's memory. rate: the share of the promised frame
   /// rate that the model is to get now; any thread may change it. scenes: where the chunks of
   /// scenes come back that the sink was given. sinks and events are called from the stage's thread.
   /// Throws driftless::Error where FFmpeg lacks the codec.
   InputStage(const SessionOptions& options, const ModelInfo& model,
              std::shared_ptr<const MatteModels> mattes, SessionCounters& counters,
-             const std::atomic<double>& rate, ChunkSink sink, PictureSink pictures,
-             SceneInbox& scenes, EventSink events);
+             const std::atomic<double>& rate, std::shared_ptr<VideoOps> video, ChunkSink sink,
+             PictureSink pictures, SceneInbox& scenes, EventSink events);
   ~InputStage();
 
   /// Copies the frame and returns at once. Safe from any thread.
@@ -71,7 +72,7 @@ class InputStage {
 
   void run();
   void decode_one(const Incoming& incoming);
-  void add_to_chunk(const AVFrame& frame, const FrameMeta& meta);
+  void add_to_chunk(const std::shared_ptr<const AVFrame>& frame, FrameMeta meta);
   void compose(const AVFrame& frame, FrameMeta meta, double start_ms);
   void adopt_transform();
   void ask_for_key_frame(const std::string& reason, double now_ms);
@@ -93,8 +94,8 @@ class InputStage {
   std::optional<std::pair<Transform, uint64_t>> pending_;
 
   // Used by the thread only.
+  const std::unique_ptr<PictureIntake> intake_;
   Decoder decoder_;
-  FrameConverter converter_;
   FrameSampler sampler_, picture_sampler_;
   const std::unique_ptr<BackgroundStage> background_;
   TransformMode mode_ = TransformMode::kRestyle;

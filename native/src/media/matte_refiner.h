@@ -40,6 +40,10 @@ class MatteRefiner {
   /// Share of the picture that the last mask calls person with confidence, islands removed.
   float person_area() const { return person_area_; }
 
+  /// What upsample() makes the matte of: alpha = slope * luma + offset, height x width floats each.
+  const std::vector<float>& slope() const { return slope_; }
+  const std::vector<float>& offset() const { return offset_; }
+
   /// The person's colour around each mask pixel, as 8-bit limited-range BT.601, without the room
   /// behind: what the rim of hair is painted with. height x width x 4 floats: Y, Cb, Cr, and how
   /// far inside the person the pixel lies (0 at the rim, 1 inside).

@@ -22,15 +22,16 @@ MediaSession::MediaSession(const SessionOptions& wanted, const ModelInfo& model,
   background_mode_ = options.transform.mode == TransformMode::kBackground;
   const EventSink events = [this](SessionEvent event) { post(std::move(event)); };
   output_ = std::make_unique<OutputStage>(
-      options, model, counters_, [this](OutgoingFrame frame) { on_encoded(std::move(frame)); },
-      events);
+      options, model, counters_, loop.video(),
+      [this](OutgoingFrame frame) { on_encoded(std::move(frame)); }, events);
   track_ = loop_.add(*this, counters_, options.transform,
                      Slo{promised_fps(options, model.fps), options.delay_budget_ms});
   try {
     input_ = std::make_unique<InputStage>(
-        options, model, std::move(mattes), counters_, rate_,
+        options, model, std::move(mattes), counters_, rate_, loop.video(),
         [this](Chunk chunk) { loop_.submit(track_, std::move(chunk)); },
-        [this](AvFramePtr picture, const FrameMeta& meta, uint64_t revision, double compute_ms) {
+        [this](ComposedPicture picture, const FrameMeta& meta, uint64_t revision,
+               double compute_ms) {
           if (!background_mode_) {
             ++counters_.drop_stream_batch;
             return;

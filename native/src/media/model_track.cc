@@ -28,7 +28,7 @@ size_t ModelTrack::apply(const Transform& transform, uint64_t revision) {
   return lost;
 }
 
-Pipeline::Job ModelTrack::begin(const Chunk& chunk, std::vector<uint8_t>& rgb_out, size_t& lost) {
+Pipeline::Job ModelTrack::begin(const Chunk& chunk, ChunkPixels& out, size_t& lost) {
   if (stream_ && stream_is_scene_ != chunk.scene) lost += reset();
   if (!stream_) {
     if (!pipeline_) throw Error("transform", "an engine with a model", "one without (no modelDir)");
@@ -37,17 +37,18 @@ Pipeline::Job ModelTrack::begin(const Chunk& chunk, std::vector<uint8_t>& rgb_ou
     stream_is_scene_ = chunk.scene;
     next_index_ = 0;
   }
-  rgb_out.resize(chunk.rgb.size());
+  out = chunk.like();
   in_flight_.push_back({next_index_++, chunk.scene, chunk.frames});
   Pipeline::Job job;
   job.session = stream_.get();
-  job.rgb_in = chunk.rgb.data();
-  job.rgb_out = rgb_out.data();
+  job.rgb_in = chunk.data();
+  job.rgb_out = out.data();
+  job.memory = chunk.memory();
   return job;
 }
 
-std::optional<GeneratedChunk> ModelTrack::finish(const ChunkResult& result,
-                                                 std::vector<uint8_t> rgb_out, size_t& lost) {
+std::optional<GeneratedChunk> ModelTrack::finish(const ChunkResult& result, ChunkPixels out,
+                                                 size_t& lost) {
   std::optional<GeneratedChunk> generated;
   while (!in_flight_.empty() &&
          (in_flight_.size() > kMaxInFlight ||
@@ -55,7 +56,7 @@ std::optional<GeneratedChunk> ModelTrack::finish(const ChunkResult& result,
     if (result.has_frames && in_flight_.front().index == result.chunk_index_out) {
       generated.emplace();
       generated->scene = in_flight_.front().scene;
-      generated->rgb = std::move(rgb_out);
+      static_cast<ChunkPixels&>(*generated) = std::move(out);
       generated->frames = std::move(in_flight_.front().frames);
       generated->revision = named_revision(result.settings_revision);
       generated->complete = result.settings_complete;

@@ -38,12 +38,11 @@ class ModelTrack {
   /// none, and a new one when camera pictures follow scenes or the other way round: a scene must
   /// not be painted from what the stream remembers of a room. Adds frames that are lost by that to
   /// `lost`. Throws driftless::Error when the pipeline refuses the settings or there is no model.
-  Pipeline::Job begin(const Chunk& chunk, std::vector<uint8_t>& rgb_out, size_t& lost);
+  Pipeline::Job begin(const Chunk& chunk, ChunkPixels& out, size_t& lost);
 
   /// What came out, or nothing while the stream batch fills. Adds the frames that will never come
   /// out to `lost`.
-  std::optional<GeneratedChunk> finish(const ChunkResult& result, std::vector<uint8_t> rgb_out,
-                                       size_t& lost);
+  std::optional<GeneratedChunk> finish(const ChunkResult& result, ChunkPixels out, size_t& lost);
 
   /// Throws the stream away, after an error inside the pipeline. The next chunk begins a new one.
   /// Returns the number of frames that were lost.

@@ -12,7 +12,8 @@
 namespace driftless {
 
 OutputStage::OutputStage(const SessionOptions& options, const ModelInfo& model,
-                         SessionCounters& counters, FrameSink sink, EventSink events)
+                         SessionCounters& counters, std::unique_ptr<VideoOps> video, FrameSink sink,
+                         EventSink events)
     : model_(model),
       counters_(counters),
       sink_(std::move(sink)),
@@ -20,10 +21,11 @@ OutputStage::OutputStage(const SessionOptions& options, const ModelInfo& model,
       queue_(static_cast<size_t>(model.frames_per_chunk), DropPolicy::kDropOldest),
       max_fps_(options.max_fps),
       bitrate_bps_(options.bitrate_bps),
-      converter_(model.width, model.height) {
+      host_outlet_(PictureOutlet::make(nullptr, model)),
+      device_outlet_(video ? PictureOutlet::make(std::move(video), model) : nullptr) {
   encoder_options_.codec = options.output_codec;
   encoder_options_.gpu = options.gpu.encoder;
-  open_encoder(model.width, model.height, false);
+  open_encoder({model.width, model.height}, false, device_outlet_ != nullptr);
   thread_ = std::thread([this] { run(); });
 }
 
@@ -34,13 +36,13 @@ void OutputStage::push(GeneratedChunk chunk) {
   {
     std::lock_guard<std::mutex> lock(mutex_);
     for (size_t i = 0; i < shared->frames.size(); ++i) {
-      counters_.drop_generated_full += queue_.push({shared, i, nullptr});
+      counters_.drop_generated_full += queue_.push({shared, i, std::nullopt});
     }
   }
   changed_.notify_one();
 }
 
-void OutputStage::push_picture(AvFramePtr picture, const FrameMeta& meta, uint64_t revision,
+void OutputStage::push_picture(ComposedPicture picture, const FrameMeta& meta, uint64_t revision,
                                double compute_ms) {
   auto chunk = std::make_shared<GeneratedChunk>();
   chunk->frames = {meta};
@@ -79,7 +81,7 @@ void OutputStage::run() {
     changed_.wait(lock, [this] { return stopping_ || !queue_.empty(); });
     if (stopping_) return;
     const GeneratedChunk& chunk = *queue_.front().chunk;
-    const bool whole = queue_.front().picture != nullptr;
+    const bool whole = queue_.front().picture.has_value();
     const double wait_ms =
         whole ? 0
               : pacer_.release_time(chunk.ready_ms, chunk.frames.front().capture_ms,
@@ -106,16 +108,8 @@ void OutputStage::run() {
 void OutputStage::encode_one(const Waiting& waiting) {
   const GeneratedChunk& chunk = *waiting.chunk;
   const FrameMeta& meta = chunk.frames[waiting.index];
-  const size_t frame_bytes = static_cast<size_t>(model_.width) * model_.height * 3;
   const double start_ms = steady_now_ms();
-  const bool whole = waiting.picture != nullptr;
-  const AVFrame& picture =
-      whole ? *waiting.picture
-            : enlarge(converter_.to_yuv(chunk.rgb.data() + frame_bytes * waiting.index), meta);
-  if (!encoder_ || picture.width != encoder_options_.width ||
-      picture.height != encoder_options_.height) {
-    open_encoder(picture.width, picture.height, whole);
-  }
+  const AVFrame& picture = prepare(waiting);
   encoder_->set_bitrate(bitrate_bps_);
   if (key_frame_wanted_.exchange(false)) encoder_->request_key_frame();
   OutgoingFrame frame;
@@ -136,34 +130,56 @@ void OutputStage::encode_one(const Waiting& waiting) {
   sink_(std::move(frame));
 }
 
-const AVFrame& OutputStage::enlarge(const AVFrame& small, const FrameMeta& meta) {
-  if (!meta.camera) return small;
-  // A camera that sends smaller pictures for a while does not change what viewers get.
-  const PictureSize size = GuidedUpscaler::size_for({meta.camera->width, meta.camera->height},
-                                                    {model_.width, model_.height});
-  if (size.width > size_.width) size_ = size;
-  if (size_.width <= model_.width) return small;
-  return upscaler_.upscale(small, *meta.camera, size_);
+const AVFrame& OutputStage::prepare(const Waiting& waiting) {
+  if (waiting.picture) {
+    const ComposedPicture& picture = *waiting.picture;
+    const PictureSize size = picture.on_device()
+                                 ? PictureSize{picture.device.width, picture.device.height}
+                                 : PictureSize{picture.host->width, picture.host->height};
+    fit_encoder(size, true, picture.on_device());
+    PictureOutlet& outlet = picture.on_device() ? *device_outlet_ : *host_outlet_;
+    return outlet.whole(picture, encoder_->gpu_frames());
+  }
+  const GeneratedChunk& chunk = *waiting.chunk;
+  PictureOutlet& outlet = chunk.on_device() ? *device_outlet_ : *host_outlet_;
+  fit_encoder(outlet.size(chunk.frames[waiting.index]), false, chunk.on_device());
+  return outlet.picture(chunk, waiting.index, encoder_->gpu_frames());
 }
 
-void OutputStage::open_encoder(int width, int height, bool whole_pictures) {
+void OutputStage::fit_encoder(PictureSize size, bool whole_pictures, bool gpu_frames) {
+  gpu_frames = gpu_frames && encoder_options_.gpu >= 0;
+  if (encoder_ && size.width == encoder_options_.width && size.height == encoder_options_.height &&
+      gpu_frames == encoder_options_.gpu_frames) {
+    return;
+  }
+  open_encoder(size, whole_pictures, gpu_frames);
+}
+
+void OutputStage::open_encoder(PictureSize size, bool whole_pictures, bool gpu_frames) {
   const double most = whole_pictures ? InputStage::kMaxPictureFps : model_.fps;
-  encoder_options_.width = width;
-  encoder_options_.height = height;
+  encoder_options_.width = size.width;
+  encoder_options_.height = size.height;
+  encoder_options_.gpu_frames = gpu_frames && encoder_options_.gpu >= 0;
   encoder_options_.fps = std::max(1.0, max_fps_ > 0 ? std::min(max_fps_, most) : most);
   encoder_options_.bitrate_bps = bitrate_bps_;
   encoder_ = std::make_unique<Encoder>(encoder_options_);
   if (encoder_->refusal().empty()) return;
   // Not asked again: this session stays with the processor.
   ++counters_.encoder_refusals;
+  stay_with_processor();
+}
+
+// From the next encoder on.
+void OutputStage::stay_with_processor() {
   encoder_options_.gpu = -1;
+  encoder_options_.gpu_frames = false;
 }
 
 void OutputStage::fail(const std::string& message) {
   ++counters_.encode_errors;
   ++counters_.drop_encode_error;
   encoder_.reset();  // the next frame gets a fresh one, which begins with a key frame
-  encoder_options_.gpu = -1;
+  stay_with_processor();
   SessionEvent event;
   event.type = SessionEvent::Type::kError;
   event.text = message;

@@ -6,14 +6,14 @@
 #include <functional>
 #include <memory>
 #include <mutex>
+#include <optional>
 #include <thread>
 #include <vector>
 
 #include "media/bounded_queue.h"
 #include "media/encoder.h"
-#include "media/frame_converter.h"
-#include "media/guided_upscaler.h"
 #include "media/pacer.h"
+#include "media/picture_outlet.h"
 #include "media/session_types.h"
 
 namespace driftless {
@@ -27,17 +27,18 @@ class OutputStage {
 
   using FrameSink = std::function<void(OutgoingFrame)>;
 
-  /// sink and events are called from the stage's thread. Throws driftless::Error where FFmpeg lacks
+  /// video: for chunks on a GPU; may be null where none come. sink and events are called from the
+  /// stage's thread. Throws driftless::Error where FFmpeg lacks
   /// the codec.
   OutputStage(const SessionOptions& options, const ModelInfo& model, SessionCounters& counters,
-              FrameSink sink, EventSink events);
+              std::unique_ptr<VideoOps> video, FrameSink sink, EventSink events);
   ~OutputStage();
 
   /// The methods below are safe from any thread.
   void push(GeneratedChunk chunk);
   /// A finished picture, which leaves at once. It takes the place of generated frames that wait:
   /// they are older. compute_ms: what it cost, decoding left out.
-  void push_picture(AvFramePtr picture, const FrameMeta& meta, uint64_t revision,
+  void push_picture(ComposedPicture picture, const FrameMeta& meta, uint64_t revision,
                     double compute_ms);
   void set_bitrate(int64_t bits_per_second) { bitrate_bps_ = bits_per_second; }
   void request_key_frame() { key_frame_wanted_ = true; }
@@ -49,15 +50,18 @@ class OutputStage {
  private:
   struct Waiting {
     std::shared_ptr<const GeneratedChunk> chunk;
-    size_t index = 0;    // of the frame in the chunk
-    AvFramePtr picture;  // in place of a frame of chunk->rgb
+    size_t index = 0;                        // of the frame in the chunk
+    std::optional<ComposedPicture> picture;  // in place of a frame of the chunk
   };
 
   void run();
   void encode_one(const Waiting& waiting);
-  /// A generated picture at the size that viewers get.
-  const AVFrame& enlarge(const AVFrame& small, const FrameMeta& meta);
-  void open_encoder(int width, int height, bool whole_pictures);
+  /// A picture at the size that viewers get, and the encoder made ready for it.
+  const AVFrame& prepare(const Waiting& waiting);
+  /// Opens another encoder where the one at hand is not for such pictures.
+  void fit_encoder(PictureSize size, bool whole_pictures, bool gpu_frames);
+  void open_encoder(PictureSize size, bool whole_pictures, bool gpu_frames);
+  void stay_with_processor();
   void fail(const std::string& message);
 
   const ModelInfo model_;
@@ -77,9 +81,7 @@ class OutputStage {
 
   // Used by the thread only.
   std::unique_ptr<Encoder> encoder_;
-  FrameConverter converter_;
-  GuidedUpscaler upscaler_;
-  PictureSize size_;  // of the pictures that restyling gives, the largest so far
+  const std::unique_ptr<PictureOutlet> host_outlet_, device_outlet_;  // the latter may be null
   Pacer pacer_;
   int failures_in_a_row_ = 0;
 

@@ -12,12 +12,14 @@
 #include <string>
 #include <vector>
 
+#include "media/chunk_pixels.h"
 #include "media/decoder.h"
 #include "media/gpu_codecs.h"
 #include "media/picture.h"
 #include "media/scene.h"
 #include "media/video_codec.h"
 #include "stream/degradation.h"
+#include "stream/picture_size.h"
 #include "stream/pipeline.h"
 
 namespace driftless {
@@ -58,26 +60,31 @@ struct SessionOptions {
   Transform transform;
 };
 
+/// A camera frame's luma in a GPU's memory, in the model's shape, without gaps.
+struct CameraGuide {
+  std::shared_ptr<uint8_t> luma;
+  PictureSize size;
+};
+
 /// What belongs to one frame on its way from the camera to the encoder.
 struct FrameMeta {
   double capture_ms = 0;                  // Unix epoch
   double pushed_ms = 0;                   // monotonic: when the encoded frame came in
   double decode_ms = 0;                   // duration
-  std::shared_ptr<const AVFrame> camera;  // the frame itself, for its contours; may be absent
+  std::shared_ptr<const AVFrame> camera;  // the frame itself, for its contours,
+  CameraGuide guide;                      //   or what there is of it on a GPU; both may be absent
 };
 
 /// The frames that go into the model together. A drawn scene's has no `frames`: it was made from no
 /// camera frame.
-struct Chunk {
+struct Chunk : ChunkPixels {
   bool scene = false;             // not from the camera, but a background
-  std::vector<uint8_t> rgb;       // frames x height x width x 3
   std::vector<FrameMeta> frames;  // in order of capture
 };
 
 /// The frames that came out together. `frames` names the input frames they were made from.
-struct GeneratedChunk {
+struct GeneratedChunk : ChunkPixels {
   bool scene = false;  // as in Chunk
-  std::vector<uint8_t> rgb;
   std::vector<FrameMeta> frames;
   uint64_t revision = 0;  // of the settings they were made with
   bool complete = true;   // false while those settings are still coming in

@@ -1,4 +1,4 @@
-#include "media/gpu_decoder.h"
+#include "media/gpu_device.h"
 
 #include <dlfcn.h>
 
@@ -37,6 +37,7 @@ class SharedContext {
       take("cuCtxPopCurrent_v2", pop_);
       take("cuStreamCreate", create_stream_);
       take("cuStreamDestroy_v2", destroy_stream_);
+      take("cuStreamSynchronize", synchronize_);
       check(init_(0), "cuInit");
       check(get_device_(&device_, gpu), "cuDeviceGet");
       check(retain_(&context_, device_), "cuDevicePrimaryCtxRetain");
@@ -56,6 +57,14 @@ class SharedContext {
 
   void* context() const { return context_; }
   void* stream() const { return stream_; }
+
+  void wait() const {
+    check(push_(context_), "cuCtxPushCurrent");
+    const int code = synchronize_(stream_);
+    void* popped = nullptr;
+    pop_(&popped);
+    check(code, "cuStreamSynchronize");
+  }
 
  private:
   static constexpr const char* kWhat = "driver of NVIDIA's GPUs";
@@ -84,11 +93,12 @@ class SharedContext {
   int (*pop_)(void**) = nullptr;
   int (*create_stream_)(void**, unsigned) = nullptr;
   int (*destroy_stream_)(void*) = nullptr;
+  int (*synchronize_)(void*) = nullptr;
 };
 
 }  // namespace
 
-AvBufferPtr gpu_decoder(int gpu) {
+AvBufferPtr gpu_device(int gpu) {
   const FfmpegComplaint complaint;
   try {
     auto shared = std::make_unique<SharedContext>(gpu);
@@ -106,8 +116,30 @@ AvBufferPtr gpu_decoder(int gpu) {
     if (code < 0) throw Error("FFmpeg's CUDA", "that it starts", complaint.text(code));
     return device;
   } catch (const Error& error) {
-    throw Error("decoder of GPU " + std::to_string(gpu), "one", error.what());
+    throw Error("GPU " + std::to_string(gpu) + " for codecs", "one", error.what());
   }
+}
+
+AvBufferPtr gpu_frames(int gpu, int width, int height) {
+  const AvBufferPtr device = gpu_device(gpu);
+  AvBufferPtr frames(av_hwframe_ctx_alloc(device.get()));
+  if (!frames) throw Error("frames of GPU " + std::to_string(gpu), "memory for their list", "none");
+  auto* context = reinterpret_cast<AVHWFramesContext*>(frames->data);
+  context->format = AV_PIX_FMT_CUDA;
+  context->sw_format = AV_PIX_FMT_NV12;
+  context->width = width;
+  context->height = height;
+  const FfmpegComplaint complaint;
+  const int code = av_hwframe_ctx_init(frames.get());
+  if (code < 0) {
+    throw Error("frames of GPU " + std::to_string(gpu), "that they start", complaint.text(code));
+  }
+  return frames;
+}
+
+void await_gpu(const AVFrame& frame) {
+  const auto* frames = reinterpret_cast<const AVHWFramesContext*>(frame.hw_frames_ctx->data);
+  static_cast<const SharedContext*>(frames->device_ctx->user_opaque)->wait();
 }
 
 }  // namespace driftless
