@@ -113,6 +113,8 @@ export function suite(quick, gpus) {
     codec("encode by the processor"),
     codec("encode by the GPU where it can", "--gpu", "0"),
     codec("decode by the GPU where it can", "--decoder-gpu", "0"),
+    bench("pictures", "pictures", "--width", "640", "--height", "360"),
+    bench("pictures 720p", "pictures", "--width", "1280", "--height", "720"),
   ];
 }
 

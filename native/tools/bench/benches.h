@@ -39,6 +39,10 @@ int bench_roofline(const Arguments& arguments);
 // is another picture.
 int bench_encode(const Arguments& arguments);
 
+// The way of pictures between codecs and model. Prints; returns the exit code, 1 when a GPU shows
+// others than the host.
+int bench_pictures(const Arguments& arguments);
+
 // An autoencoder of the published size. Prints; returns the exit code.
 int bench_codec(const Arguments& arguments);
 

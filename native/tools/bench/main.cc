@@ -33,6 +33,8 @@ const char kHelp[] =
     "driftless-bench codec  [--kind taehv|wan] [--width W --height H] [--seconds S]\n"
     "driftless-bench encode [--width W --height H] [--kbps N] [--frames N] [--gpu N]\n"
     "                       [--decoder-gpu N]\n"
+    "driftless-bench pictures [--width W --height H] [--model-width W --model-height H]\n"
+    "                       [--frames N] [--segmenters DIR]\n"
     "all:                   [--threads N] [--backend cpu|reference|cuda|cuda:N]\n"
     "                       [--dtype auto|f32|bf16|fp8|fp8-kv] [--json], where they make sense\n"
     "\n"
@@ -109,12 +111,20 @@ const char kHelp[] =
     "  processor, and decoded in the same way; ok when each frame comes back as it was, about. "
     "Last\n"
     "  line with --json: {ok, encoder, refusal, decoder, decoderRefusal, msPerFrameP50,\n"
-    "  processorMsPerFrame, decodeMsPerFrameP50, psnrDb, ...}\n"
+    "  processorMsPerFrame, decodeMsPerFrameP50, leastPsnrDb, ...}\n"
+    "\n"
+    "pictures: what is done to pictures of WxH between codecs and a model, in the host's memory "
+    "and\n"
+    "  where the backend has a way of its own: to the model's pixels (in), enlarged for viewers\n"
+    "  (out), a person put before a scene (background). ok when both show the same, about. Last "
+    "line\n"
+    "  with --json: {ok, host: {in, out, background}, device, leastPsnrDb, ...}\n"
     "\n"
     "ops: single operations whose name contains TEXT, beside oneDNN's where it has the same; best\n"
     "  processor time.\n"
     "\n"
-    "Exit code: 0 measured, 1 a bound of drift, agree or encode is broken, 2 the arguments or the "
+    "Exit code: 0 measured, 1 a bound of drift, agree, encode or pictures is broken, 2 the "
+    "arguments or the "
     "model "
     "cannot be "
     "used.\n";
@@ -171,6 +181,12 @@ int main(int argc, char** argv) {
           argc, argv, 2, {"--width", "--height", "--kbps", "--frames", "--gpu", "--decoder-gpu"},
           {"--json"}));
     }
+    if (command == "pictures") {
+      return bench_pictures(Arguments(argc, argv, 2,
+                                      {"--width", "--height", "--model-width", "--model-height",
+                                       "--frames", "--segmenters", "--backend"},
+                                      {"--json"}));
+    }
     if (command == "memory") {
       return bench_memory(Arguments(argc, argv, 2,
                                     {"--model", "--sessions", "--steps", "--threads", "--backend"},
@@ -213,8 +229,7 @@ int main(int argc, char** argv) {
     }
     throw Error("command",
                 "dit, stream, memory, drift, matte, background, look, restyle, agree, roofline, "
-                "codec, encode or "
-                "ops",
+                "codec, encode, pictures or ops",
                 command);
   } catch (const std::exception& error) {
     std::fprintf(stderr, "driftless-bench: %s\n", error.what());
