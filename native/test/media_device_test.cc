@@ -271,5 +271,41 @@ TEST_P(DeviceSession, ShowsWhatTheProcessorShows) {
   }
 }
 
+// Also where the model has nothing to do that would notice.
+class LostDevice : public SessionHarness, public ::testing::TestWithParam<TransformMode> {
+ protected:
+  void TearDown() override {
+    emulation::machine().lost = cudaSuccess;
+    close();
+  }
+
+  EmulatedCuda cuda_;
+  const TinyModel model_;
+};
+
+INSTANTIATE_TEST_SUITE_P(Media, LostDevice,
+                         ::testing::Values(TransformMode::kPassthrough, TransformMode::kBackground),
+                         [](const auto& info) {
+                           return info.param == TransformMode::kBackground ? "Background"
+                                                                           : "Passthrough";
+                         });
+
+TEST_P(LostDevice, IsSaidSoThatTheProcessEnds) {
+  const std::string file = segmentation_file("general");
+  engine_ =
+      std::make_unique<MediaEngine>(Pipeline::load({model_.dir(), "cuda", 1, "f32"}), 1,
+                                    load_matte_models(file.substr(0, file.rfind('/')), "cpu"));
+  SessionOptions options;
+  options.transform.mode = GetParam();
+  options.transform.background.repaint = false;
+  open(options);
+  const auto camera = encode_clip(VideoCodec::kVp8, 128, 64, 2);
+  emulation::machine().lost = cudaErrorIllegalAddress;
+  push(camera[0]);
+  ASSERT_TRUE(collect(0, 2));
+  EXPECT_EQ(1u, count(SessionEvent::Type::kDeviceLost));
+  EXPECT_EQ(0u, frames_.size());
+}
+
 }  // namespace
 }  // namespace driftless

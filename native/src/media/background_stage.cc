@@ -5,6 +5,7 @@
 #include <string>
 #include <utility>
 
+#include "core/error.h"
 #include "media/ffmpeg_support.h"
 
 namespace driftless {
@@ -59,6 +60,8 @@ ComposedPicture BackgroundStage::compose(const AVFrame& camera, double capture_m
   try {
     canvas_->cut(capture_ms);
     cut = true;
+  } catch (const DeviceLost&) {
+    throw;
   } catch (const std::exception& error) {
     problem = error.what();
     blur_.reset();

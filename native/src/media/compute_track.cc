@@ -32,10 +32,7 @@ void ComputeLoop::Track::fail(const std::exception_ptr& error, size_t lost_frame
     std::rethrow_exception(error);
   } catch (const DeviceLost& lost) {
     tell(lost.what());
-    SessionEvent event;
-    event.type = SessionEvent::Type::kDeviceLost;
-    event.text = lost.what();
-    listener.on_compute_event(event);
+    listener.on_compute_event(device_lost_event(lost.what()));
   } catch (const std::exception& other) {
     tell(other.what());
   }

@@ -4,6 +4,7 @@
 #include <exception>
 #include <utility>
 
+#include "core/error.h"
 #include "media/ffmpeg_support.h"
 #include "media/thread_name.h"
 
@@ -87,6 +88,9 @@ void InputStage::run() {
     if (lost_input) decoder_.require_key_frame();
     try {
       decode_one(incoming);
+    } catch (const DeviceLost& lost) {
+      ++counters_.decode_errors;
+      events_(device_lost_event(lost.what()));
     } catch (const std::exception& error) {
       // Not the stream's fault but ours (memory, an unknown pixel format): the session goes on.
       ++counters_.decode_errors;
@@ -190,6 +194,8 @@ void InputStage::compose(const AVFrame& frame, FrameMeta meta, double start_ms) 
       problem.clear();
       picture = background_->compose(frame, meta.capture_ms, problem);
     }
+  } catch (const DeviceLost&) {
+    throw;
   } catch (const std::exception& error) {
     problem = error.what();
   }

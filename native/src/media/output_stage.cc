@@ -5,6 +5,7 @@
 #include <exception>
 #include <utility>
 
+#include "core/error.h"
 #include "media/ffmpeg_support.h"
 #include "media/input_stage.h"
 #include "media/thread_name.h"
@@ -98,6 +99,9 @@ void OutputStage::run() {
     try {
       encode_one(waiting);
       failures_in_a_row_ = 0;
+    } catch (const DeviceLost& lost) {
+      fail(lost.what());
+      events_(device_lost_event(lost.what()));
     } catch (const std::exception& error) {
       fail(error.what());
     }

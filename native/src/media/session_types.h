@@ -119,6 +119,13 @@ struct SessionEvent {
   LevelChange level;          // kLevel; its session number means nothing here
 };
 
+inline SessionEvent device_lost_event(const std::string& text) {
+  SessionEvent event;
+  event.type = SessionEvent::Type::kDeviceLost;
+  event.text = text;
+  return event;
+}
+
 /// Frames a second that a session promises its viewers, of at most `most`.
 inline double promised_fps(const SessionOptions& options, double most) {
   return options.max_fps > 0 ? std::min(options.max_fps, most) : most;
