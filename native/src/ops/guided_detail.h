@@ -5,7 +5,7 @@
 
 #include <cstdint>
 
-#include "ops/ring_place.h"
+#include "ops/host_and_device.h"
 
 namespace driftless {
 

@@ -5,11 +5,7 @@
 
 #include <cstdint>
 
-#if defined(__CUDACC__)
-#define DL_HOST_AND_DEVICE __host__ __device__
-#else
-#define DL_HOST_AND_DEVICE
-#endif
+#include "ops/host_and_device.h"
 
 namespace driftless {
 

@@ -2,7 +2,7 @@
 
 // Pictures of bytes, [n, h, w, 3]: how much they differ and where, held still, at another size.
 
-#include "ops/cuda/platform.cuh"
+#include "ops/cuda/reduce.cuh"
 #include "ops/resampling.h"
 #include "ops/stillness.h"
 
@@ -13,34 +13,18 @@ constexpr int kPictureThreads = 256;
 /// Blocks that share a sum over a picture.
 constexpr int kPictureBlocks = 32;
 
-/// Sums of a block's threads, each of a warp's in a turn.
-struct ByteSum {
-  uint64_t partial[kPictureThreads];
-};
-
-/// In every thread. Integers: the order does not matter.
-__device__ __forceinline__ uint64_t block_total(uint64_t x, ByteSum& shared) {
-  __syncthreads();  // Whoever still reads the total before this one.
-  shared.partial[threadIdx.x] = x;
-  for (unsigned active = kPictureThreads / 2; active > 0; active /= 2) {
-    __syncthreads();
-    if (threadIdx.x < active) shared.partial[threadIdx.x] += shared.partial[threadIdx.x + active];
-  }
-  __syncthreads();
-  return shared.partial[0];
-}
-
 /// Grid (kPictureBlocks, frames); sums [frames][kPictureBlocks].
-inline __global__ void __launch_bounds__(kPictureThreads)
+template <int kThreads>
+__global__ void __launch_bounds__(kThreads)
     frame_differences_kernel(const uint8_t* before, const uint8_t* frames, int64_t values,
                              uint64_t* sums) {
-  auto& shared = shared_memory<ByteSum>();
+  auto& shared = shared_memory<Parts<uint64_t>>();
   const uint8_t* now = frames + blockIdx.y * values;
   const uint8_t* last = blockIdx.y == 0 ? before : now - values;
   uint64_t sum = 0;
   if (last != nullptr) {
-    for (int64_t i = int64_t{blockIdx.x} * kPictureThreads + threadIdx.x; i < values;
-         i += int64_t{kPictureBlocks} * kPictureThreads) {
+    for (int64_t i = int64_t{blockIdx.x} * kThreads + threadIdx.x; i < values;
+         i += int64_t{kPictureBlocks} * kThreads) {
       const int difference = int{now[i]} - int{last[i]};
       sum += static_cast<uint64_t>(difference * difference);
     }
@@ -52,18 +36,19 @@ inline __global__ void __launch_bounds__(kPictureThreads)
 /// The parts of sums of (frames[f] - the frame before it)^2; before: null, or the first's.
 inline void frame_differences(const uint8_t* before, const uint8_t* frames, int64_t count,
                               int64_t values, uint64_t* sums, cudaStream_t stream) {
-  launch("frame_differences", frame_differences_kernel,
-         dim3(kPictureBlocks, static_cast<unsigned>(count)), dim3(kPictureThreads), sizeof(ByteSum),
-         stream, before, frames, values, sums);
+  launch("frame_differences", frame_differences_kernel<kReduceThreads>,
+         dim3(kPictureBlocks, static_cast<unsigned>(count)), dim3(kReduceThreads),
+         sizeof(Parts<uint64_t>), stream, before, frames, values, sums);
 }
 
 /// Grid (kPictureBlocks, 3); sums [2][3][kPictureBlocks].
-inline __global__ void __launch_bounds__(kPictureThreads)
+template <int kThreads>
+__global__ void __launch_bounds__(kThreads)
     picture_sums_kernel(const uint8_t* pictures, int64_t pixels, int64_t stride, uint64_t* sums) {
-  auto& shared = shared_memory<ByteSum>();
+  auto& shared = shared_memory<Parts<uint64_t>>();
   uint64_t sum = 0, squares = 0;
-  for (int64_t i = (int64_t{blockIdx.x} * kPictureThreads + threadIdx.x) * stride; i < pixels;
-       i += int64_t{kPictureBlocks} * kPictureThreads * stride) {
+  for (int64_t i = (int64_t{blockIdx.x} * kThreads + threadIdx.x) * stride; i < pixels;
+       i += int64_t{kPictureBlocks} * kThreads * stride) {
     const uint64_t value = pictures[3 * i + blockIdx.y];
     sum += value;
     squares += value * value;
@@ -77,19 +62,20 @@ inline __global__ void __launch_bounds__(kPictureThreads)
 /// The parts of each channel's sum and sum of squares, over every stride-th pixel.
 inline void picture_sums(const uint8_t* pictures, int64_t pixels, int64_t stride, uint64_t* sums,
                          cudaStream_t stream) {
-  launch("picture_sums", picture_sums_kernel, dim3(kPictureBlocks, 3), dim3(kPictureThreads),
-         sizeof(ByteSum), stream, pictures, pixels, stride, sums);
+  launch("picture_sums", picture_sums_kernel<kReduceThreads>, dim3(kPictureBlocks, 3),
+         dim3(kReduceThreads), sizeof(Parts<uint64_t>), stream, pictures, pixels, stride, sums);
 }
 
-inline __global__ void __launch_bounds__(kPictureThreads)
+template <int kThreads>
+__global__ void __launch_bounds__(kThreads)
     map_bytes_kernel(const uint8_t* tables, int64_t values, uint8_t* pictures) {
-  const int64_t i = int64_t{blockIdx.x} * kPictureThreads + threadIdx.x;
+  const int64_t i = int64_t{blockIdx.x} * kThreads + threadIdx.x;
   if (i < values) pictures[i] = tables[256 * static_cast<int>(i % 3) + pictures[i]];
 }
 
 inline void map_bytes(const uint8_t* tables, int64_t values, uint8_t* pictures,
                       cudaStream_t stream) {
-  launch("map_bytes", map_bytes_kernel,
+  launch("map_bytes", map_bytes_kernel<kPictureThreads>,
          dim3(static_cast<unsigned>(ceil_div<int64_t>(values, kPictureThreads))),
          dim3(kPictureThreads), 0, stream, tables, values, pictures);
 }
@@ -99,7 +85,8 @@ struct MotionMaximum {
 };
 
 /// A block of threads for each block of pixels; grid (columns, rows, frames).
-inline __global__ void __launch_bounds__(kMotionBlock* kMotionBlock)
+template <int kThreads>
+__global__ void __launch_bounds__(kThreads)
     measure_motion_kernel(const uint8_t* before, const uint8_t* frames, int h, int w,
                           uint8_t* motion) {
   auto& shared = shared_memory<MotionMaximum>();
@@ -127,7 +114,7 @@ inline __global__ void __launch_bounds__(kMotionBlock* kMotionBlock)
     }
   }
   shared.most[thread] = sum < 0 ? -sum : sum;
-  for (int active = kMotionBlock * kMotionBlock / 2; active > 0; active /= 2) {
+  for (int active = kThreads / 2; active > 0; active /= 2) {
     __syncthreads();
     if (thread < active && shared.most[thread + active] > shared.most[thread]) {
       shared.most[thread] = shared.most[thread + active];
@@ -139,7 +126,7 @@ inline __global__ void __launch_bounds__(kMotionBlock* kMotionBlock)
 /// motion [count][motion_blocks(h)][motion_blocks(w)]; before: null, or the frame before the first.
 inline void measure_motion(const uint8_t* before, const uint8_t* frames, int64_t count, int h,
                            int w, uint8_t* motion, cudaStream_t stream) {
-  launch("measure_motion", measure_motion_kernel,
+  launch("measure_motion", measure_motion_kernel<kMotionBlock * kMotionBlock>,
          dim3(static_cast<unsigned>(motion_blocks(w)), static_cast<unsigned>(motion_blocks(h)),
               static_cast<unsigned>(count)),
          dim3(kMotionBlock * kMotionBlock), sizeof(MotionMaximum), stream, before, frames, h, w,
@@ -147,10 +134,11 @@ inline void measure_motion(const uint8_t* before, const uint8_t* frames, int64_t
 }
 
 /// A thread for each pixel, through all frames. motion: null to take them as they are.
-inline __global__ void __launch_bounds__(kPictureThreads)
+template <int kThreads>
+__global__ void __launch_bounds__(kThreads)
     hold_still_kernel(const uint8_t* motion, Stillness still, int frames, int h, int w,
                       uint16_t* shown, uint8_t* pictures) {
-  const int pixel = blockIdx.x * kPictureThreads + threadIdx.x;
+  const int pixel = blockIdx.x * kThreads + threadIdx.x;
   if (pixel >= h * w) return;
   const auto across = Stillness::between(pixel % w, still.columns);
   const auto down = Stillness::between(pixel / w, still.rows);
@@ -183,7 +171,7 @@ inline __global__ void __launch_bounds__(kPictureThreads)
 
 inline void hold_still(const uint8_t* motion, const Stillness& still, int64_t frames, int h, int w,
                        uint16_t* shown, uint8_t* pictures, cudaStream_t stream) {
-  launch("hold_still", hold_still_kernel,
+  launch("hold_still", hold_still_kernel<kPictureThreads>,
          dim3(static_cast<unsigned>(ceil_div(h * w, kPictureThreads))), dim3(kPictureThreads), 0,
          stream, motion, still, static_cast<int>(frames), h, w, shown, pictures);
 }
@@ -223,9 +211,10 @@ __device__ __forceinline__ uint8_t byte_of(float value) {
 }
 
 /// Grid (.., rows, frames).
-inline __global__ void __launch_bounds__(kPictureThreads)
+template <int kThreads>
+__global__ void __launch_bounds__(kThreads)
     resample_kernel(Taps across, Taps down, const uint8_t* x, uint8_t* y) {
-  const int column = blockIdx.x * kPictureThreads + threadIdx.x, row = blockIdx.y;
+  const int column = blockIdx.x * kThreads + threadIdx.x, row = blockIdx.y;
   if (column >= across.to) return;
   float sum[3] = {0.5f, 0.5f, 0.5f};
   resample_at<3>(across, down, x + int64_t{blockIdx.z} * down.from * across.from * 3,
@@ -237,7 +226,7 @@ inline __global__ void __launch_bounds__(kPictureThreads)
 
 inline void resample(const Taps& across, const Taps& down, int64_t frames, const uint8_t* x,
                      uint8_t* y, cudaStream_t stream) {
-  launch("resample", resample_kernel,
+  launch("resample", resample_kernel<kPictureThreads>,
          dim3(static_cast<unsigned>(ceil_div(across.to, kPictureThreads)),
               static_cast<unsigned>(down.to), static_cast<unsigned>(frames)),
          dim3(kPictureThreads), 0, stream, across, down, x, y);

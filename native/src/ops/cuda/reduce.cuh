@@ -68,12 +68,15 @@ inline void timestep_embedding(const double* t, int64_t n, int half, float* y,
          dim3(kReduceThreads), 0, stream, t, n * half, half, y);
 }
 
-struct DoubleSum {
-  double partial[kReduceThreads];
+/// What each thread of a block adds to a sum.
+template <typename T>
+struct Parts {
+  T partial[kReduceThreads];
 };
 
 /// Sum over the block, in every thread, in the same order whatever the threads' order is.
-__device__ __forceinline__ double block_total(double x, DoubleSum& shared) {
+template <typename T>
+__device__ __forceinline__ T block_total(T x, Parts<T>& shared) {
   __syncthreads();  // Whoever still reads the total before this one.
   shared.partial[threadIdx.x] = x;
   for (unsigned active = kReduceThreads / 2; active > 0; active /= 2) {
@@ -88,7 +91,7 @@ __device__ __forceinline__ double block_total(double x, DoubleSum& shared) {
 template <typename T>
 __global__ void __launch_bounds__(kReduceThreads)
     square_differences_kernel(const T* a, const T* b, int64_t count, double* sums) {
-  auto& shared = shared_memory<DoubleSum>();
+  auto& shared = shared_memory<Parts<double>>();
   double sum = 0.0;
   const int64_t step = int64_t{gridDim.x} * kReduceThreads;
   for (int64_t i = int64_t{blockIdx.x} * kReduceThreads + threadIdx.x; i < count; i += step) {
@@ -103,7 +106,7 @@ __global__ void __launch_bounds__(kReduceThreads)
 template <typename T>
 __global__ void __launch_bounds__(kReduceThreads)
     channel_moments_kernel(const T* x, int64_t rows, int width, float* y) {
-  auto& shared = shared_memory<DoubleSum>();
+  auto& shared = shared_memory<Parts<double>>();
   const int channel = blockIdx.x;
   double sum = 0.0;
   for (int64_t r = threadIdx.x; r < rows; r += kReduceThreads)
@@ -125,7 +128,7 @@ __global__ void __launch_bounds__(kReduceThreads)
 template <typename T>
 void channel_moments(const T* x, int64_t rows, int width, float* y, cudaStream_t stream) {
   launch("channel_moments", channel_moments_kernel<T>, dim3(static_cast<unsigned>(width)),
-         dim3(kReduceThreads), sizeof(DoubleSum), stream, x, rows, width, y);
+         dim3(kReduceThreads), sizeof(Parts<double>), stream, x, rows, width, y);
 }
 
 constexpr int kDifferenceBlocks = 64;
@@ -134,7 +137,7 @@ constexpr int kDifferenceBlocks = 64;
 template <typename T>
 void square_differences(const T* a, const T* b, int64_t count, double* sums, cudaStream_t stream) {
   launch("square_differences", square_differences_kernel<T>, dim3(kDifferenceBlocks),
-         dim3(kReduceThreads), sizeof(DoubleSum), stream, a, b, count, sums);
+         dim3(kReduceThreads), sizeof(Parts<double>), stream, a, b, count, sums);
 }
 
 }  // namespace cuda

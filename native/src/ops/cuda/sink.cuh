@@ -70,7 +70,7 @@ __global__ void __launch_bounds__(kReduceThreads) sink_means_kernel(SinkRefresh<
 /// block for each row.
 template <typename T, typename Ring>
 __global__ void __launch_bounds__(kReduceThreads) choose_sink_kernel(SinkRefresh<T, Ring> a) {
-  auto& shared = shared_memory<DoubleSum>();
+  auto& shared = shared_memory<Parts<double>>();
   const int row = blockIdx.x;
   float lowest = a.thresholds[row];
   if (lowest <= kNoThreshold) return;
@@ -123,7 +123,7 @@ void refresh_sinks(const SinkRefresh<T, Ring>& refresh, int rows, cudaStream_t s
               static_cast<unsigned>(2 * (refresh.sinks + 1)), count),
          dim3(kReduceThreads), sizeof(MeanShared), stream, refresh);
   launch("choose_sink", choose_sink_kernel<T, Ring>, dim3(count), dim3(kReduceThreads),
-         sizeof(DoubleSum), stream, refresh);
+         sizeof(Parts<double>), stream, refresh);
   constexpr int64_t kMostBlocks = 256;
   const int64_t blocks = ceil_div<int64_t>(int64_t{refresh.tokens} * refresh.width, kReduceThreads);
   launch("replace_sink", replace_sink_kernel<T, Ring>,

@@ -39,10 +39,11 @@ struct YuvTaps {
 };
 
 /// Grid (.., rows). `from` begins at the part's corner.
-inline __global__ void __launch_bounds__(kPictureThreads)
+template <int kThreads>
+__global__ void __launch_bounds__(kThreads)
     yuv_to_rgb_kernel(YuvPicture from, YuvTaps taps, bool full_range, LumaWeights weights,
                       uint8_t* rgb) {
-  const int x = blockIdx.x * kPictureThreads + threadIdx.x, y = blockIdx.y;
+  const int x = blockIdx.x * kThreads + threadIdx.x, y = blockIdx.y;
   if (x >= taps.luma_across.to) return;
   float luma = 0.0f, blue = 0.0f, red = 0.0f;
   resample_at<1>(taps.luma_across, taps.luma_down, from.luma, from.luma_pitch, 1, x, y, &luma);
@@ -55,7 +56,7 @@ inline __global__ void __launch_bounds__(kPictureThreads)
 
 inline void yuv_to_rgb(const YuvPicture& from, const YuvTaps& taps, const YuvColours& colours,
                        uint8_t* rgb, cudaStream_t stream) {
-  launch("yuv_to_rgb", yuv_to_rgb_kernel,
+  launch("yuv_to_rgb", yuv_to_rgb_kernel<kPictureThreads>,
          dim3(static_cast<unsigned>(ceil_div(taps.luma_across.to, kPictureThreads)),
               static_cast<unsigned>(taps.luma_down.to)),
          dim3(kPictureThreads), 0, stream, from, taps, colours.full_range,
@@ -70,9 +71,10 @@ struct Plane {
 };
 
 /// Grid (.., rows).
-inline __global__ void __launch_bounds__(kPictureThreads)
+template <int kThreads>
+__global__ void __launch_bounds__(kThreads)
     resample_plane_kernel(Plane from, Taps across, Taps down, Plane to) {
-  const int x = blockIdx.x * kPictureThreads + threadIdx.x, y = blockIdx.y;
+  const int x = blockIdx.x * kThreads + threadIdx.x, y = blockIdx.y;
   if (x >= across.to) return;
   float value = 0.5f;
   resample_at<1>(across, down, from.at, from.pitch, from.step, x, y, &value);
@@ -81,16 +83,16 @@ inline __global__ void __launch_bounds__(kPictureThreads)
 
 inline void resample_plane(const Plane& from, const Taps& across, const Taps& down, const Plane& to,
                            cudaStream_t stream) {
-  launch("resample_plane", resample_plane_kernel,
+  launch("resample_plane", resample_plane_kernel<kPictureThreads>,
          dim3(static_cast<unsigned>(ceil_div(across.to, kPictureThreads)),
               static_cast<unsigned>(down.to)),
          dim3(kPictureThreads), 0, stream, from, across, down, to);
 }
 
 /// A thread for four pixels, whose chroma is that of all.
-inline __global__ void __launch_bounds__(kPictureThreads)
-    rgb_to_yuv_kernel(const uint8_t* rgb, YuvPicture to) {
-  const int column = (blockIdx.x * kPictureThreads + threadIdx.x) * 2, row = blockIdx.y * 2;
+template <int kThreads>
+__global__ void __launch_bounds__(kThreads) rgb_to_yuv_kernel(const uint8_t* rgb, YuvPicture to) {
+  const int column = (blockIdx.x * kThreads + threadIdx.x) * 2, row = blockIdx.y * 2;
   if (column >= to.width) return;
   const LumaWeights weights = kBt601;
   float blue = 0.0f, red = 0.0f;
@@ -111,7 +113,7 @@ inline __global__ void __launch_bounds__(kPictureThreads)
 
 /// rgb of the picture's size, which is even.
 inline void rgb_to_yuv(const uint8_t* rgb, const YuvPicture& to, cudaStream_t stream) {
-  launch("rgb_to_yuv", rgb_to_yuv_kernel,
+  launch("rgb_to_yuv", rgb_to_yuv_kernel<kPictureThreads>,
          dim3(static_cast<unsigned>(ceil_div(to.width / 2, kPictureThreads)),
               static_cast<unsigned>(to.height / 2)),
          dim3(kPictureThreads), 0, stream, rgb, to);
@@ -124,10 +126,11 @@ struct GuidedPlanes {
 };
 
 /// Grid (.., rows) of the small picture.
-inline __global__ void __launch_bounds__(kPictureThreads)
+template <int kThreads>
+__global__ void __launch_bounds__(kThreads)
     fit_slopes_kernel(YuvPicture small, GuidedPlanes planes) {
   constexpr int kRadius = GuidedDetail::kRadius;
-  const int x = blockIdx.x * kPictureThreads + threadIdx.x, y = blockIdx.y;
+  const int x = blockIdx.x * kThreads + threadIdx.x, y = blockIdx.y;
   const int width = small.width, height = small.height;
   if (x >= width) return;
   float camera = 0.0f, picture = 0.0f, squares = 0.0f, products = 0.0f;
@@ -160,7 +163,7 @@ inline __global__ void __launch_bounds__(kPictureThreads)
 }
 
 inline void fit_slopes(const YuvPicture& small, const GuidedPlanes& planes, cudaStream_t stream) {
-  launch("fit_slopes", fit_slopes_kernel,
+  launch("fit_slopes", fit_slopes_kernel<kPictureThreads>,
          dim3(static_cast<unsigned>(ceil_div(small.width, kPictureThreads)),
               static_cast<unsigned>(small.height)),
          dim3(kPictureThreads), 0, stream, small, planes);
@@ -172,10 +175,11 @@ struct DetailTaps {
 };
 
 /// Grid (.., rows) of the large picture; guide of its size.
-inline __global__ void __launch_bounds__(kPictureThreads)
+template <int kThreads>
+__global__ void __launch_bounds__(kThreads)
     add_detail_kernel(YuvPicture small, GuidedPlanes planes, DetailTaps taps, const uint8_t* guide,
                       YuvPicture to) {
-  const int x = blockIdx.x * kPictureThreads + threadIdx.x, y = blockIdx.y;
+  const int x = blockIdx.x * kThreads + threadIdx.x, y = blockIdx.y;
   if (x >= to.width) return;
   float enlarged = 0.5f, blurred = 0.5f, slope = 0.5f;
   resample_at<1>(taps.across, taps.down, small.luma, small.luma_pitch, 1, x, y, &enlarged);
@@ -187,16 +191,16 @@ inline __global__ void __launch_bounds__(kPictureThreads)
 
 inline void add_detail(const YuvPicture& small, const GuidedPlanes& planes, const DetailTaps& taps,
                        const uint8_t* guide, const YuvPicture& to, cudaStream_t stream) {
-  launch("add_detail", add_detail_kernel,
+  launch("add_detail", add_detail_kernel<kPictureThreads>,
          dim3(static_cast<unsigned>(ceil_div(to.width, kPictureThreads)),
               static_cast<unsigned>(to.height)),
          dim3(kPictureThreads), 0, stream, small, planes, taps, guide, to);
 }
 
 /// A thread for four pixels and their chroma.
-inline __global__ void __launch_bounds__(kPictureThreads)
-    copy_picture_kernel(YuvPicture from, YuvPicture to) {
-  const int column = blockIdx.x * kPictureThreads + threadIdx.x, row = blockIdx.y;
+template <int kThreads>
+__global__ void __launch_bounds__(kThreads) copy_picture_kernel(YuvPicture from, YuvPicture to) {
+  const int column = blockIdx.x * kThreads + threadIdx.x, row = blockIdx.y;
   if (column >= to.width / 2) return;
 #pragma unroll
   for (int i = 0; i < 4; ++i) {
@@ -217,8 +221,8 @@ inline dim3 grid_of_fours(const YuvPicture& picture) {
 
 /// Pictures of one even size.
 inline void copy_picture(const YuvPicture& from, const YuvPicture& to, cudaStream_t stream) {
-  launch("copy_picture", copy_picture_kernel, grid_of_fours(to), dim3(kPictureThreads), 0, stream,
-         from, to);
+  launch("copy_picture", copy_picture_kernel<kPictureThreads>, grid_of_fours(to),
+         dim3(kPictureThreads), 0, stream, from, to);
 }
 
 /// Alpha of one pixel, by the fit of the four grid points around it.
@@ -248,8 +252,9 @@ struct Composition {
 };
 
 /// A thread for four pixels and their chroma.
-inline __global__ void __launch_bounds__(kPictureThreads) compose_kernel(Composition c) {
-  const int column = blockIdx.x * kPictureThreads + threadIdx.x, row = blockIdx.y;
+template <int kThreads>
+__global__ void __launch_bounds__(kThreads) compose_kernel(Composition c) {
+  const int column = blockIdx.x * kThreads + threadIdx.x, row = blockIdx.y;
   const int width = c.to.width, height = c.to.height;
   if (column >= width / 2) return;
   const auto colours = [&](int x, int y, int w, int h) {
@@ -295,8 +300,8 @@ inline __global__ void __launch_bounds__(kPictureThreads) compose_kernel(Composi
 }
 
 inline void compose(const Composition& composition, cudaStream_t stream) {
-  launch("compose", compose_kernel, grid_of_fours(composition.to), dim3(kPictureThreads), 0, stream,
-         composition);
+  launch("compose", compose_kernel<kPictureThreads>, grid_of_fours(composition.to),
+         dim3(kPictureThreads), 0, stream, composition);
 }
 
 }  // namespace cuda
