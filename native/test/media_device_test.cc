@@ -177,9 +177,10 @@ std::shared_ptr<AVFrame> person_picture(int width, int height) {
 
 TEST_F(DevicePictures, PeopleArePutBeforeScenesAsOnTheHost) {
   const std::string file = segmentation_file("general");
-  const auto models = load_matte_models(file.substr(0, file.rfind('/')), "cpu");
-  const auto host = BackgroundCanvas::make(models, nullptr),
-             device = BackgroundCanvas::make(models, make_cuda_video_ops(0));
+  const std::string dir = file.substr(0, file.rfind('/'));
+  const auto host = BackgroundCanvas::make(load_matte_models(dir, "cpu"), nullptr),
+             device =
+                 BackgroundCanvas::make(load_matte_models(dir, "cuda"), make_cuda_video_ops(0));
   const auto outlet = PictureOutlet::make(make_cuda_video_ops(0), model_of(64, 36));
   const auto scene = smooth_picture(64, 36, 4);
   float most = 0;

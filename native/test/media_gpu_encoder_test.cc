@@ -184,7 +184,7 @@ class GpuSession : public SessionHarness, public GpuEncoder {
 
   static std::shared_ptr<const MatteModels> mattes() {
     const std::string file = segmentation_file("general");
-    return load_matte_models(file.substr(0, file.rfind('/')), "cpu");
+    return load_matte_models(file.substr(0, file.rfind('/')), "cuda");
   }
 
   EmulatedCuda cuda_;

@@ -8,7 +8,7 @@ class MobileOpsTest : public OpsTest {
  protected:
   void SetUp() override {
     OpsTest::SetUp();
-    mobile = make_mobile_ops(GetParam());
+    mobile = ops->mobile();
   }
 
   std::unique_ptr<MobileOps> mobile;
@@ -48,7 +48,7 @@ TEST_P(MobileOpsTest, DepthwiseOfRaggedShapes) {
 TEST_P(MobileOpsTest, PatchesLieSideBySideWithZerosOutside) {
   uint8_t pixels[] = {0, 51, 102, 255};
   const Tensor y = arena.tensor({1, 1, 9});
-  mobile->patches(Tensor(DType::u8, {2, 2, 1}, pixels), 3, 2, y);
+  mobile->patches(arena.copy(Tensor(DType::u8, {2, 2, 1}, pixels)), 3, 2, y);
   expect_close(from({1, 1, 9}, {0, 0.2f, 0, 0.4f, 1, 0, 0, 0, 0}), y);
 }
 
@@ -112,7 +112,7 @@ TEST_P(MobileOpsTest, WrongShapesAreNamed) {
   expect_error([&] { make_mobile_ops("abacus"); }, {"backend", "abacus"});
 }
 
-DRIFTLESS_ON_CPU_BACKENDS(MobileOpsTest);
+DRIFTLESS_ON_ALL_BACKENDS(MobileOpsTest);
 
 }  // namespace
 }  // namespace driftless

@@ -93,10 +93,6 @@ void expect_error(Statement statement, const std::vector<std::string>& parts) {
 
 }  // namespace driftless
 
-#define DRIFTLESS_ON_CPU_BACKENDS(suite)                                           \
-  INSTANTIATE_TEST_SUITE_P(Backends, suite, ::testing::Values("reference", "cpu"), \
-                           [](const auto& item) { return item.param; })
-
 #define DRIFTLESS_ON_ALL_BACKENDS(suite)                                                   \
   INSTANTIATE_TEST_SUITE_P(Backends, suite, ::testing::Values("reference", "cpu", "cuda"), \
                            [](const auto& item) { return item.param; })

@@ -20,6 +20,13 @@ int first_gpu(const std::string& backend) {
   return first.rfind("cuda:", 0) == 0 ? std::stoi(first.substr(5)) : 0;
 }
 
+/// Where the networks that find people run: on the camera's pixels, where those lie.
+std::string matte_backend(const std::string& backend, const Pipeline* pipeline) {
+  if (backend == "reference") return backend;
+  const bool on_gpu = pipeline != nullptr && pipeline->video() != nullptr;
+  return on_gpu ? "cuda:" + std::to_string(first_gpu(backend)) : "cpu";
+}
+
 }  // namespace
 
 Napi::Function EngineObject::define(Napi::Env env) {
@@ -41,9 +48,7 @@ EngineObject::EngineObject(const Napi::CallbackInfo& info) : Napi::ObjectWrap<En
     if (!arguments.model.dir.empty()) pipeline = Pipeline::load(arguments.model);
     std::shared_ptr<const MatteModels> mattes;
     if (!arguments.segmenter_dir.empty()) {
-      // Small networks on the camera's own pixels, which lie here.
-      const bool reference = backend_ == "reference";
-      mattes = load_matte_models(arguments.segmenter_dir, reference ? "reference" : "cpu");
+      mattes = load_matte_models(arguments.segmenter_dir, matte_backend(backend_, pipeline.get()));
     }
     const int first = first_gpu(backend_);
     const GpuCodecs gpu{arguments.nvenc ? first : -1, arguments.nvdec ? first : -1};

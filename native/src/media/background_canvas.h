@@ -20,8 +20,7 @@ struct ComposedPicture {
 };
 
 /// Where a picture of background mode is put together, from a camera's picture to a person before a
-/// scene. The network that finds the person runs on the processor, on a small picture. Not
-/// thread-safe.
+/// scene. Not thread-safe.
 class BackgroundCanvas {
  public:
   static constexpr int kMaxWidth = 1280, kMaxHeight = 720;  ///< Larger cameras are scaled down.

@@ -46,7 +46,9 @@ class DeviceCanvas : public BackgroundCanvas {
     video_->to_rgb(picture_, {}, {0, 0, size_.width, size_.height}, refiner.width(),
                    refiner.height(), small_.get());
     video_->to_host(small_.get(), rgb_.data(), rgb_.size());
-    mask_.update(rgb_.data(), capture_ms);
+    mask_.update(rgb_.data(), capture_ms,
+                 Tensor(DType::u8, {refiner.height(), refiner.width(), 3}, small_.get(),
+                        video_->memory().kind()));
     if (mask_.opacity() == 0) return;
     float* const at = reinterpret_cast<float*>(map_.get());
     const size_t pixels = refiner.slope().size();

@@ -44,11 +44,12 @@ void PersonMask::fit(int width, int height) {
   refiner_->reset();
 }
 
-void PersonMask::update(const uint8_t* rgb, double capture_ms) {
+void PersonMask::update(const uint8_t* rgb, double capture_ms, const Tensor& on_gpu) {
   const double gap = capture_ms - last_capture_ms_;
   last_capture_ms_ = capture_ms;
   if (gap < 0 || gap > kMaxGapMs) refiner_->reset();
-  refiner_->update(segmenter_->run(rgb), rgb);
+  const bool there = on_gpu.present() && segmenter_->on_device();
+  refiner_->update(there ? segmenter_->run(on_gpu) : segmenter_->run(rgb), rgb);
   gate_.update(refiner_->person_area(), capture_ms);
 }
 

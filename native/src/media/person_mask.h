@@ -19,7 +19,8 @@ struct MatteModels {
 };
 
 /// Loads `selfie_segmentation_landscape.tflite` and `selfie_segmentation.tflite` from a folder.
-/// Throws driftless::Error naming the file that is missing or cannot be read.
+/// backend: where they run, as for make_ops(). Throws driftless::Error naming the file that is
+/// missing or cannot be read.
 std::shared_ptr<const MatteModels> load_matte_models(const std::string& dir,
                                                      const std::string& backend);
 
@@ -33,8 +34,9 @@ class PersonMask {
   /// Chooses the network for pictures of that size, and forgets the past. Before anything else.
   void fit(int width, int height);
 
-  /// rgb: the picture, refiner().height() x refiner().width() x 3.
-  void update(const uint8_t* rgb, double capture_ms);
+  /// rgb: the picture, refiner().height() x refiner().width() x 3. on_gpu: the same in a GPU's
+  /// memory, [height, width, 3], or absent: a network that runs there takes it instead.
+  void update(const uint8_t* rgb, double capture_ms, const Tensor& on_gpu = {});
 
   /// 0 while nobody is there, 1 while somebody is, in between while fading.
   float opacity() const { return gate_.opacity(); }

@@ -204,23 +204,55 @@ std::shared_ptr<const SegmentationModel> SegmentationModel::load(const std::stri
     model->steps_.push_back(std::move(step));
   }
   model->buffer_floats_ = plan.sizes;
+  if (ops->memory().kind() == Memory::host) return model;
+  model->moved_ = std::make_unique<Arena>(size_t{64} << 10, 0, ops->memory());
+  for (SegmentationModel::Step& step : model->steps_) {
+    if (step.conv) continue;
+    for (Tensor* tensor : {&step.weight, &step.bias}) {
+      if (!tensor->present()) continue;
+      const Tensor there = model->moved_->tensor(tensor->shape());
+      ops->copy(*tensor, there);
+      *tensor = there;
+    }
+  }
+  ops->wait();
   return model;
 }
 
 Segmenter::Segmenter(std::shared_ptr<const SegmentationModel> model)
     : model_(std::move(model)),
       ops_(make_ops(model_->backend_)),
-      mobile_(make_mobile_ops(model_->backend_)) {
-  for (int64_t floats : model_->buffer_floats_) {
-    buffers_.push_back(arena_.tensor({floats}).f32());
-  }
+      mobile_(ops_->mobile()),
+      arena_(size_t{1} << 20, 0, ops_->memory()) {
+  for (int64_t floats : model_->buffer_floats_) buffers_.push_back(arena_.tensor({floats}));
 }
 
 Segmenter::~Segmenter() = default;
 
 const float* Segmenter::run(const uint8_t* rgb) {
+  return run(Tensor(DType::u8, {model_->height_, model_->width_, 3}, const_cast<uint8_t*>(rgb)));
+}
+
+const float* Segmenter::run(const Tensor& picture) {
+  DL_CHECK_EQ("picture to segment", Shape({model_->height_, model_->width_, 3}), picture.shape());
+  if (ops_->memory().kind() == Memory::host) return forward(picture).f32();
+  Tensor here = picture;
+  if (picture.memory() == Memory::host) {
+    if (!picture_.present()) picture_ = arena_.tensor(picture.shape(), DType::u8);
+    ops_->copy(picture, picture_);
+    here = picture_;
+  }
+  Tensor mask;
+  // One graph, where the picture lies in the same place again.
+  ops_->repeated({1}, [&](int64_t) { mask = forward(here); });
+  mask_.resize(static_cast<size_t>(mask.count()));
+  ops_->copy(mask, Tensor(mask.shape(), mask_.data()));
+  return mask_.data();
+}
+
+Tensor Segmenter::forward(const Tensor& picture) {
   const auto at = [&](int buffer, const Shape& shape) {
-    return Tensor(shape, buffers_[static_cast<size_t>(buffer)]);
+    return buffers_[static_cast<size_t>(buffer)].slice(0, shape.count()).reshape(shape);
   };
   // Without the leading axis of one picture.
   const auto flat = [](const Tensor& x) { return x.at(0); };
@@ -231,8 +263,6 @@ const float* Segmenter::run(const uint8_t* rgb) {
       case TfliteOp::conv: {
         Tensor x;
         if (step.patches >= 0) {
-          const Tensor picture(DType::u8, {model_->height_, model_->width_, 3},
-                               const_cast<uint8_t*>(rgb));
           x = at(step.patches, {1, y.dim(1), y.dim(2), step.kernel * step.kernel * 3});
           mobile_->patches(picture, step.kernel, step.stride, x.at(0));
         } else {
@@ -260,7 +290,8 @@ const float* Segmenter::run(const uint8_t* rgb) {
         ops_->upsample_bilinear(at(step.x, step.x_shape), y, false);
         break;
       case TfliteOp::multiply:
-        mobile_->scale_channels(flat(at(step.x, step.x_shape)), at(step.scale, {step.x_shape[3]}),
+        mobile_->scale_channels(flat(at(step.x, step.x_shape)),
+                                at(step.scale, Shape{step.x_shape[3]}),
                                 step.z < 0 ? Tensor() : flat(at(step.z, step.y_shape)), flat(y));
         break;
       case TfliteOp::add:
@@ -273,7 +304,7 @@ const float* Segmenter::run(const uint8_t* rgb) {
         break;
     }
   }
-  return y.f32();
+  return y;
 }
 
 }  // namespace driftless

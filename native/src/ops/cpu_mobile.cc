@@ -5,6 +5,7 @@
 #include <algorithm>
 
 #include "core/error.h"
+#include "ops/ops.h"
 #include "ops/reference_mobile.h"
 #include "ops/vector_math.h"
 
@@ -163,5 +164,7 @@ std::unique_ptr<MobileOps> make_mobile_ops(const std::string& backend) {
   if (backend == "reference") return std::make_unique<ReferenceMobileOps>();
   throw Error("backend", "\"cpu\" or \"reference\"", backend);
 }
+
+std::unique_ptr<MobileOps> Ops::mobile() const { return make_mobile_ops(name()); }
 
 }  // namespace driftless

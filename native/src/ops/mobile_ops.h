@@ -38,7 +38,8 @@ class MobileOps {
                            MobileActivation activation, const Tensor& y) = 0;
 };
 
-/// backend: "reference" (plain loops, the oracle) or "cpu" (vectorised). Throws Error otherwise.
+/// backend: "reference" (plain loops, the oracle) or "cpu" (vectorised). Throws Error otherwise. Of
+/// a GPU: Ops::mobile().
 std::unique_ptr<MobileOps> make_mobile_ops(const std::string& backend);
 
 namespace checks {

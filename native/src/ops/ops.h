@@ -15,6 +15,8 @@
 
 namespace driftless {
 
+class MobileOps;
+
 /// Everything the models compute with, one implementation per device. Conventions:
 ///  - Tensors lie in the memory() of the operations. Activations are f32 unless a function says
 ///    "or token_dtype()", contiguous and channels-last: images [n, h, w, c] (n counts frames of
@@ -354,6 +356,8 @@ class Ops {
   /// x [n, h, w, 3] -> y at another size, by the resamplings of both axes. Never in place.
   virtual void resample(const Resampling& across, const Resampling& down, const Tensor& x,
                         const Tensor& y);
+  /// More operations on the same memory, in one order with these, which outlive them.
+  virtual std::unique_ptr<MobileOps> mobile() const;
   /// Conversions of video on the same device, for another thread; null where it has none of its
   /// own: then pictures are brought to the host. Safe from any thread.
   virtual std::unique_ptr<VideoOps> video() const { return nullptr; }

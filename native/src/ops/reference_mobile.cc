@@ -4,6 +4,7 @@
 #include <cmath>
 
 #include "core/error.h"
+#include "ops/check_values.h"
 
 namespace driftless {
 namespace {
@@ -47,7 +48,7 @@ DepthwiseSizes depthwise(const Tensor& x, const Tensor& weight, const Tensor& bi
                          same_padding(x.dim(0), kernel, stride),
                          same_padding(x.dim(1), kernel, stride)};
   DL_CHECK_EQ("depthwise output", Shape({s.rows.out, s.columns.out, c}), y.shape());
-  for (const Tensor* tensor : {&x, &weight, &bias, &y}) tensor->f32();
+  for (const Tensor* tensor : {&x, &weight, &bias, &y}) checks::f32("depthwise tensor", *tensor);
   return s;
 }
 
@@ -59,8 +60,9 @@ DepthwiseSizes patches(const Tensor& picture, int kernel, int stride, const Tens
   const DepthwiseSizes s{
       h, w, c, kernel, same_padding(h, kernel, stride), same_padding(w, kernel, stride)};
   DL_CHECK_EQ("patches", Shape({s.rows.out, s.columns.out, c * kernel * kernel}), y.shape());
-  picture.u8();
-  y.f32();
+  if (picture.dtype() != DType::u8)
+    throw Error("picture's dtype", "u8", dtype_name(picture.dtype()));
+  checks::f32("patches", y);
   return s;
 }
 
@@ -68,21 +70,21 @@ DepthwiseSizes patches(const Tensor& picture, int kernel, int stride, const Tens
 
 ReferenceMobileOps::Picture ReferenceMobileOps::check_picture(const Tensor& x) {
   DL_CHECK_EQ("picture's rank", 3, x.rank());
-  x.f32();
+  checks::f32("picture", x);
   return {x.dim(0), x.dim(1), x.dim(2)};
 }
 
 void ReferenceMobileOps::check_same(const char* what, const Tensor& x, const Tensor& y) {
   DL_CHECK_EQ(what, x.shape(), y.shape());
-  x.f32();
-  y.f32();
+  checks::f32(what, x);
+  checks::f32(what, y);
 }
 
 ReferenceMobileOps::Picture ReferenceMobileOps::check_channels(const char* what, const Tensor& x,
                                                                const Tensor& channels) {
   const Picture s = check_picture(x);
   DL_CHECK_EQ(what, Shape({s.c}), channels.shape());
-  channels.f32();
+  checks::f32(what, channels);
   return s;
 }
 
@@ -94,7 +96,9 @@ ReferenceMobileOps::Picture ReferenceMobileOps::check_transposed(const Tensor& x
   DL_CHECK_EQ("transposed convolution's weight", Shape({2, 2, s.c}), weight.shape());
   DL_CHECK_EQ("transposed convolution's bias", Shape({1}), bias.shape());
   DL_CHECK_EQ("transposed convolution's output", Shape({2 * s.h, 2 * s.w}), y.shape());
-  for (const Tensor* tensor : {&weight, &bias, &y}) tensor->f32();
+  for (const Tensor* tensor : {&weight, &bias, &y}) {
+    checks::f32("transposed convolution's tensor", *tensor);
+  }
   return s;
 }
 

@@ -113,6 +113,14 @@ const char* const kQuick[] = {
     "compose",
     "compose h=2 w=4 map_h=2 map_w=2 step=1 opacity=40",
     "compose opacity=0",
+    "patches",
+    "patches h=4 w=1 kernel=5 stride=1",
+    "depthwise",
+    "depthwise h=8 w=6 kernel=5 stride=1 c=3",
+    "squeeze",
+    "squeeze h=1 w=1 c=1",
+    "transposed2",
+    "transposed2 h=1 w=3 c=5",
     "resample_plane",
     "resample_plane step=1 h=1 w=1 to_h=2 to_w=2",
 };
@@ -180,6 +188,9 @@ const char* const kMore[] = {
     "rgb_to_yuv h=34 w=600",
     "guided_detail h=20 w=36 to_h=50 to_w=90",
     "compose h=72 w=128 map_h=36 map_w=64 scene_h=36 scene_w=64",
+    "patches h=36 w=64",
+    "depthwise h=18 w=32 c=72 kernel=5",
+    "squeeze h=18 w=32 c=96",
 };
 
 }  // namespace

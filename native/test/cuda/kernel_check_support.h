@@ -100,6 +100,7 @@ KernelTable token_kernel_checks();
 KernelTable pixel_kernel_checks();
 KernelTable picture_kernel_checks();
 KernelTable video_kernel_checks();
+KernelTable mobile_kernel_checks();
 KernelTable product_kernel_checks();
 
 }  // namespace driftless

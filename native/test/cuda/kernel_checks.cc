@@ -14,6 +14,7 @@ const KernelTable& table() {
     table.merge(pixel_kernel_checks());
     table.merge(picture_kernel_checks());
     table.merge(video_kernel_checks());
+    table.merge(mobile_kernel_checks());
     table.merge(stream_kernel_checks());
     table.merge(product_kernel_checks());
     return table;

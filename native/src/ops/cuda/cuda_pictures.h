@@ -1,12 +1,13 @@
 #pragma once
 
-// Pictures of bytes.
+// Pictures of bytes; and what goes with these operations on the same device.
 
 #include <algorithm>
 #include <array>
 #include <numeric>
 #include <vector>
 
+#include "ops/cuda/cuda_mobile.h"
 #include "ops/cuda/cuda_tokens.h"
 #include "ops/cuda/cuda_video.h"
 #include "ops/cuda/pictures.cuh"
@@ -61,6 +62,9 @@ class CudaPictures : public CudaTokens {
     cuda::resample(columns, rows, s.n, on_device<uint8_t>(x), on_device<uint8_t>(y), stream_.get());
   }
 
+  std::unique_ptr<MobileOps> mobile() const override {
+    return std::make_unique<CudaMobile>(stream_);
+  }
   std::unique_ptr<VideoOps> video() const override { return make_cuda_video_ops(stream_.device()); }
 
  private:
