@@ -137,7 +137,8 @@ class ModelPipeline : public Pipeline {
   using Row = Denoiser::Row;
   struct Batch {
     Denoiser::Batch rows;
-    double home_ms = 0;  // that this thread has had it
+    bool on_device = false;  // pixels of some job
+    double home_ms = 0;      // that this thread has had it
   };
 
   const Session& own_session(const StreamSession* session) const;
@@ -324,6 +325,8 @@ void ModelPipeline::start(Job* jobs, size_t count) {
     if (session.picture_due()) resize(session);
   }
   Batch& batch = batches_[(oldest_ + under_way_) % batches_.size()];
+  batch.on_device =
+      std::any_of(jobs, jobs + count, [](const Job& job) { return job.memory != Memory::host; });
   std::vector<Row>& rows = batch.rows.rows;
   rows.clear();
   // Sessions go through the autoencoder side by side, each on a thread of its own.
@@ -351,6 +354,9 @@ void ModelPipeline::finish() {
   denoiser_.finish(batch.rows);
   const auto began = Clock::now();
   end(batch.rows.rows);
+  // Whoever brought the pixels may write to them now, and others read what came out, on streams of
+  // their own.
+  if (batch.on_device) model_->ops().wait();
   batch.home_ms += milliseconds_since(began);
   if (DitRanks* ranks = model_->dit().ranks()) {
     busiest_ms_ = std::max(batch.home_ms, ranks->busiest_ms());
@@ -392,11 +398,6 @@ void ModelPipeline::end(std::vector<Row>& rows) {
   model_->ops().each(static_cast<int64_t>(rows.size()), [&](int64_t r) {
     if (is_last(rows[static_cast<size_t>(r)])) decode(rows[static_cast<size_t>(r)]);
   });
-  const auto stays = [this](const Row& row) {
-    return is_last(row) && row.job->memory != Memory::host;
-  };
-  // Others read these pictures on streams of their own.
-  if (std::any_of(rows.begin(), rows.end(), stays)) model_->ops().wait();
   for (const Row& row : rows) {
     if (!row.session->drift_guard) continue;
     if (is_last(row)) row.session->drift_guard->follow();

@@ -119,8 +119,9 @@ class Pipeline {
   virtual void run(Job* jobs, size_t count) = 0;
 
   // run() in two halves, for a pipeline that keeps several devices busy: up to depth() batches may
-  // be under way. The jobs must stay until finish(), which ends the oldest batch and throws what
-  // run() would have thrown. After an error in start() nothing more is under way than before.
+  // be under way. The jobs and their pixels must stay until finish(), which ends the oldest batch
+  // and throws what run() would have thrown. After an error in start() nothing more is under way
+  // than before.
   virtual size_t depth() const { return 1; }
   virtual void start(Job* jobs, size_t count) { run(jobs, count); }
   virtual void finish() {}
