@@ -23,6 +23,8 @@ class EmulatedCuda {
 
   /// Of operations that are made from now on.
   void use_graphs(bool use) { cuda_backend() = use ? make<true, false> : make<false, false>; }
+  /// Nothing is done before somebody waits for it.
+  void be_lazy() { emulation::machine().lazy = true; }
   void use_cudnn() { cuda_backend() = make<true, true>; }
 
  private:

@@ -12,6 +12,7 @@
 #include <set>
 #include <unordered_map>
 #include <utility>
+#include <vector>
 
 #include "core/error.h"
 
@@ -104,12 +105,18 @@ std::set<std::pair<int, int>> peers;
 std::set<cudaStream_t> streams;
 std::set<void*> pinned;
 
-/// Does the copies that wait.
+/// Does what waits.
 void catch_up(cudaStream_t stream) {
   if (stream == nullptr) return;
   const std::lock_guard<std::recursive_mutex> lock(turn());
-  const auto copies = std::exchange(stream->copies, {});
-  for (const auto& copy : copies) copy();
+  const auto steps = std::exchange(stream->waiting, {});
+  for (const auto& step : steps) step();
+}
+
+/// Leaves it to whoever waits.
+void put_off(cudaStream_t stream, std::function<void()> step) {
+  const std::lock_guard<std::recursive_mutex> lock(turn());
+  stream->waiting.push_back(std::move(step));
 }
 void catch_up_all() {
   for (cudaStream_t stream : streams) catch_up(stream);
@@ -139,6 +146,20 @@ cudaError_t allocate(void** memory, size_t bytes, bool managed) {
   return cudaSuccess;
 }
 
+/// Gives memory back at once.
+cudaError_t release(void* memory) {
+  const std::lock_guard<std::recursive_mutex> lock(turn());
+  const auto found = allocations().find(memory);
+  if (found == allocations().end()) return cudaErrorInvalidValue;
+  if (found->second.managed) {
+    std::free(memory);
+  } else {
+    device_memory().free(memory, found->second.bytes);
+  }
+  allocations().erase(found);
+  return cudaSuccess;
+}
+
 }  // namespace
 
 namespace driftless {
@@ -161,6 +182,7 @@ int graph_launches() { return launched_graphs; }
 
 void on_stream(cudaStream_t stream, std::function<void()> step) {
   if (stream == nullptr || stream->capture == nullptr) {
+    if (stream != nullptr && machine().lazy) return put_off(stream, std::move(step));
     catch_up(stream);
     return step();
   }
@@ -294,16 +316,8 @@ cudaError_t cudaMallocManaged(void** memory, size_t bytes, unsigned) {
 cudaError_t cudaFree(void* memory) {
   if (memory == nullptr) return cudaSuccess;
   const std::lock_guard<std::recursive_mutex> lock(turn());
-  const auto found = allocations().find(memory);
-  if (found == allocations().end()) return cudaErrorInvalidValue;
   catch_up_all();
-  if (found->second.managed) {
-    std::free(memory);
-  } else {
-    device_memory().free(memory, found->second.bytes);
-  }
-  allocations().erase(found);
-  return cudaSuccess;
+  return release(memory);
 }
 // A device's graph could hold these; the engine's do not.
 cudaError_t cudaMallocAsync(void** memory, size_t bytes, cudaStream_t stream) {
@@ -312,7 +326,9 @@ cudaError_t cudaMallocAsync(void** memory, size_t bytes, cudaStream_t stream) {
 }
 cudaError_t cudaFreeAsync(void* memory, cudaStream_t stream) {
   if (breaks_capture(stream)) return cudaErrorStreamCaptureUnsupported;
-  return cudaFree(memory);
+  if (stream == nullptr || !machine().lazy || memory == nullptr) return cudaFree(memory);
+  put_off(stream, [memory] { release(memory); });
+  return cudaSuccess;
 }
 cudaError_t cudaMemcpyAsync(void* to, const void* from, size_t bytes, cudaMemcpyKind kind,
                             cudaStream_t stream) {
@@ -325,8 +341,18 @@ cudaError_t cudaMemcpyAsync(void* to, const void* from, size_t bytes, cudaMemcpy
     if (bytes > 0) std::memcpy(to, from, bytes);
   };
   if (stream != nullptr && (is_pinned(from) || is_pinned(to))) {
-    const std::lock_guard<std::recursive_mutex> lock(turn());
-    stream->copies.push_back(copy);
+    put_off(stream, copy);
+  } else if (machine().lazy && kind == cudaMemcpyDeviceToHost) {
+    catch_up(stream);  // Pageable memory has it when the call returns.
+    copy();
+  } else if (machine().lazy && kind == cudaMemcpyHostToDevice) {
+    // Pageable memory may change when the call returns.
+    const auto* bytes_now = static_cast<const unsigned char*>(from);
+    driftless::emulation::on_stream(
+        stream, [=, staged = std::vector<unsigned char>(bytes_now, bytes_now + bytes)] {
+          const driftless::emulation::DeviceAccess access;
+          if (bytes > 0) std::memcpy(to, staged.data(), bytes);
+        });
   } else {
     driftless::emulation::on_stream(stream, copy);
   }
@@ -393,8 +419,7 @@ cudaError_t cudaGraphInstantiate(cudaGraphExec_t* exec, cudaGraph_t graph, unsig
 cudaError_t cudaGraphLaunch(cudaGraphExec_t exec, cudaStream_t stream) {
   driftless::emulation::require_own_stream(stream);
   ++launched_graphs;
-  catch_up(stream);
-  for (const auto& step : exec->graph.steps) step();
+  for (const auto& step : exec->graph.steps) driftless::emulation::on_stream(stream, step);
   return machine().lost;
 }
 cudaError_t cudaGraphDestroy(cudaGraph_t graph) {

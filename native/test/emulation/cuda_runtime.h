@@ -2,10 +2,10 @@
 
 // The CUDA runtime calls of the engine's host code, for the emulation: devices that share their
 // memory, and streams on which everything but copies of pinned memory is done before the call
-// returns. A stream belongs to a device, and only a thread that has chosen that device may launch
-// kernels on it. Device memory is not readable or writable while the host's code runs: who touches
-// it from there is stopped by the processor, as on a real machine (another thread's kernel opens
-// it, though). Threads take turns.
+// returns (on a lazy machine nothing is, before somebody waits). A stream belongs to a device, and
+// only a thread that has chosen that device may launch kernels on it. Device memory is not readable
+// or writable while the host's code runs: who touches it from there is stopped by the processor, as
+// on a real machine (another thread's kernel opens it, though). Threads take turns.
 
 #include <cstddef>
 #include <functional>
@@ -56,9 +56,9 @@ using cudaGraphExec_t = CUgraphExec_st*;
 struct CUstream_st {
   int device;
   CUgraph_st* capture;  ///< Where not null, what is put on the stream is kept and not done.
-  /// Copies of pinned memory: done when the stream goes on or somebody waits, so that a host that
-  /// does not wait is found out.
-  std::vector<std::function<void()>> copies;
+  /// Copies of pinned memory, and on a lazy machine everything: done when the stream goes on or
+  /// somebody waits, so that a host that does not wait is found out.
+  std::vector<std::function<void()>> waiting;
   bool capture_broken;  ///< By a call that a graph cannot hold.
 };
 using cudaStream_t = CUstream_st*;
@@ -80,6 +80,7 @@ struct Machine {
   bool has_kernels = true;  ///< Whether the build holds code for this architecture.
   size_t memory_bytes = size_t{1} << 32;
   bool makes_graphs = true, has_pinned_memory = true;
+  bool lazy = false;               ///< Nothing is done before somebody waits for the stream.
   cudaError_t lost = cudaSuccess;  ///< What a device that broke answers to everything.
 };
 Machine& machine();
