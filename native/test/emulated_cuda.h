@@ -1,6 +1,7 @@
 #pragma once
 
-// The engine on the emulated GPU: while one lives, the backend "cuda" is that of the emulation.
+// The engine on the emulated GPU: while one lives, the backend "cuda" is that of the emulation, and
+// the machine is lazy: who reads or reuses memory too early is found out.
 
 #include "cuda/recording_cublaslt.h"
 #include "cuda/recording_cudnn.h"
@@ -13,7 +14,10 @@ namespace driftless {
 class EmulatedCuda {
  public:
   // Products by our own kernel, whose rows do not depend on each other to the last bit.
-  EmulatedCuda() : before_(cuda_backend()) { use_graphs(true); }
+  EmulatedCuda() : before_(cuda_backend()) {
+    use_graphs(true);
+    emulation::machine().lazy = true;
+  }
   ~EmulatedCuda() {
     cuda_backend() = before_;
     emulation::machine() = {};
@@ -23,8 +27,6 @@ class EmulatedCuda {
 
   /// Of operations that are made from now on.
   void use_graphs(bool use) { cuda_backend() = use ? make<true, false> : make<false, false>; }
-  /// Nothing is done before somebody waits for it.
-  void be_lazy() { emulation::machine().lazy = true; }
   void use_cudnn() { cuda_backend() = make<true, true>; }
 
  private:

@@ -66,9 +66,6 @@ std::shared_ptr<AVFrame> smooth_picture(int width, int height, int index) {
 
 class DevicePictures : public ::testing::Test {
  protected:
-  // What is not waited for is not there.
-  DevicePictures() { cuda_.be_lazy(); }
-
   // The same frames by swscale and on the device, as one chunk each.
   void take(const ModelInfo& model, const std::vector<std::shared_ptr<AVFrame>>& frames) {
     const auto host = PictureIntake::make(nullptr, model),
@@ -227,7 +224,6 @@ TEST_F(DevicePictures, MemoryIsUsedAgain) {
 struct SessionCase {
   TransformMode mode;
   int steps;
-  bool lazy;  // the device does nothing before somebody waits for it
 };
 
 class DeviceSession : public SessionHarness, public ::testing::TestWithParam<SessionCase> {
@@ -235,7 +231,6 @@ class DeviceSession : public SessionHarness, public ::testing::TestWithParam<Ses
   void TearDown() override { close(); }
 
   std::vector<AvFramePtr> shown_by(const std::string& backend) {
-    if (backend == "cuda" && GetParam().lazy) cuda_.be_lazy();
     engine_ = std::make_unique<MediaEngine>(Pipeline::load({model_.dir(), backend, 1, "f32"}), 2);
     SessionOptions options;
     options.bitrate_bps = 4'000'000;
@@ -288,16 +283,13 @@ class DeviceSession : public SessionHarness, public ::testing::TestWithParam<Ses
 };
 
 INSTANTIATE_TEST_SUITE_P(Media, DeviceSession,
-                         ::testing::Values(SessionCase{TransformMode::kRestyle, 1, false},
-                                           SessionCase{TransformMode::kPassthrough, 1, true},
-                                           SessionCase{TransformMode::kRestyle, 1, true},
-                                           SessionCase{TransformMode::kRestyle, 2, true}),
+                         ::testing::Values(SessionCase{TransformMode::kRestyle, 1},
+                                           SessionCase{TransformMode::kRestyle, 2},
+                                           SessionCase{TransformMode::kPassthrough, 1}),
                          [](const auto& info) {
-                           return std::string(info.param.mode == TransformMode::kRestyle
-                                                  ? "Restyle"
-                                                  : "Passthrough") +
-                                  std::to_string(info.param.steps) +
-                                  (info.param.lazy ? "Lazy" : "");
+                           return (info.param.mode == TransformMode::kRestyle ? "Restyle"
+                                                                              : "Passthrough") +
+                                  std::to_string(info.param.steps);
                          });
 
 TEST_P(DeviceSession, ShowsWhatTheProcessorShows) {

@@ -192,7 +192,6 @@ class GpuSession : public SessionHarness, public GpuEncoder {
 };
 
 TEST_F(GpuSession, NoPictureLeavesTheGpu) {
-  cuda_.be_lazy();
   for (const TransformMode mode :
        {TransformMode::kRestyle, TransformMode::kPassthrough, TransformMode::kBackground}) {
     frames_.clear();

@@ -66,22 +66,6 @@ TEST_F(CudaStream, WithEveryPartOfTheSchedule) {
   });
 }
 
-// A device that does nothing before somebody waits for it: who reads too early reads what was there
-// before.
-TEST_F(CudaStream, WaitsForWhatTheHostReads) {
-  cuda_.be_lazy();
-  Json json = tiny_model_json();
-  json["schedule"]["holdStill"] = 0.5;
-  json["schedule"]["driftGuard"] = "soft";
-  json["schedule"]["adaptSinkThreshold"] = 0.999;
-  const TinyModel model(json);
-  expect_same_pictures(model, 8, [](int i, TransformSettings& settings) {
-    if (i == 3) settings.prompt = "a marble statue";
-    if (i == 4) settings.steps = 2;
-    return i == 3 || i == 4;
-  });
-}
-
 // Keys and values are kept in what the tensor cores take: half the memory, hardly another picture.
 TEST_F(CudaStream, KeepsKeysAndValuesInHalfTheMemory) {
   Json json = tiny_model_json();
