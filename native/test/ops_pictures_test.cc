@@ -5,6 +5,7 @@
 #include <numeric>
 
 #include "ops_test_support.h"
+#include "stream/steadier.h"
 
 namespace driftless {
 namespace {
@@ -184,6 +185,17 @@ TEST_P(PicturesTest, FramesAreHeldOneAfterTheOther) {
   const Pixels two = values(together);
   EXPECT_EQ(two.front(), 50);
   EXPECT_EQ(two.back(), 75);
+}
+
+TEST_P(PicturesTest, AStreamsSecondFrameIsHeldByItsFirst) {
+  Steadier steadier(*ops, arena, kWidth, kHeight, 0.5);
+  const Tensor start = frames({flat(100), flat(200)});
+  steadier.apply(start, bytes(Steadier::motion_shape(2, kWidth, kHeight), Pixels(30, 0)), false);
+  EXPECT_EQ(values(start).front(), 100);
+  EXPECT_EQ(values(start).back(), 150);
+  const Tensor another = frames({flat(10), flat(20)});
+  steadier.apply(another, bytes({2, 3, 5}, Pixels(30, 0)), true);
+  EXPECT_EQ(values(another).back(), 20);
 }
 
 TEST_P(PicturesTest, ResamplingKeepsFlatPicturesAndSlopes) {

@@ -16,8 +16,15 @@ Shape Steadier::motion_shape(int frames, int width, int height) {
 }
 
 void Steadier::apply(const Tensor& frames, const Tensor& motion, bool another_look) {
-  ops_.hold_still(motion, least_, another_look || !begun_, shown_, frames);
+  const auto hold = [&](int64_t from, int64_t to, bool anew) {
+    if (from == to) return;
+    ops_.hold_still(motion.slice(from, to), least_, anew, shown_, frames.slice(from, to));
+  };
+  const int64_t count = frames.dim(0), first = begun_ ? 0 : 1;
   begun_ = true;
+  if (another_look) return hold(0, count, true);
+  hold(0, first, true);
+  hold(first, count, false);
 }
 
 }  // namespace driftless
