@@ -28,9 +28,9 @@ class BackgroundStage {
   /// revision: the session's name for these settings, which the model's chunks carry.
   void set(const Transform& transform, uint64_t revision);
 
-  /// camera: as decoded. Never throws for a matte that fails (unless a
-  /// device is lost): then the scene shows alone and
-  /// `problem` says why. Throws driftless::Error when not even a scene can be made.
+  /// camera: as decoded. Never throws for a matte that fails (unless a device is lost):
+  /// then the scene shows alone and `problem` says why. Throws driftless::Error when not even a
+  /// scene can be made.
   ComposedPicture compose(const AVFrame& camera, double capture_ms, std::string& problem);
 
  private:

@@ -1,8 +1,6 @@
-#include <string>
 #include <utility>
 #include <vector>
 
-#include "core/error.h"
 #include "media/background_canvas.h"
 #include "media/device_camera.h"
 #include "media/ffmpeg_support.h"

@@ -1,9 +1,7 @@
 #include "media/picture_intake.h"
 
-#include <string>
 #include <utility>
 
-#include "core/error.h"
 #include "media/centre_crop.h"
 #include "media/device_camera.h"
 #include "media/ffmpeg_support.h"
