@@ -61,12 +61,10 @@ class DeviceMemory {
     free_.emplace(pages(bytes), at);
   }
   void open() {
-    ++open_;
-    protect();
+    if (open_++ == 0) protect();
   }
   void close() {
-    --open_;
-    protect();
+    if (--open_ == 0) protect();
   }
 
  private:
@@ -105,12 +103,25 @@ std::set<std::pair<int, int>> peers;
 std::set<cudaStream_t> streams;
 std::set<void*> pinned;
 
-/// Does what waits.
-void catch_up(cudaStream_t stream) {
+/// Does what waits, until done() says so. A step may have to wait for another stream's.
+template <typename Done>
+void catch_up(cudaStream_t stream, const Done& done) {
   if (stream == nullptr) return;
   const std::lock_guard<std::recursive_mutex> lock(turn());
-  const auto steps = std::exchange(stream->waiting, {});
-  for (const auto& step : steps) step();
+  if (done() || stream->waiting.empty()) return;
+  const driftless::emulation::DeviceAccess access;  // Once for all steps: opening it is slow.
+  while (!done() && !stream->waiting.empty()) {
+    const auto step = std::move(stream->waiting.front());
+    stream->waiting.pop_front();
+    step();
+  }
+}
+void catch_up(cudaStream_t stream) {
+  catch_up(stream, [] { return false; });
+}
+/// And no further than to the event.
+void catch_up(CUevent_st::Recorded& event) {
+  catch_up(event.stream, [&event] { return event.passed; });
 }
 
 /// Leaves it to whoever waits.
@@ -373,21 +384,47 @@ cudaError_t cudaFreeHost(void* memory) {
   std::free(memory);
   return cudaSuccess;
 }
-cudaError_t cudaEventCreateWithFlags(cudaEvent_t* event, unsigned) {
-  *event = new CUevent_st{nullptr};
+cudaError_t cudaEventCreateWithFlags(cudaEvent_t* event, unsigned flags) {
+  *event = new CUevent_st{(flags & cudaEventDisableTiming) == 0, nullptr};
   return cudaSuccess;
 }
 cudaError_t cudaEventRecord(cudaEvent_t event, cudaStream_t stream) {
-  event->stream = stream;
-  return cudaSuccess;
+  if (breaks_capture(stream)) return cudaErrorStreamCaptureUnsupported;
+  auto recorded = std::make_shared<CUevent_st::Recorded>();
+  recorded->stream = stream;
+  put_off(stream, [recorded] {
+    recorded->passed = true;
+    recorded->when = std::chrono::steady_clock::now();
+  });
+  const std::lock_guard<std::recursive_mutex> lock(turn());
+  event->last = recorded;
+  if (!machine().lazy && stream->waiting.size() == 1) catch_up(stream);
+  return machine().lost;
 }
 cudaError_t cudaEventSynchronize(cudaEvent_t event) {
-  catch_up(event->stream);
+  const std::lock_guard<std::recursive_mutex> lock(turn());
+  if (event->last != nullptr) catch_up(*event->last);
+  return machine().lost;
+}
+cudaError_t cudaEventElapsedTime(float* ms, cudaEvent_t from, cudaEvent_t to) {
+  const std::lock_guard<std::recursive_mutex> lock(turn());
+  for (const cudaEvent_t event : {from, to}) {
+    if (!event->is_timed || event->last == nullptr) return cudaErrorInvalidResourceHandle;
+    if (!event->last->passed) return cudaErrorNotReady;
+  }
+  *ms = std::chrono::duration<float, std::milli>(to->last->when - from->last->when).count();
   return machine().lost;
 }
 cudaError_t cudaEventDestroy(cudaEvent_t event) {
   delete event;
   return cudaSuccess;
+}
+cudaError_t cudaStreamWaitEvent(cudaStream_t stream, cudaEvent_t event, unsigned) {
+  if (breaks_capture(stream)) return cudaErrorStreamCaptureUnsupported;
+  const std::lock_guard<std::recursive_mutex> lock(turn());
+  if (event->last == nullptr) return machine().lost;
+  driftless::emulation::on_stream(stream, [recorded = event->last] { catch_up(*recorded); });
+  return machine().lost;
 }
 cudaError_t cudaMemsetAsync(void* at, int value, size_t bytes, cudaStream_t stream) {
   driftless::emulation::on_stream(stream, [=] {

@@ -7,8 +7,11 @@
 // or writable while the host's code runs: who touches it from there is stopped by the processor, as
 // on a real machine (another thread's kernel opens it, though). Threads take turns.
 
+#include <chrono>
 #include <cstddef>
+#include <deque>
 #include <functional>
+#include <memory>
 #include <vector>
 
 enum cudaError_t {
@@ -20,6 +23,8 @@ enum cudaError_t {
   cudaErrorNoKernelImageForDevice = 209,
   cudaErrorECCUncorrectable = 214,
   cudaErrorNvlinkUncorrectable = 220,
+  cudaErrorInvalidResourceHandle = 400,
+  cudaErrorNotReady = 600,
   cudaErrorIllegalAddress = 700,
   cudaErrorLaunchTimeout = 702,
   cudaErrorPeerAccessAlreadyEnabled = 704,
@@ -40,7 +45,8 @@ enum cudaMemcpyKind {
   cudaMemcpyDefault = 4
 };
 enum cudaFuncAttribute { cudaFuncAttributeMaxDynamicSharedMemorySize = 8 };
-enum { cudaMemAttachGlobal = 1, cudaStreamNonBlocking = 1, cudaEventDisableTiming = 2 };
+enum { cudaMemAttachGlobal = 1, cudaStreamNonBlocking = 1 };
+enum { cudaEventDefault = 0, cudaEventDisableTiming = 2 };
 
 /// What is done when a graph is launched, in order.
 struct CUgraph_st {
@@ -58,12 +64,18 @@ struct CUstream_st {
   CUgraph_st* capture;  ///< Where not null, what is put on the stream is kept and not done.
   /// Copies of pinned memory, and on a lazy machine everything: done when the stream goes on or
   /// somebody waits, so that a host that does not wait is found out.
-  std::vector<std::function<void()>> waiting;
+  std::deque<std::function<void()>> waiting;
   bool capture_broken;  ///< By a call that a graph cannot hold.
 };
 using cudaStream_t = CUstream_st*;
 struct CUevent_st {
-  cudaStream_t stream;  ///< Where it was recorded; nullptr: nowhere yet.
+  struct Recorded {
+    cudaStream_t stream;
+    bool passed;
+    std::chrono::steady_clock::time_point when;
+  };
+  bool is_timed;
+  std::shared_ptr<Recorded> last;  ///< nullptr: nowhere yet.
 };
 using cudaEvent_t = CUevent_st*;
 enum cudaStreamCaptureMode { cudaStreamCaptureModeThreadLocal = 1 };
@@ -140,7 +152,9 @@ cudaError_t cudaFreeHost(void* memory);
 cudaError_t cudaEventCreateWithFlags(cudaEvent_t* event, unsigned flags);
 cudaError_t cudaEventRecord(cudaEvent_t event, cudaStream_t stream);
 cudaError_t cudaEventSynchronize(cudaEvent_t event);
+cudaError_t cudaEventElapsedTime(float* ms, cudaEvent_t from, cudaEvent_t to);
 cudaError_t cudaEventDestroy(cudaEvent_t event);
+cudaError_t cudaStreamWaitEvent(cudaStream_t stream, cudaEvent_t event, unsigned flags);
 cudaError_t cudaMallocManaged(void** memory, size_t bytes, unsigned flags);
 cudaError_t cudaMallocAsync(void** memory, size_t bytes, cudaStream_t stream);
 cudaError_t cudaFreeAsync(void* memory, cudaStream_t stream);
