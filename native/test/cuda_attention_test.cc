@@ -24,7 +24,8 @@ TEST_F(CudaOps, AttentionByTheLibraryWhereItIsBetter) {
   for (const int64_t workspace : {4096, 0}) {
     recorded = {};
     recorded.workspace_bytes = workspace;
-    const auto ops = make_with(CudaPrecision::bf16);
+    const auto ops = make_with(workspace == 0 ? CudaPrecision::f16 : CudaPrecision::bf16);
+    const DType narrow = ops->token_dtype();
     EXPECT_FALSE(ops->prepare_attention(queries, keys, heads, 12)) << "not of 16 bytes";
     EXPECT_TRUE(ops->prepare_attention(queries, keys, heads, dim));
     const int tried = recorded.runs;
@@ -32,18 +33,18 @@ TEST_F(CudaOps, AttentionByTheLibraryWhereItIsBetter) {
     EXPECT_EQ(tried, recorded.runs) << "once for each size";
     const auto rounded = [&](const Tensor& values) { return CudaOps::rounded(*ops, values); };
     const Tensor q16 = rounded(q), k16 = rounded(k), v16 = rounded(v);
-    const Tensor out = arena.tensor({queries, width}, DType::bf16);
+    const Tensor out = arena.tensor({queries, width}, narrow);
     const AttentionRow wide{q.data(), k.data(), v.data(), expected.data(), queries, keys};
     reference->attention(&wide, 1, heads, dim, scale);
     // A row of its size, one of another, and one that would be written over its queries.
-    const Tensor others = arena.tensor({3, queries, width}, DType::bf16);
+    const Tensor others = arena.tensor({3, queries, width}, narrow);
     ops->copy(q16, others.at(1));
     const AttentionRow rows[] = {
-        {q16.data(), k16.data(), v16.data(), out.data(), queries, keys, DType::bf16, DType::bf16},
-        {q16.data(), k16.data(), v16.data(), others.at(0).data(), queries - 3, keys, DType::bf16,
-         DType::bf16},
-        {others.at(1).data(), k16.data(), v16.data(), others.at(1).data(), queries, keys,
-         DType::bf16, DType::bf16}};
+        {q16.data(), k16.data(), v16.data(), out.data(), queries, keys, narrow, narrow},
+        {q16.data(), k16.data(), v16.data(), others.at(0).data(), queries - 3, keys, narrow,
+         narrow},
+        {others.at(1).data(), k16.data(), v16.data(), others.at(1).data(), queries, keys, narrow,
+         narrow}};
     ops->attention(rows, 3, heads, dim, scale);
     EXPECT_EQ(tried + 1, recorded.runs);
     ops->convert(out, y);

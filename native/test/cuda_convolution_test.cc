@@ -41,10 +41,14 @@ TEST_F(CudaConvolution, ByTheLibraryWhereItIsBetter) {
       {"three colours", 1, 6, 10, 8, 3, 3, 1, 1, true, false, false, true, true},
       {"ragged channels", 1, 6, 10, 12, 8, 3, 1, 1, true, false, true, false, true},
   };
+  CudaPrecision precision = CudaPrecision::f16;
   for (const ConvolutionCase& c : cases) {
     SCOPED_TRACE(c.name);
     recorded = {};
-    const auto ops = make_with();
+    // In turns.
+    const bool half = precision == CudaPrecision::f16;
+    precision = half ? CudaPrecision::bf16 : CudaPrecision::f16;
+    const auto ops = make_with(precision);
     ConvOptions options;
     options.stride = c.stride;
     options.frames = c.frames;
@@ -59,7 +63,7 @@ TEST_F(CudaConvolution, ByTheLibraryWhereItIsBetter) {
     Tensor add = residual;
     if (c.residual && !c.wide) add = rounded(*ops, residual);
     const Tensor expected = arena.tensor(shape), values = arena.tensor(shape);
-    const Tensor y = arena.tensor(shape, c.wide ? DType::f32 : DType::bf16);
+    const Tensor y = arena.tensor(shape, c.wide ? DType::f32 : ops->token_dtype());
     const Activation activation = c.relu ? Activation::relu : Activation::none;
     const auto run = [&](Ops& backend, const PackedConv& packed, const Tensor& from,
                          const Tensor& sum, const Tensor& to) {
@@ -167,6 +171,67 @@ TEST_F(CudaConvolution, AnAutoencoderByTheLibrary) {
   EXPECT_LT(difference / static_cast<double>(got.size()), 2);
   EXPECT_GT(recorded.plans, 5);
   EXPECT_EQ(std::vector<std::string>(), recorded.problems);
+}
+
+// What lies between the layers of Wan's autoencoder is of 16 bits too, and so is what it remembers.
+TEST_F(CudaConvolution, WansAutoencoderInSixteenBits) {
+  WanVaeConfig wan = WanVaeConfig::wan21();
+  wan.dim = 8;
+  wan.latent_channels = 4;
+  wan.residual_blocks = 1;
+  wan.latent_mean = {0.1f, 0.0f, -0.1f, 0.2f};
+  wan.latent_std = {1.0f, 2.0f, 0.5f, 1.5f};
+  const int64_t height = 32, width = 48;
+  struct Result {
+    std::vector<float> latents;
+    std::vector<uint8_t> pictures;
+    CodecStateBytes bytes;
+  };
+  const auto stream = [&](Ops& ops) {
+    CodecConfig config = wan;
+    set_codec_dtype(config, ops.token_dtype());
+    RandomWeights weights(7);
+    const auto codec = make_codec(config, weights, ops);
+    const auto encoder = codec->make_encoder_state(height, width);
+    const auto decoder = codec->make_decoder_state(height, width);
+    const Tensor rgb = arena.tensor({4, height, width, 3}, DType::u8);
+    const Tensor z = arena.tensor({1, height / 8, width / 8, 4});
+    Result result;
+    result.bytes = codec_state_bytes(config, height, width);
+    for (int chunk = 0; chunk < 3; ++chunk) {
+      for (int64_t i = 0; i < rgb.count(); ++i) {
+        rgb.u8()[i] = static_cast<uint8_t>(128 + 90 * std::sin(0.05 * double(i + 40 * chunk)));
+      }
+      codec->encode(rgb, *encoder, z);
+      codec->decode(z, *decoder, rgb);
+      ops.wait();
+      result.latents.insert(result.latents.end(), z.f32(), z.f32() + z.count());
+      result.pictures.insert(result.pictures.end(), rgb.u8(), rgb.u8() + rgb.count());
+    }
+    EXPECT_EQ(result.bytes.encoder, encoder->bytes());
+    EXPECT_EQ(result.bytes.decoder, decoder->bytes());
+    return result;
+  };
+  const Result expected = stream(*reference);
+  double before = 1;
+  for (const CudaPrecision precision : {CudaPrecision::bf16, CudaPrecision::f16}) {
+    SCOPED_TRACE(static_cast<int>(precision));
+    recorded_cudnn() = {};
+    const Result got = stream(*make_with(precision));
+    // All but the three colours that the first layer remembers.
+    EXPECT_LT(got.bytes.encoder, 0.55 * double(expected.bytes.encoder));
+    EXPECT_LT(got.bytes.decoder, 0.55 * double(expected.bytes.decoder));
+    const double error =
+        relative_error(expected.latents.data(), got.latents.data(), expected.latents.size());
+    EXPECT_LT(error, 0.15);
+    EXPECT_LT(error, before / 3) << "f16 has three bits more";
+    before = error;
+    double difference = 0;
+    for (size_t i = 0; i < got.pictures.size(); ++i) {
+      difference += std::abs(int{expected.pictures[i]} - int{got.pictures[i]});
+    }
+    EXPECT_LT(difference / double(got.pictures.size()), 2);
+  }
 }
 
 }  // namespace

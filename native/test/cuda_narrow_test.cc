@@ -8,8 +8,20 @@ namespace driftless {
 namespace {
 
 // What lies between an autoencoder's layers is of 16 bits.
-TEST_F(CudaOps, PicturesOfSixteenBits) {
-  const auto ops = make(CudaPrecision::bf16, false);
+class SixteenBits : public CudaOps, public testing::WithParamInterface<CudaPrecision> {
+ protected:
+  /// Operations of the precision at hand, whose products the library does or does not.
+  std::unique_ptr<Ops> make_narrow(bool library = false) { return make(GetParam(), library); }
+  DType dtype() const { return GetParam() == CudaPrecision::f16 ? DType::f16 : DType::bf16; }
+};
+INSTANTIATE_TEST_SUITE_P(Precisions, SixteenBits,
+                         testing::Values(CudaPrecision::bf16, CudaPrecision::f16),
+                         [](const auto& item) {
+                           return item.param == CudaPrecision::f16 ? "f16" : "bf16";
+                         });
+
+TEST_P(SixteenBits, PicturesOfSixteenBits) {
+  const auto ops = make_narrow();
   const auto narrow = [&](const Tensor& values) { return rounded(*ops, values); };
   const auto expect_like = [&](const Tensor& expected, const Tensor& y) {
     const Tensor values = arena.tensor(y.shape());
@@ -52,7 +64,7 @@ TEST_F(CudaOps, PicturesOfSixteenBits) {
       }
     };
     const Tensor expected = arena.tensor(out), wide = arena.tensor(out);
-    const Tensor y = arena.tensor(out, DType::bf16);
+    const Tensor y = arena.tensor(out, dtype());
     run(*reference, x, x2, residual, expected);
     run(*ops, narrow_x, narrow_x2, narrow_residual, y);
     expect_like(expected, y);
@@ -61,11 +73,11 @@ TEST_F(CudaOps, PicturesOfSixteenBits) {
     run(*ops, narrow_x, narrow_x2, residual, wide);
     expect_close(expected, wide, 1e-2);
     expect_error([&] { run(*ops, narrow_x, narrow_x2, residual, y); },
-                 {"conv residual dtype", "bf16"});
+                 {"conv residual dtype", dtype_name(dtype())});
   }
   const Tensor x = random({4, 3, 5, 8}), narrow_x = narrow(x);
   const auto moved = [&](Shape shape, const auto& move) {
-    const Tensor expected = arena.tensor(shape), y = arena.tensor(shape, DType::bf16);
+    const Tensor expected = arena.tensor(shape), y = arena.tensor(shape, dtype());
     move(*reference, x, expected);
     move(*ops, narrow_x, y);
     expect_like(expected, y);
@@ -87,16 +99,16 @@ TEST_F(CudaOps, PicturesOfSixteenBits) {
 }
 
 // What passes between a block's linear layers is of 16 bits, without an f32 copy in between.
-TEST_F(CudaOps, TokensOfSixteenBits) {
+TEST_P(SixteenBits, TokensOfSixteenBits) {
   const int64_t rows = 34, in = 40, out = 24;
-  const Tensor wide = random({rows, in}), x = arena.tensor({rows, in}, DType::bf16);
+  const Tensor wide = random({rows, in}), x = arena.tensor({rows, in}, dtype());
   const Tensor weight = random({out, in}, 0.15f), bias = random({out}), gate = random({2, out});
   const Tensor residual = random({rows, out}), norm = random({in});
   const auto plain = reference->pack_linear(weight, bias);
   for (const bool library : {true, false}) {
     SCOPED_TRACE(library);
-    const auto ops = make(CudaPrecision::bf16, library);
-    ASSERT_EQ(DType::bf16, ops->token_dtype());
+    const auto ops = make_narrow(library);
+    ASSERT_EQ(dtype(), ops->token_dtype());
     const auto packed = ops->pack_linear(weight, bias);
     const auto read = [&](const Tensor& tokens) {
       const Tensor values = arena.tensor(tokens.shape());
@@ -105,7 +117,7 @@ TEST_F(CudaOps, TokensOfSixteenBits) {
     };
     ops->convert(wide, x);
     const Tensor rounded = read(x);
-    const Tensor y = arena.tensor({rows, out}, DType::bf16), expected = arena.tensor({rows, out});
+    const Tensor y = arena.tensor({rows, out}, dtype()), expected = arena.tensor({rows, out});
     LinearEpilogue epilogue;
     for (const Activation activation :
          {Activation::none, Activation::gelu_tanh, Activation::silu}) {
@@ -114,22 +126,25 @@ TEST_F(CudaOps, TokensOfSixteenBits) {
       ops->linear(*packed, x, y, epilogue);
       expect_close(expected, read(y), 3e-2);
     }
-    expect_error([&] { ops->linear(*packed, wide, y); }, {"linear input dtype", "bf16", "f32"});
+    expect_error([&] { ops->linear(*packed, wide, y); },
+                 {"linear input dtype", dtype_name(dtype()), "f32"});
     epilogue = {Activation::none, residual, {gate.f32(), 2, out}};
-    expect_error([&] { ops->linear(*packed, x, y, epilogue); }, {"linear residual", "bf16"});
+    expect_error([&] { ops->linear(*packed, x, y, epilogue); },
+                 {"linear residual", dtype_name(dtype())});
     reference->linear(*plain, rounded, expected, epilogue);
     epilogue.residual = arena.copy(residual);
     ops->linear(*packed, x, epilogue.residual, epilogue);
     expect_close(expected, epilogue.residual, 3e-2);
 
-    const Tensor normed = arena.tensor(x.shape(), DType::bf16), same = arena.tensor(x.shape());
+    const Tensor normed = arena.tensor(x.shape(), dtype()), same = arena.tensor(x.shape());
     ops->layer_norm(wide, norm, norm, {}, {}, 1e-6f, normed);
     reference->layer_norm(wide, norm, norm, {}, {}, 1e-6f, same);
     expect_close(same, read(normed), 3e-2);
     ops->rms_norm(x, norm, 1e-6f, normed);
     reference->rms_norm(rounded, norm, 1e-6f, same);
     expect_close(same, read(normed), 3e-2);
-    expect_error([&] { ops->rms_norm(x, norm, 1e-6f, same); }, {"rms_norm output dtype", "bf16"});
+    expect_error([&] { ops->rms_norm(x, norm, 1e-6f, same); },
+                 {"rms_norm output dtype", dtype_name(dtype())});
     const double position = 5;
     const Shape grid{1, rows, 2, in / 2};
     ops->rope3d(x.reshape(grid), &position, 2, rows / 2, normed.reshape(grid));
@@ -138,23 +153,24 @@ TEST_F(CudaOps, TokensOfSixteenBits) {
 
     const Tensor keys = random({70, in});
     const AttentionRow row = {x.data(), keys.f32(), keys.f32(), normed.data(),
-                              rows,     70,         DType::f32, DType::bf16};
+                              rows,     70,         DType::f32, dtype()};
     ops->attention(&row, 1, 2, in / 2, 0.2f);
     const AttentionRow oracle = {rounded.f32(), keys.f32(), keys.f32(), same.f32(), rows, 70};
     reference->attention(&oracle, 1, 2, in / 2, 0.2f);
     expect_close(same, read(normed), 3e-2);
   }
   EXPECT_EQ(std::vector<std::string>(), recorded_calls().problems);
-  const auto f16 = make(CudaPrecision::f16, false);
-  expect_error([&] { f16->linear(*f16->pack_linear(weight, bias), x, residual); },
-               {"linear input dtype", "f32", "bf16"});
+  const bool half = dtype() == DType::f16;
+  const auto other = make(half ? CudaPrecision::bf16 : CudaPrecision::f16, false);
+  expect_error([&] { other->linear(*other->pack_linear(weight, bias), x, residual); },
+               {"linear input dtype", half ? "bf16" : "f16", dtype_name(dtype())});
 }
 
 // A chunk of 16 bits into rings of 16 bits, one of them with anchors that are due.
-TEST_F(CudaOps, AppendsTokensOfSixteenBits) {
+TEST_P(SixteenBits, AppendsTokensOfSixteenBits) {
   const int64_t tokens = 6, heads = 2, head_dim = 12, d = heads * head_dim, slots = 3;
   const Shape shape{slots, tokens, heads, head_dim};
-  const auto ops = make(CudaPrecision::bf16, false);
+  const auto ops = make_narrow();
   const auto rounded = [&](const Tensor& values) { return CudaOps::rounded(*ops, values); };
   const Tensor q = random({2 * tokens, d}), k = random({2 * tokens, d}),
                v = random({2 * tokens, d});
@@ -193,7 +209,8 @@ TEST_F(CudaOps, AppendsTokensOfSixteenBits) {
     row.ring.v = arena.tensor(shape, DType::e4m3);
   }
   expect_error([&] { ops->append_to_rings(q16, k16, v16, norms, 2, 3, rows, 2); },
-               {"ring dtype", "bf16", "e4m3"});
+               {"ring dtype", dtype_name(dtype()), "e4m3"});
+  if (dtype() == DType::f16) return;  // Narrow rings go with bf16.
   const auto narrow = make(CudaPrecision::fp8_kv, false);
   EXPECT_STREQ("fp8-kv", narrow->precision());
   EXPECT_EQ(DType::e4m3, narrow->ring_dtype());

@@ -47,6 +47,79 @@ TEST_F(CudaOps, LinearWithEveryTailByTheLibraryAndByOurOwnKernel) {
   EXPECT_EQ(3 * 2 * 3 * 3, recorded_calls().products);
 }
 
+// The gate of a residual in the product's own epilogue, where that says the same and is sooner.
+TEST_F(CudaOps, GatesInTheProductWhereThatIsBetter) {
+  const int64_t per_gate = 6, in = 40, out = 24, d = 3 * out;
+  const Tensor x = random({4 * per_gate, in}), weight = random({out, in}, 0.15f);
+  const Tensor residual = random({4 * per_gate, out}), gates = random({4, d}), bias = random({out});
+  RecordedCalls& calls = recorded_calls();
+  const auto make_with = [](CudaPrecision precision, bool tries = true) {
+    CudaOptions options;
+    options.precision = precision;
+    options.cublaslt = &recording_cublaslt();
+    options.clock = recorded_product_seconds;
+    options.gated_products = tries;
+    return make_cuda_ops(options);
+  };
+  const auto multiply = [&](Ops& ops, const PackedLinear& packed, int64_t groups, const Tensor& y) {
+    const GroupVectors gate{gates.f32() + out, groups, d};
+    const LinearEpilogue epilogue{Activation::none, y, gate};
+    ops.linear(packed, x.slice(0, groups * per_gate), y, epilogue);
+  };
+  for (const auto& [precision, tolerance] : kPrecisions) {
+    for (const Tensor& b : {bias, Tensor()}) {
+      SCOPED_TRACE(testing::Message() << static_cast<int>(precision) << b.present());
+      calls = {};
+      const auto ops = make_with(precision);
+      const auto packed = ops->pack_linear(weight, b), plain = reference->pack_linear(weight, b);
+      EXPECT_TRUE(ops->prepare_gated(*packed, per_gate));
+      const int tried = calls.products;
+      EXPECT_TRUE(ops->prepare_gated(*packed, per_gate));
+      EXPECT_EQ(tried, calls.products) << "once for each size";
+      for (const int64_t groups : {1, 3, 4}) {
+        const int before = calls.gated;
+        const Tensor all = arena.copy(residual), other = arena.copy(residual);
+        const Tensor y = all.slice(0, groups * per_gate), z = other.slice(0, groups * per_gate);
+        multiply(*ops, *packed, groups, y);
+        multiply(*reference, *plain, groups, z);
+        ops->wait();
+        expect_close(z, y, tolerance);
+        EXPECT_EQ(before + 1, calls.gated);
+      }
+      // Rows of another size are as they were.
+      const int before = calls.gated;
+      const GroupVectors gate{gates.f32(), 2, d};
+      const Tensor y = arena.copy(residual);
+      ops->linear(*packed, x, y, {Activation::none, y, gate});
+      EXPECT_EQ(before, calls.gated);
+    }
+  }
+  EXPECT_EQ(std::vector<std::string>(), calls.problems);
+  // Not one of the library's kinds, another result, no gain, weights of 8 bits, not wanted.
+  for (const int reason : {0, 1, 2, 3, 4}) {
+    calls = {};
+    calls.gates = reason != 0;
+    calls.wrong = reason == 1;
+    calls.gated_cost = reason == 2 ? 2 : 1;
+    const auto ops = make_with(reason == 3 ? CudaPrecision::fp8 : CudaPrecision::bf16, reason != 4);
+    const auto packed = ops->pack_linear(weight, bias, true);
+    EXPECT_FALSE(ops->prepare_gated(*packed, per_gate)) << reason;
+    const int tried = calls.gated;
+    const Tensor y = arena.copy(residual), z = arena.copy(residual);
+    multiply(*ops, *packed, 4, y);
+    multiply(*reference, *reference->pack_linear(weight, bias), 4, z);
+    ops->wait();
+    expect_close(z, y, reason == 3 ? 0.15 : 4e-2);
+    EXPECT_EQ(tried, calls.gated) << reason;
+  }
+  // No room for the trial is no reason to fail.
+  calls = {};
+  const auto ops = make_with(CudaPrecision::bf16);
+  const auto packed = ops->pack_linear(weight, bias);
+  emulation::machine().memory_bytes = emulation::device_bytes() + 100;
+  EXPECT_FALSE(ops->prepare_gated(*packed, per_gate));
+}
+
 TEST_F(CudaOps, AnAlgorithmIsChosenOncePerSizeAndOurKernelStandsIn) {
   const auto ops = make(CudaPrecision::f32, true);
   const Tensor weight = random({5, 6}), x = random({4, 6}), y = arena.tensor({4, 5});

@@ -22,7 +22,7 @@ class CudaOps : public ::testing::Test {
   }
   /// A copy of 16 bits; `values` become what it holds.
   Tensor rounded(Ops& ops, const Tensor& values) {
-    const Tensor narrow = arena.tensor(values.shape(), DType::bf16);
+    const Tensor narrow = arena.tensor(values.shape(), ops.token_dtype());
     ops.convert(values, narrow);
     ops.convert(narrow, values);
     return narrow;

@@ -5,6 +5,7 @@
 
 #include "cuda/recording_cublaslt.h"
 #include "cuda/recording_cudnn.h"
+#include "cuda/recording_nccl.h"
 #include "emulation/cuda_runtime.h"
 #include "ops/cuda/cuda_ops.h"
 #include "ops/ops.h"
@@ -26,17 +27,21 @@ class EmulatedCuda {
   EmulatedCuda& operator=(const EmulatedCuda&) = delete;
 
   /// Of operations that are made from now on.
-  void use_graphs(bool use) { cuda_backend() = use ? make<true, false> : make<false, false>; }
-  void use_cudnn() { cuda_backend() = make<true, true>; }
+  void use_graphs(bool use) { cuda_backend() = use ? make<kGraphs> : make<0>; }
+  void use_cudnn() { cuda_backend() = make<kGraphs | kCudnn>; }
+  void use_nccl() { cuda_backend() = make<kGraphs | kNccl>; }
 
  private:
-  template <bool kGraphs, bool kCudnn>
+  enum With : unsigned { kGraphs = 1, kCudnn = 2, kNccl = 4 };
+
+  template <unsigned kWith>
   static std::unique_ptr<Ops> make(int device, const std::string& dtype) {
     CudaOptions options;
     options.device = device;
     options.precision = cuda_precision(dtype);
-    options.graphs = kGraphs;
-    if (kCudnn) {
+    options.graphs = (kWith & kGraphs) != 0;
+    if (kWith & kNccl) options.nccl = &recording_nccl();
+    if (kWith & kCudnn) {
       options.cudnn = &recording_cudnn();
       options.clock = recorded_seconds;
     }

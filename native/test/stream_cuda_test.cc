@@ -89,6 +89,30 @@ TEST_F(CudaStream, KeepsKeysAndValuesInHalfTheMemory) {
   EXPECT_LT(worst, 2);
 }
 
+// f16 has three bits more than bf16 in the same memory.
+TEST_F(CudaStream, IsNearerToF32InF16ThanInBf16) {
+  const TinyModel model;
+  const auto full = Pipeline::load({model.dir(), "cuda", 1, "f32"});
+  const auto expected = full->open({"rain", 1, 2, 3});
+  std::vector<Out> pictures;
+  for (int i = 0; i < 7; ++i) pictures.push_back(run_one(*full, *expected, tiny_chunk(0, i)));
+  const auto worst = [&](const char* dtype) {
+    const auto pipeline = Pipeline::load({model.dir(), "cuda", 1, dtype});
+    EXPECT_EQ(full->info().memory.session.rings, 2 * pipeline->info().memory.session.rings);
+    const auto session = pipeline->open({"rain", 1, 2, 3});
+    double most = 0;
+    for (int i = 0; i < 7; ++i) {
+      const Out out = run_one(*pipeline, *session, tiny_chunk(0, i));
+      most = std::max(most, mean_difference(pictures[static_cast<size_t>(i)].pixels, out.pixels));
+    }
+    return most;
+  };
+  const double half = worst("f16"), bf16 = worst("bf16");
+  EXPECT_GT(half, 0) << "f16 is another arithmetic";
+  EXPECT_LT(half, bf16 / 3);
+  EXPECT_THROW(Pipeline::load({model.dir(), "cpu", 1, "f16"}), Error);
+}
+
 // And in a quarter, with anchors that are compared and replaced.
 TEST_F(CudaStream, KeepsKeysAndValuesInEightBits) {
   Json json = tiny_model_json();
@@ -218,6 +242,53 @@ TEST_F(CudaStream, SplitsTheTransformerOverGpus) {
                   "CUDA device");
 }
 
+// The same, with tokens that go from GPU to GPU over NCCL.
+TEST_F(CudaStream, HandsTokensOnOverNccl) {
+  emulation::machine().devices = 3;
+  Json json = tiny_model_json();
+  json["dit"]["layers"] = 4;
+  const TinyModel model(json);
+  const auto one = Pipeline::load({model.dir(), "cuda", 1, "bf16"});
+  RecordedNccl& recorded = recorded_nccl();
+  recorded = {};
+  cuda_.use_nccl();
+  {
+    const auto split = Pipeline::load({model.dir(), "cuda:2,cuda:0,cuda:1", 1, "bf16"});
+    EXPECT_EQ(3, recorded.comms);
+    TransformSettings settings{"rain", 1, 1, 3};
+    const auto a = one->open(settings), b = split->open(settings);
+    const int before = recorded.transfers;
+    for (int i = 0; i < 5; ++i) {
+      if (i == 2) {
+        settings.prompt = "a marble statue";
+        one->update(*a, settings);
+        split->update(*b, settings);
+      }
+      const Pixels in = tiny_chunk(0, i);
+      EXPECT_EQ(run_one(*one, *a, in).pixels, run_one(*split, *b, in).pixels) << "chunk " << i;
+    }
+    // Tokens and timesteps over two links each, and the contexts of prompts.
+    EXPECT_GE(recorded.transfers, before + 5 * 2 * 2 + 2);
+    // One GPU has nobody to send to.
+    EXPECT_EQ(Pipeline::load({model.dir(), "cuda", 1, "bf16"})->depth(), 2u);
+  }
+  EXPECT_EQ(0, recorded.comms);
+  expect_contains(error_of([&] {
+                    Pipeline::load({model.dir(), "cuda:1,cuda:1", 1, "bf16"});
+                  }),
+                  "ranks over NCCL: expected a GPU for each, got cuda:1 twice");
+  expect_contains(error_of([&] {
+                    Pipeline::load({model.dir(), "cuda,cpu", 1, "f32"});
+                  }),
+                  "ranks over NCCL: expected GPUs alone, got cpu");
+  recorded.fails = true;
+  expect_contains(error_of([&] {
+                    Pipeline::load({model.dir(), "cuda:0,cuda:1", 1, "bf16"});
+                  }),
+                  "ncclCommInitAll: expected success, got refused");
+  EXPECT_EQ(std::vector<std::string>(), recorded.problems);
+}
+
 // A block's weights, keys and values go to the next GPU and back.
 TEST_F(CudaStream, MovesBlocksBetweenGpus) {
   emulation::machine().devices = 2;
@@ -251,8 +322,6 @@ TEST_F(CudaStream, MovesBlocksBetweenGpus) {
   };
   Side a = side(*one), b = side(*split);
   for (int i = 0; i < 8; ++i) {
-    if (i == 2 || i == 5) ranks.move_boundary(0, 1);
-    if (i == 3 || i == 6) ranks.move_boundary(0, -1);
     std::vector<Tensor> outputs;
     for (Side* side : {&a, &b}) {
       Ops& ops = side->model.ops();
@@ -261,7 +330,11 @@ TEST_F(CudaStream, MovesBlocksBetweenGpus) {
       ops.normal_noise(7, static_cast<uint64_t>(i), 0, x);
       const double time = 500;
       const DitRow row{1, &time, &side->cache, side->prompt.get(), {}};
-      side->model.dit().forward(&row, 1, x, y);
+      side->model.dit().start(&row, 1, x, y);
+      // While the forward is under way.
+      if (side == &b && (i == 2 || i == 5)) ranks.move_boundary(0, 1);
+      if (side == &b && (i == 3 || i == 6)) ranks.move_boundary(0, -1);
+      side->model.dit().finish();
       side->cache.finish();
       outputs.push_back(host.tensor(y.shape()));
       ops.copy(y, outputs.back());

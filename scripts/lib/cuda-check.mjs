@@ -2,7 +2,7 @@ import { spawn } from "node:child_process";
 import { existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { basename, delimiter, dirname, join } from "node:path";
 import { capture } from "./command.mjs";
-import { findCublasLt, findCudnn, findToolkit, nvrtcFolders } from "./cuda-toolkit.mjs";
+import { findCublasLt, findCudnn, findNccl, findToolkit, nvrtcFolders } from "./cuda-toolkit.mjs";
 import { nativeBuildDir, nativeProgramsDir, root } from "./paths.mjs";
 import { fingerprint, listFiles } from "./stamps.mjs";
 
@@ -233,6 +233,17 @@ async function checkCublasLt(toolkit) {
 }
 
 /**
+ * @param {import("./cuda-toolkit.mjs").Toolkit} toolkit
+ * @returns {Promise<{ found: string, failure: string | null }>}
+ */
+async function checkNccl(toolkit) {
+  const nccl = findNccl(toolkit);
+  if (nccl) return checkHeader(toolkit, nccl, "nccl_header.cc", ["nccl_api.cc"]);
+  const hint = "not found, so not compared (pip install nvidia-nccl-cu13 brings it)";
+  return { found: hint, failure: null };
+}
+
+/**
  * The same for cuDNN, which then makes plans for described devices. It wants a driver for that,
  * which is a double that runs nothing.
  * @param {import("./cuda-toolkit.mjs").Toolkit} toolkit
@@ -350,6 +361,9 @@ export async function runCudaCheck({ args }) {
     const cudnn = await checkCudnn(toolkit);
     console.log(`cuDNN: ${cudnn.found}`);
     if (cudnn.failure !== null) failures.push(`cuDNN: ${cudnn.failure}`);
+    const nccl = await checkNccl(toolkit);
+    console.log(`NCCL: ${nccl.found}`);
+    if (nccl.failure !== null) failures.push(`NCCL: ${nccl.failure}`);
   } else {
     console.log(`\nSKIPPED: no nvcc, so nothing was compiled (looked in ${tried.join(", ")}).`);
     console.log("The kernels ran in the emulation all the same.");

@@ -93,6 +93,11 @@ export function findCudnn(toolkit) {
   return findLibrary(toolkit, "cudnn.h", ["libcudnn.so.9"]);
 }
 
+/** From the system or nvidia-nccl-cu13. @param {Toolkit} toolkit */
+export function findNccl(toolkit) {
+  return findLibrary(toolkit, "nccl.h", ["libnccl.so.2"]);
+}
+
 /**
  * Where cuDNN finds the compiler that it makes plans with (nvidia-cuda-nvrtc).
  * @param {Toolkit} toolkit
@@ -117,7 +122,7 @@ export function wheelFolders(machine = {}) {
   const { hasDevice = isDevicePresent, wheels = inWheels, exists = existsSync } = machine;
   if (!hasDevice()) return [];
   const system = ["/usr/lib/x86_64-linux-gnu", "/usr/local/cuda/lib64"];
-  const missing = ["libcublasLt.so.13", "libcudnn.so.9", "libnvrtc.so.13"].filter(
+  const missing = ["libcublasLt.so.13", "libcudnn.so.9", "libnvrtc.so.13", "libnccl.so.2"].filter(
     (name) => !system.some((folder) => exists(join(folder, name))),
   );
   return [...new Set(wheels(missing.map((name) => join("lib", name))).map(dirname))];

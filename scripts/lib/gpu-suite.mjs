@@ -46,9 +46,10 @@ const PICTURE = ["--width", "512", "--height", "512"];
  * What is run, in this order: right first, then fast.
  * @param {boolean} quick leaves out what takes minutes
  * @param {number} gpus of this machine
+ * @param {boolean} hasNccl whether it has NCCL
  * @returns {Step[]}
  */
-export function suite(quick, gpus) {
+export function suite(quick, gpus, hasNccl) {
   const on =
     (/** @type {string} */ backend) =>
     (/** @type {string} */ name, /** @type {string[]} */ ...rest) => ({
@@ -62,6 +63,10 @@ export function suite(quick, gpus) {
     env: { DRIFTLESS_CUDA_GRAPHS: "off" },
   });
   const withoutCudnn = (/** @type {Step} */ step) => ({ ...step, env: { DRIFTLESS_CUDNN: "off" } });
+  const withoutGates = (/** @type {Step} */ step) => ({
+    ...step,
+    env: { DRIFTLESS_CUDA_GATES: "off" },
+  });
   // One stream for autoencoder and transformer.
   const withoutOverlap = (/** @type {Step} */ step) => ({
     ...step,
@@ -69,7 +74,15 @@ export function suite(quick, gpus) {
   });
   // The transformer split in two, on one GPU and on two.
   const splits = [{ name: "split on one GPU", bench: on("cuda,cuda") }];
-  if (gpus > 1) splits.push({ name: "split on two GPUs", bench: on("cuda:0,cuda:1") });
+  const two = on("cuda:0,cuda:1");
+  if (gpus > 1) splits.push({ name: "split on two GPUs", bench: two });
+  if (gpus > 1 && hasNccl) {
+    const overNccl = (/** @type {string} */ name, /** @type {string[]} */ ...rest) => ({
+      ...two(name, ...rest),
+      env: { DRIFTLESS_CUDA_TRANSPORT: "nccl" },
+    });
+    splits.push({ name: "split on two GPUs over NCCL", bench: overNccl });
+  }
   const stream = ["stream", "--free", "--seconds", "5", "--sessions"];
   const sessions = quick ? [1, 4] : [1, 2, 4, 8, 16];
   const golden = (/** @type {string} */ dtype) => ({
@@ -86,8 +99,10 @@ export function suite(quick, gpus) {
     { name: "kernels", command: "driftless-cuda-device", arguments: ["--json"] },
     golden("f32"),
     golden("bf16"),
+    golden("f16"),
     bench("agree f32", "agree", "--dtype", "f32", "--most", "0.1"),
     bench("agree bf16", "agree", "--dtype", "bf16", "--most", "2"),
+    bench("agree f16", "agree", "--dtype", "f16", "--most", "0.5"),
     bench("agree fp8", "agree", "--dtype", "fp8", "--most", "4"),
     bench("agree fp8-kv", "agree", "--dtype", "fp8-kv", "--most", "4"),
     bench("agree two steps", "agree", "--dtype", "f32", "--steps", "2", "--most", "0.1"),
@@ -97,10 +112,12 @@ export function suite(quick, gpus) {
     bench("roofline", "roofline", "--size", "8192", "--mib", "1024"),
     bench("dit 1.3B", "dit", ...WAN_1_3B),
     bench("dit 1.3B two rows", "dit", ...WAN_1_3B, "--rows", "2"),
+    bench("dit 1.3B f16", "dit", ...WAN_1_3B, "--dtype", "f16"),
     bench("dit 1.3B fp8", "dit", ...WAN_1_3B, "--dtype", "fp8"),
     bench("dit 1.3B fp8-kv", "dit", ...WAN_1_3B, "--dtype", "fp8-kv"),
     withoutGraphs(bench("dit 1.3B without graphs", "dit", ...WAN_1_3B)),
     withoutCudnn(bench("dit 1.3B without cuDNN", "dit", ...WAN_1_3B)),
+    withoutGates(bench("dit 1.3B without gated products", "dit", ...WAN_1_3B)),
     ...(quick ? [] : [bench("dit 14B, 4 of 40 layers", "dit", ...WAN_14B)]),
     bench("codec taehv", "codec", ...PICTURE),
     withoutCudnn(bench("codec taehv without cuDNN", "codec", ...PICTURE)),
@@ -173,7 +190,11 @@ export async function runGpuSuite({ args, env }) {
   const program = (/** @type {string} */ name) => join(buildDir, "Release", name);
   const machine = capture(program("driftless-cuda-report"), [], { env });
   console.log(machine.stdout);
-  const steps = suite(args.includes("--quick"), found.length);
+  const steps = suite(
+    args.includes("--quick"),
+    found.length,
+    machine.stdout.includes("NCCL: version"),
+  );
   /** @type {StepResult[]} */
   const results = [];
   for (const { name, command, arguments: rest, env: own } of steps) {

@@ -20,8 +20,8 @@ export interface NativeEngineOptions {
    */
   segmenterDir?: string;
   backend: string;
-  /** Default auto: bf16 where the processor multiplies it natively, else f32. fp8, fp8-kv: on a GPU alone. */
-  dtype?: "auto" | "f32" | "bf16" | "fp8" | "fp8-kv";
+  /** Default auto: bf16 where the processor multiplies it natively, else f32. f16, fp8, fp8-kv: on a GPU alone. */
+  dtype?: "auto" | "f32" | "bf16" | "f16" | "fp8" | "fp8-kv";
   /** Weights of an imported model's prompt encoder: read for each new prompt (default), or kept. */
   promptEncoder?: "release" | "keep";
   /**

@@ -32,7 +32,7 @@ export const engineOptionsSchema = z.strictObject({
   /** Empty: no model, sessions can only pass frames through. */
   modelDir: z.string(),
   backend: z.string(),
-  dtype: z.enum(["auto", "f32", "bf16", "fp8", "fp8-kv"]).optional(),
+  dtype: z.enum(["auto", "f32", "bf16", "f16", "fp8", "fp8-kv"]).optional(),
   promptEncoder: z.enum(["release", "keep"]).optional(),
   videoEncoder: z.enum(["software", "nvenc"]).optional(),
   videoDecoder: z.enum(["software", "nvdec"]).optional(),

@@ -140,7 +140,7 @@ EngineArguments read_engine_arguments(const Napi::Value& value) {
   const Napi::Value dtype = object.Get("dtype");
   if (!dtype.IsUndefined()) {
     arguments.model.dtype =
-        read_choice(dtype, "options.dtype", {"auto", "f32", "bf16", "fp8", "fp8-kv"});
+        read_choice(dtype, "options.dtype", {"auto", "f32", "bf16", "f16", "fp8", "fp8-kv"});
   }
   const Napi::Value encoder = object.Get("promptEncoder");
   if (!encoder.IsUndefined()) {

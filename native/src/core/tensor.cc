@@ -10,6 +10,7 @@ size_t dtype_size(DType dtype) {
     case DType::i32:
       return 4;
     case DType::bf16:
+    case DType::f16:
       return 2;
     case DType::u8:
     case DType::e4m3:
@@ -24,6 +25,8 @@ const char* dtype_name(DType dtype) {
       return "f32";
     case DType::bf16:
       return "bf16";
+    case DType::f16:
+      return "f16";
     case DType::i32:
       return "i32";
     case DType::u8:

@@ -9,7 +9,7 @@
 namespace driftless {
 
 /// e4m3: 8 bits of a GPU, 4 of them an exponent.
-enum class DType { f32, bf16, i32, u8, e4m3 };
+enum class DType { f32, bf16, f16, i32, u8, e4m3 };
 
 /// Who can reach a tensor's memory: this process's code, a GPU's kernels, or both.
 enum class Memory : uint8_t { host, device, unified };

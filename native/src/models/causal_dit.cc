@@ -67,7 +67,7 @@ void CausalDit::encode_prompt(const Tensor& text, const PromptKv& prompt, const 
   ops_.linear(*text0_, text, hidden, gelu);
   ops_.linear(*text2_, hidden, context);
   if (trace) trace("context", -1, context);
-  if (ranks_ != nullptr) return ranks_->encode_prompt(context, prompt, ops_);
+  if (ranks_ != nullptr) return ranks_->encode_prompt(context, prompt);
   blocks_->encode_prompt(context, prompt, 0, trace);
 }
 
@@ -172,7 +172,7 @@ void CausalDit::start(const DitRow* rows, int64_t count, const Tensor& x, const 
   begun->y = y;
   begun->tokens = embed(noted(rows, count), count, x, begun->e, nullptr);
   make_room(begun->tokens);
-  ranks_->start(begun->tokens, ops_);
+  ranks_->start(begun->tokens);
   begun->tokens.rows = nullptr;
   begun_.push_back(std::move(begun));
 }
@@ -196,13 +196,12 @@ void CausalDit::finish() {
   const ArenaScope scope(ops_.arena());
   DitTokens tokens = begun.tokens;
   tokens.x = ops_.arena().tensor(begun.tokens.x.shape());
-  ranks_->finish(tokens.x, ops_);
+  ranks_->finish(tokens.x);
   head(tokens, begun.e, begun.y, nullptr);
 }
 
-void CausalDit::prepare_attention(int64_t queries, int64_t keys) {
-  if (ranks_ != nullptr) return ranks_->prepare_attention(queries, keys, config_);
-  ops_.prepare_attention(queries, keys, config_.heads, config_.head_dim());
+LibraryUse CausalDit::prepare(int64_t tokens, int64_t keys) {
+  return ranks_ != nullptr ? ranks_->prepare(tokens, keys) : blocks_->prepare(tokens, keys);
 }
 
 void CausalDit::rest() {

@@ -40,8 +40,8 @@ class CausalDit {
   std::shared_ptr<const PromptKv> encode_prompt(const Tensor& text, const Trace& trace = nullptr);
 
   // Says that rows of so many tokens will often attend over so many keys, before anything is under
-  // way; may take seconds.
-  void prepare_attention(int64_t queries, int64_t keys);
+  // way; may take seconds. What the last rank found.
+  LibraryUse prepare(int64_t tokens, int64_t keys);
 
   // x [frames of all rows, h, w, in_channels] -> y [same, h, w, out_channels], h and w multiples of
   // the patch. Writes each row's keys and values into its cache. A row's result does not depend on

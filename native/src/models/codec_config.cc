@@ -12,6 +12,10 @@ std::unique_ptr<LatentCodec> make_codec(const CodecConfig& config, WeightSource&
   return std::make_unique<Autoencoder>(std::get<AutoencoderConfig>(config), weights, ops);
 }
 
+void set_codec_dtype(CodecConfig& config, DType dtype) {
+  std::visit([dtype](auto& one) { one.dtype = dtype; }, config);
+}
+
 int64_t codec_latent_channels(const CodecConfig& config) {
   return std::visit([](const auto& one) { return one.latent_channels; }, config);
 }

@@ -19,6 +19,9 @@ using CodecConfig = std::variant<AutoencoderConfig, WanVaeConfig>;
 // `ops` must outlive the codec.
 std::unique_ptr<LatentCodec> make_codec(const CodecConfig& config, WeightSource& weights, Ops& ops);
 
+// Of what lies between the codec's layers.
+void set_codec_dtype(CodecConfig& config, DType dtype);
+
 // What the codec of this configuration would say.
 int64_t codec_latent_channels(const CodecConfig& config);
 int64_t codec_spatial_scale(const CodecConfig& config);

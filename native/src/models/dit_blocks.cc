@@ -90,6 +90,17 @@ void DitBlocks::take(WeightSource& weights) {
   blocks_.push_back(std::move(block));
 }
 
+LibraryUse DitBlocks::prepare(int64_t tokens, int64_t keys) {
+  const DitBlock& block = *blocks_.front();
+  LibraryUse use;
+  use.rings = ops_.prepare_attention(tokens, keys, config_.heads, config_.head_dim());
+  ops_.prepare_attention(tokens, config_.text_len, config_.heads, config_.head_dim());
+  for (const PackedLinear* product : {block.self.o.get(), block.ffn2.get()}) {
+    use.gates = ops_.prepare_gated(*product, tokens) || use.gates;
+  }
+  return use;
+}
+
 // Where these operations can use it.
 std::unique_ptr<DitBlock> DitBlocks::adopt(std::unique_ptr<DitBlock> block) {
   const auto linear = [this](std::unique_ptr<PackedLinear>& weights) {

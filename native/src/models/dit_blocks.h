@@ -84,6 +84,12 @@ struct DitBlock {
   std::unique_ptr<PackedLinear> ffn0, ffn2;
 };
 
+// What libraries were found to be best at, see DitBlocks::prepare().
+struct LibraryUse {
+  bool rings = false;  // attention over them
+  bool gates = false;  // of some product
+};
+
 class DitBlocks {
  public:
   // Blocks `first`.. of the weights under Wan's keys. `ops` must outlive the object.
@@ -96,6 +102,10 @@ class DitBlocks {
   Ops& ops() const { return ops_; }
   int64_t first() const { return first_; }
   int64_t end() const { return first_ + static_cast<int64_t>(blocks_.size()); }
+
+  // Looks for the fastest ways for rows of so many tokens over rings of so many keys: once, because
+  // it may take seconds (Ops::prepare_attention()).
+  LibraryUse prepare(int64_t tokens, int64_t keys);
 
   // From block `from` on, which may be end(). Changes x and writes each row's keys and values into
   // its cache. A row's result does not depend on the rows beside it.

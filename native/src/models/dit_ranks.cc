@@ -1,9 +1,7 @@
 #include "models/dit_ranks.h"
 
 #include <algorithm>
-#include <chrono>
 #include <future>
-#include <optional>
 #include <string>
 #include <thread>
 #include <utility>
@@ -22,16 +20,33 @@ struct DitRanks::HandOver {
 
 // What passes the ranks one after another: a forward, a prompt, or a block that moves.
 struct DitRanks::Flight {
-  // Tensors in the memory of one rank.
+  // Tensors in the memory of one rank, and how far it is.
   struct Place {
+    explicit Place(const Ops& ops)
+        : memory(64, 0, ops.memory()),
+          began(ops.make_mark()),
+          paused(ops.make_mark()),
+          resumed(ops.make_mark()),
+          ended(ops.make_mark()),
+          handed_on(ops.make_mark()) {}
+
+    // Of a forward or a prompt that has passed, milliseconds that the device had it.
+    double busy_ms() const {
+      const double pause_ms = has_paused ? resumed->ms_since(*paused) : 0;
+      return ended->ms_since(*began) - pause_ms;
+    }
+
     Arena memory;
     size_t bytes = 0;
     Tensor x, e0, before;  // before: of a forward of several rows, see DitBlocks::run_as_fits()
+    std::unique_ptr<Mark> began, paused, resumed, ended, handed_on;
+    bool has_paused = false;  // for a block
   };
 
   std::vector<DitRow> rows;
-  DitTokens tokens;          // of a forward; its tensors are those of each rank's place
-  std::vector<Place> ranks;  // by rank
+  DitTokens tokens;               // of a forward; its tensors are those of each rank's place
+  std::unique_ptr<Mark> boarded;  // x and e0 are in the first rank's memory
+  std::vector<Place> ranks;       // by rank
   std::vector<double> busy_ms;
   const PromptKv* prompt = nullptr;  // present in a prompt's flight, whose x is the context
   std::shared_ptr<HandOver> hand_over;
@@ -53,12 +68,15 @@ class DitRanks::Rank {
     }
   }
 
-  void start(Queue& in, Queue& out) {
+  void start(Links& links, Queue& in, Queue& out) {
+    links_ = &links;
     thread_ = std::thread([this, &in, &out] { run(in, out); });
   }
   void join() {
     if (thread_.joinable()) thread_.join();
   }
+
+  LibraryUse prepare(int64_t tokens, int64_t keys) { return blocks_.prepare(tokens, keys); }
 
   Ops& ops() const { return *ops_; }
   size_t block_bytes() const { return blocks_.block_bytes(); }
@@ -74,6 +92,7 @@ class DitRanks::Rank {
           work(*flight);
         } catch (...) {
           flight->error = std::current_exception();
+          settle();
         }
       }
       out.push(flight);
@@ -81,28 +100,39 @@ class DitRanks::Rank {
     out.push(nullptr);
   }
 
+  // The flight's memory is free for others when nobody goes on with it.
+  void settle() const {
+    try {
+      ops_->wait();
+    } catch (...) {
+      // A lost device, which shows in all that follows.
+    }
+  }
+
   void work(Flight& flight) {
-    const auto start = std::chrono::steady_clock::now();
-    const Flight::Place& here = flight.ranks[number_];
+    Flight::Place& here = flight.ranks[number_];
+    if (number_ == 0) {
+      ops_->follow(*flight.boarded);
+    } else {
+      Flight::Place& before = flight.ranks[number_ - 1];
+      links_->receive(number_ - 1, {{before.x, here.x}, {before.e0, here.e0}}, *before.handed_on);
+    }
+    here.began->set();
     pass_blocks(flight, here, blocks_.first());
     // The block that comes from the rank below is this rank's last.
-    std::chrono::steady_clock::duration waited{};
+    here.has_paused = awaited_ != nullptr;
     if (awaited_) {
-      const auto waits = std::chrono::steady_clock::now();
+      here.paused->set();
       const int64_t from = blocks_.end();
       take_over(*std::exchange(awaited_, nullptr));
-      waited = std::chrono::steady_clock::now() - waits;
       if (broken_) std::rethrow_exception(broken_);
+      here.resumed->set();
       pass_blocks(flight, here, from);
     }
-    if (number_ + 1 < flight.ranks.size()) {
-      const Flight::Place& next = flight.ranks[number_ + 1];
-      ops_->copy(here.x, next.x);
-      if (here.e0.present()) ops_->copy(here.e0, next.e0);
-    }
-    ops_->wait();
-    const auto took = std::chrono::steady_clock::now() - start - waited;
-    flight.busy_ms[number_] = std::chrono::duration<double, std::milli>(took).count();
+    here.ended->set();
+    if (number_ + 1 == flight.ranks.size()) return;
+    const Flight::Place& next = flight.ranks[number_ + 1];
+    links_->send(number_, {{here.x, next.x}, {here.e0, next.e0}}, *here.handed_on);
   }
 
   void pass_blocks(Flight& flight, const Flight::Place& here, int64_t from) {
@@ -122,6 +152,7 @@ class DitRanks::Rank {
     if (gives && broken_) {
       hand_over->block.set_exception(broken_);
     } else if (gives) {
+      settle();  // Before others move what its device may still use.
       const bool last = hand_over->to > number_;
       hand_over->block.set_value(last ? blocks_.give_last() : blocks_.give_first());
     } else if (takes && hand_over->from < number_) {
@@ -150,6 +181,7 @@ class DitRanks::Rank {
   const std::unique_ptr<Ops> ops_;
   LayerPlaces& places_;
   const size_t number_;
+  Links* links_ = nullptr;
   DitBlocks blocks_;
   std::shared_ptr<HandOver> awaited_;
   std::exception_ptr broken_;
@@ -158,7 +190,7 @@ class DitRanks::Rank {
 
 DitRanks::DitRanks(const DitConfig& config, WeightSource& weights,
                    std::vector<std::unique_ptr<Ops>> ops, Ops& home, LayerPlaces& places)
-    : places_(places), balance_(ops.size()) {
+    : home_(home), places_(places), balance_(ops.size()) {
   const auto count = static_cast<int64_t>(ops.size());
   DL_CHECK(count <= config.layers, "ranks",
            "at most one for each of the model's " + std::to_string(config.layers) + " blocks",
@@ -180,12 +212,35 @@ DitRanks::DitRanks(const DitConfig& config, WeightSource& weights,
     queues_.push_back(std::make_unique<Queue>());
   }
   block_bytes_ = ranks_.front()->block_bytes();
-  for (size_t r = 0; r < ranks_.size(); ++r) ranks_[r]->start(*queues_[r], *queues_[r + 1]);
+  std::vector<Ops*> pipeline;
+  for (const auto& rank : ranks_) pipeline.push_back(&rank->ops());
+  links_ = pipeline.front()->make_links(pipeline);
+  for (size_t r = 0; r < ranks_.size(); ++r) {
+    ranks_[r]->start(*links_, *queues_[r], *queues_[r + 1]);
+  }
+  landings_ = std::thread([this] { await_landings(); });
 }
 
 DitRanks::~DitRanks() {
   queues_.front()->push(nullptr);
   for (const auto& rank : ranks_) rank->join();
+  landings_.join();
+}
+
+// In the order of the flights; the ranks go on meanwhile.
+void DitRanks::await_landings() {
+  while (Flight* flight = queues_.back()->pop()) {
+    if (flight->hand_over == nullptr && !flight->error) {
+      try {
+        flight->ranks.back().ended->wait();
+        std::transform(flight->ranks.begin(), flight->ranks.end(), flight->busy_ms.begin(),
+                       [](const Flight::Place& place) { return place.busy_ms(); });
+      } catch (...) {
+        flight->error = std::current_exception();
+      }
+    }
+    landed_.push(flight);
+  }
 }
 
 // One that nothing is known of; those under way are as many as the callers make.
@@ -194,9 +249,8 @@ DitRanks::Flight& DitRanks::take_flight() {
     flights_.push_back(std::make_unique<Flight>());
     Flight& flight = *flights_.back();
     flight.busy_ms.resize(ranks_.size());
-    for (const auto& rank : ranks_) {
-      flight.ranks.push_back({Arena(64, 0, rank->ops().memory()), 0, {}, {}, {}});
-    }
+    flight.boarded = home_.make_mark();
+    for (const auto& rank : ranks_) flight.ranks.emplace_back(rank->ops());
     free_.reserve(flights_.size());
     free_.push_back(&flight);
   }
@@ -235,53 +289,50 @@ void DitRanks::take_room(Flight& flight, const DitTokens& tokens) {
   }
 }
 
-void DitRanks::start(const DitTokens& tokens, Ops& home) {
-  Flight& flight = take_flight();
+// Copies the tokens to the first rank, or gives the flight back and throws.
+void DitRanks::board(Flight& flight, const DitTokens& tokens) {
   try {
     take_room(flight, tokens);
-    home.copy(tokens.x, flight.ranks.front().x);
-    home.copy(tokens.e0, flight.ranks.front().e0);
-    home.wait();
+    home_.copy(tokens.x, flight.ranks.front().x);
+    if (tokens.e0.present()) home_.copy(tokens.e0, flight.ranks.front().e0);
+    flight.boarded->set();
   } catch (...) {
     land(flight);
     throw;
   }
+}
+
+void DitRanks::start(const DitTokens& tokens) {
+  Flight& flight = take_flight();
+  board(flight, tokens);
   flight.rows.assign(tokens.rows, tokens.rows + tokens.count);
   flight.tokens = tokens;
   flight.tokens.rows = flight.rows.data();
   queues_.front()->push(&flight);
 }
 
-void DitRanks::encode_prompt(const Tensor& context, const PromptKv& prompt, Ops& home) {
+void DitRanks::encode_prompt(const Tensor& context, const PromptKv& prompt) {
   Flight& flight = take_flight();
   DitTokens tokens;
   tokens.x = context;
-  try {
-    take_room(flight, tokens);
-    home.copy(context, flight.ranks.front().x);
-    home.wait();
-  } catch (...) {
-    land(flight);
-    throw;
-  }
+  board(flight, tokens);
   flight.prompt = &prompt;
   queues_.front()->push(&flight);
 }
 
-bool DitRanks::ready() const { return queues_.back()->holds_forward(); }
+bool DitRanks::ready() const { return landed_.holds_forward(); }
 
 void DitRanks::on_ready(std::function<void()> listener) {
-  queues_.back()->set_listener(std::move(listener));
+  landed_.set_listener(std::move(listener));
 }
 
-void DitRanks::finish(const Tensor& x, Ops& home) {
-  Flight* flight = queues_.back()->pop();
-  for (; !flight->is_forward(); flight = queues_.back()->pop()) land(*flight);
+void DitRanks::finish(const Tensor& x) {
+  Flight* flight = landed_.pop();
+  for (; !flight->is_forward(); flight = landed_.pop()) land(*flight);
   const std::exception_ptr error =
       flight->error ? flight->error : std::exchange(prompt_error_, nullptr);
-  if (!error) home.copy(flight->ranks.back().x, x);
-  // Before another forward may write there.
-  if (!error) home.wait();
+  // Another forward is written there after what is copied to the ranks from here on.
+  if (!error) home_.copy(flight->ranks.back().x, x);
   busiest_ms_ = *std::max_element(flight->busy_ms.begin(), flight->busy_ms.end());
   land(*flight);
   if (error) std::rethrow_exception(error);
@@ -319,14 +370,14 @@ bool DitRanks::move_if_room(size_t rank, int direction) {
   return true;
 }
 
-void DitRanks::prepare_attention(int64_t queries, int64_t keys, const DitConfig& config) {
-  for (const auto& rank : ranks_) {
-    rank->ops().prepare_attention(queries, keys, config.heads, config.head_dim());
-  }
+LibraryUse DitRanks::prepare(int64_t tokens, int64_t keys) {
+  LibraryUse use;
+  for (const auto& rank : ranks_) use = rank->prepare(tokens, keys);
+  return use;
 }
 
 void DitRanks::rest() {
-  for (Flight* flight : queues_.back()->sift(flights_.size() - free_.size())) land(*flight);
+  for (Flight* flight : landed_.sift(flights_.size() - free_.size())) land(*flight);
   if (prompt_error_) std::rethrow_exception(std::exchange(prompt_error_, nullptr));
 }
 

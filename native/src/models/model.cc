@@ -56,9 +56,7 @@ std::unique_ptr<Model> Model::load(const std::string& dir, const std::string& ba
   Ops& ops = *model->ops_;
   model->config_.dit.kv_dtype = ops.token_dtype();
   model->config_.dit.ring_dtype = ops.ring_dtype();
-  if (auto* taehv = std::get_if<AutoencoderConfig>(&model->config_.autoencoder)) {
-    taehv->dtype = ops.token_dtype();
-  }
+  set_codec_dtype(model->config_.autoencoder, ops.token_dtype());
 
   FileWeights autoencoder(dir + "/" + model->config_.autoencoder_file);
   model->codec_ = make_codec(model->config_.autoencoder, autoencoder, ops);
@@ -87,8 +85,7 @@ void Model::embed_prompt(const std::string& prompt, const Tensor& text) {
 void Model::prepare(int64_t width, int64_t height) {
   const int64_t scale = codec_spatial_scale(config_.autoencoder) * config_.dit.patch;
   const int64_t tokens = height / scale * (width / scale);
-  dit_->prepare_attention(tokens, config_.schedule.kv_frames * tokens);
-  dit_->prepare_attention(tokens, config_.dit.text_len);
+  dit_->prepare(tokens, config_.schedule.kv_frames * tokens);
   ops_->try_libraries([&](int64_t) {
     const int64_t factor = codec_->spatial_scale();
     const ArenaScope scope(ops_->arena());

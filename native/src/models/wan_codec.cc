@@ -1,5 +1,6 @@
 #include "models/wan_codec.h"
 
+#include <numeric>
 #include <vector>
 
 #include "core/error.h"
@@ -28,22 +29,31 @@ WanVaeState& own_state(CodecState& state) {
   return own->vae;
 }
 
-size_t bytes_of(const std::vector<WanVaeMemory>& memory, int64_t height, int64_t width) {
-  size_t values = 0;
-  for (const WanVaeMemory& slot : memory) values += slot.values(height, width);
-  return values * sizeof(float);
+DType dtype_of(const WanVaeMemory& slot, DType dtype) { return slot.of_input ? DType::f32 : dtype; }
+
+std::vector<size_t> sizes_of(const std::vector<WanVaeMemory>& memory, int64_t height, int64_t width,
+                             DType dtype) {
+  std::vector<size_t> sizes;
+  for (const WanVaeMemory& slot : memory) {
+    sizes.push_back(slot.values(height, width) * dtype_size(dtype_of(slot, dtype)));
+  }
+  return sizes;
+}
+
+size_t bytes_of(const std::vector<WanVaeMemory>& memory, int64_t height, int64_t width,
+                DType dtype) {
+  const std::vector<size_t> sizes = sizes_of(memory, height, width, dtype);
+  return std::accumulate(sizes.begin(), sizes.end(), size_t{0});
 }
 
 std::unique_ptr<CodecState> make_state(const std::vector<WanVaeMemory>& memory, int64_t height,
-                                       int64_t width, Ops& ops) {
-  std::vector<size_t> sizes;
-  for (const WanVaeMemory& slot : memory) {
-    sizes.push_back(slot.values(height, width) * sizeof(float));
-  }
+                                       int64_t width, Ops& ops, DType dtype) {
+  const std::vector<size_t> sizes = sizes_of(memory, height, width, dtype);
   auto state = std::make_unique<WanCodecState>(ops.memory(), memory_bytes(sizes));
-  for (size_t size : sizes) {
-    WanVaeSlot& slot = state->vae.slots.emplace_back();
-    remembered(slot.frames, static_cast<int64_t>(size / sizeof(float)), state->vae.memory, ops);
+  for (const WanVaeMemory& slot : memory) {
+    Tensor& frames = state->vae.slots.emplace_back().frames;
+    remembered(frames, static_cast<int64_t>(slot.values(height, width)), state->vae.memory, ops,
+               dtype_of(slot, dtype));
   }
   return state;
 }
@@ -51,19 +61,19 @@ std::unique_ptr<CodecState> make_state(const std::vector<WanVaeMemory>& memory, 
 }  // namespace
 
 CodecStateBytes wan_codec_state_bytes(const WanVaeConfig& config, int64_t height, int64_t width) {
-  return {bytes_of(wan_encoder_memory(config), height, width),
-          bytes_of(wan_decoder_memory(config), height, width)};
+  return {bytes_of(wan_encoder_memory(config), height, width, config.dtype),
+          bytes_of(wan_decoder_memory(config), height, width, config.dtype)};
 }
 
 WanCodec::WanCodec(const WanVaeConfig& config, WeightSource& weights, Ops& ops)
     : vae_(config, weights, ops), ops_(ops) {}
 
 std::unique_ptr<CodecState> WanCodec::make_encoder_state(int64_t height, int64_t width) const {
-  return make_state(wan_encoder_memory(vae_.config()), height, width, ops_);
+  return make_state(wan_encoder_memory(vae_.config()), height, width, ops_, vae_.config().dtype);
 }
 
 std::unique_ptr<CodecState> WanCodec::make_decoder_state(int64_t height, int64_t width) const {
-  return make_state(wan_decoder_memory(vae_.config()), height, width, ops_);
+  return make_state(wan_decoder_memory(vae_.config()), height, width, ops_, vae_.config().dtype);
 }
 
 void WanCodec::encode(const Tensor& rgb, CodecState& state, const Tensor& z) {

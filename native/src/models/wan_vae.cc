@@ -55,14 +55,17 @@ WanVae::WanVae(const WanVaeConfig& config, WeightSource& weights, Ops& ops)
   DL_CHECK_EQ("wan vae: latentMean", channels, config.latent_mean.size());
   DL_CHECK_EQ("wan vae: latentStd", channels, config.latent_std.size());
   DL_CHECK_EQ("wan vae: temporalDown", config.multipliers.size() - 1, config.temporal_down.size());
+  DL_CHECK(config.dtype == DType::f32 || config.dtype == ops.token_dtype(),
+           "type of what lies between the wan vae's layers", dtype_name(ops.token_dtype()),
+           dtype_name(config.dtype));
   statistics_ = LatentStatistics::of(config.latent_mean, config.latent_std, ops, parameters_);
-  WanLayerContext encoder{weights, ops, parameters_};
+  WanLayerContext encoder{weights, ops, parameters_, config.dtype};
   LayersOf encoder_blocks(encoder, encoder_);
   walk_wan_encoder(config, encoder_blocks);
   encoder_slots_ = encoder.slots;
   // The pointwise convolution between encoder and latents has no slot in the reference either.
   encoder_convolutions_ = encoder.convolutions - 1;
-  WanLayerContext decoder{weights, ops, parameters_};
+  WanLayerContext decoder{weights, ops, parameters_, config.dtype};
   LayersOf decoder_blocks(decoder, decoder_);
   walk_wan_decoder(config, decoder_blocks);
   decoder_slots_ = decoder.slots;

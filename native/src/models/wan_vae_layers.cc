@@ -39,8 +39,9 @@ std::unique_ptr<PackedLinear> take_pointwise(WanLayerContext& context, const std
 }
 
 // The frames of the slot, in this shape.
-Tensor frames_before(size_t slot, WanVaeState& state, const Shape& shape, Ops& ops) {
-  return remembered(state.slots[slot].frames, shape.count(), state.memory, ops).reshape(shape);
+Tensor frames_before(size_t slot, WanVaeState& state, const Shape& shape, Ops& ops, DType dtype) {
+  return remembered(state.slots[slot].frames, shape.count(), state.memory, ops, dtype)
+      .reshape(shape);
 }
 
 Tensor as_rows(const Tensor& x) { return x.reshape({x.count() / x.dim(-1), x.dim(-1)}); }
@@ -51,7 +52,7 @@ class NormSilu {
       : ops_(context.ops), gamma_(take_vector(context, key, channels, {channels, 1, 1, 1})) {}
 
   Tensor run(const Tensor& x, Arena& arena) const {
-    const Tensor y = arena.tensor(x.shape());
+    const Tensor y = arena.tensor(x.shape(), x.dtype());
     ops_.rms_norm(as_rows(x), gamma_, kNormEps, as_rows(y));
     ops_.activate(Activation::silu, y, y);
     return y;
@@ -68,16 +69,16 @@ class Residual : public WanLayer {
       : ops_(context.ops),
         out_(out),
         norm0_(context, key + ".residual.0.gamma", in),
-        conv0_(context, key + ".residual.2", in, out, 3),
+        conv0_(context, key + ".residual.2", in, out, 3, context.dtype),
         norm1_(context, key + ".residual.3.gamma", out),
-        conv1_(context, key + ".residual.6", out, out, 3) {
+        conv1_(context, key + ".residual.6", out, out, 3, context.dtype) {
     if (in != out) shortcut_ = take_pointwise(context, key + ".shortcut", in, out);
   }
 
   Tensor run(const Tensor& x, WanVaeState& state, Arena& out, Arena& scratch) const override {
     Tensor around = x;
     if (shortcut_) {
-      around = scratch.tensor({x.dim(0), x.dim(1), x.dim(2), out_});
+      around = scratch.tensor({x.dim(0), x.dim(1), x.dim(2), out_}, x.dtype());
       ops_.linear(*shortcut_, as_rows(x), as_rows(around));
     }
     const Tensor hidden = conv0_.run(norm0_.run(x, scratch), {}, state, scratch);
@@ -108,30 +109,27 @@ class FrameAttention : public WanLayer {
       qkv_.push_back(ops_.pack_linear(rows.reshape({channels, channels}),
                                       b.slice(part * channels, (part + 1) * channels)));
     }
-    const Tensor pw = context.weights.take(key + ".proj.weight", {channels, channels, 1, 1}, arena);
-    const Tensor pb = context.weights.take(key + ".proj.bias", {channels}, arena);
-    proj_ = ops_.pack_linear(pw.reshape({channels, channels}), pb);
+    proj_ = take_conv2d(context, key + ".proj", channels, channels, 1);
   }
 
   Tensor run(const Tensor& x, WanVaeState&, Arena& out, Arena& scratch) const override {
-    const Tensor normed = scratch.tensor(x.shape());
+    const DType dtype = x.dtype();
+    const Tensor normed = scratch.tensor(x.shape(), dtype);
     ops_.rms_norm(as_rows(x), gamma_, kNormEps, as_rows(normed));
     Tensor parts[3];
     for (int i = 0; i < 3; ++i) {
-      parts[i] = scratch.tensor(x.shape());
+      parts[i] = scratch.tensor(x.shape(), dtype);
       ops_.linear(*qkv_[static_cast<size_t>(i)], as_rows(normed), as_rows(parts[i]));
     }
     const int64_t pixels = x.dim(1) * x.dim(2), channels = x.dim(3);
     for (int64_t frame = 0; frame < x.dim(0); ++frame) {
-      float* q = parts[0].at(frame).f32_address();
+      void* q = parts[0].at(frame).data();
       const AttentionRow row{
-          q, parts[1].at(frame).f32_address(), parts[2].at(frame).f32_address(), q, pixels, pixels};
+          q, parts[1].at(frame).data(), parts[2].at(frame).data(), q, pixels, pixels, dtype, dtype};
       ops_.attention(&row, 1, 1, channels, 1.0f / std::sqrt(static_cast<float>(channels)));
     }
-    const Tensor y = out.tensor(x.shape());
-    LinearEpilogue add;
-    add.residual = as_rows(x);
-    ops_.linear(*proj_, as_rows(parts[0]), as_rows(y), add);
+    const Tensor y = out.tensor(x.shape(), dtype);
+    ops_.conv2d(*proj_, parts[0], {}, x, Activation::none, y);
     return y;
   }
 
@@ -139,7 +137,7 @@ class FrameAttention : public WanLayer {
   Ops& ops_;
   Tensor gamma_;
   std::vector<std::unique_ptr<PackedLinear>> qkv_;
-  std::unique_ptr<PackedLinear> proj_;
+  std::unique_ptr<PackedConv> proj_;
 };
 
 // The reference pads only right and below before its 3x3 convolution of stride 2. On 2x2 blocks of
@@ -185,9 +183,9 @@ class Downsample : public WanLayer {
 
   Tensor run(const Tensor& x, WanVaeState& state, Arena& out, Arena& scratch) const override {
     const int64_t n = x.dim(0), h = x.dim(1) / 2, w = x.dim(2) / 2, c = channels_;
-    const Tensor blocks = scratch.tensor({n, h, w, 4 * c});
+    const Tensor blocks = scratch.tensor({n, h, w, 4 * c}, x.dtype());
     ops_.pixel_unshuffle(x, blocks);
-    const Tensor small = (time_ ? scratch : out).tensor({n, h, w, c});
+    const Tensor small = (time_ ? scratch : out).tensor({n, h, w, c}, x.dtype());
     ops_.conv2d(*conv_, blocks, {}, {}, Activation::none, small);
     return time_ ? halve_frames(small, state, out, scratch) : small;
   }
@@ -197,16 +195,16 @@ class Downsample : public WanLayer {
   Tensor halve_frames(const Tensor& x, WanVaeState& state, Arena& out, Arena& scratch) const {
     WanVaeSlot& slot = state.slots[slot_];
     const int64_t n = x.dim(0), h = x.dim(1), w = x.dim(2), c = channels_;
-    const Tensor past = frames_before(slot_, state, {1, h, w, c}, ops_);
+    const Tensor past = frames_before(slot_, state, {1, h, w, c}, ops_, x.dtype());
     if (!slot.started) {
       slot.started = true;
       ops_.copy(x.at(n - 1), past);
-      const Tensor y = out.tensor(x.shape());
+      const Tensor y = out.tensor(x.shape(), x.dtype());
       ops_.copy(x, y);
       return y;
     }
     const int64_t pairs = n / 2;
-    const Tensor joined = scratch.tensor({pairs, h, w, kTaps * c});
+    const Tensor joined = scratch.tensor({pairs, h, w, kTaps * c}, x.dtype());
     for (int64_t pair = 0; pair < pairs; ++pair) {
       for (int64_t tap = 0; tap < kTaps; ++tap) {
         const int64_t source = 2 * pair + tap - 1;
@@ -214,7 +212,7 @@ class Downsample : public WanLayer {
       }
     }
     ops_.copy(x.at(n - 1), past);
-    const Tensor y = out.tensor({pairs, h, w, c});
+    const Tensor y = out.tensor({pairs, h, w, c}, x.dtype());
     ops_.linear(*time_, as_rows(joined), as_rows(y));
     return y;
   }
@@ -234,8 +232,8 @@ class Upsample : public WanLayer {
     twice.upsample2 = true;
     conv_ = take_conv2d(context, key + ".resample.1", channels, channels / 2, 3, twice);
     if (temporal) {
-      time_ =
-          std::make_unique<WanCausalConv>(context, key + ".time_conv", channels, 2 * channels, 1);
+      time_ = std::make_unique<WanCausalConv>(context, key + ".time_conv", channels, 2 * channels,
+                                              1, context.dtype);
     }
   }
 
@@ -248,12 +246,12 @@ class Upsample : public WanLayer {
         slot.started = true;
       } else {
         const Tensor halves = time_->run(x, {}, state, scratch);
-        frames = scratch.tensor({2 * x.dim(0), x.dim(1), x.dim(2), channels_});
+        frames = scratch.tensor({2 * x.dim(0), x.dim(1), x.dim(2), channels_}, x.dtype());
         ops_.channels_to_frames(halves, frames);
       }
     }
     const Tensor y =
-        out.tensor({frames.dim(0), 2 * frames.dim(1), 2 * frames.dim(2), channels_ / 2});
+        out.tensor({frames.dim(0), 2 * frames.dim(1), 2 * frames.dim(2), channels_ / 2}, x.dtype());
     ops_.conv2d(*conv_, frames, {}, {}, Activation::none, y);
     return y;
   }
@@ -268,7 +266,7 @@ class Upsample : public WanLayer {
 class Conv : public WanLayer {
  public:
   Conv(WanLayerContext& context, const std::string& key, int64_t in, int64_t out)
-      : conv_(context, key, in, out, 3) {}
+      : conv_(context, key, in, out, 3, context.dtype) {}
   Tensor run(const Tensor& x, WanVaeState& state, Arena& out, Arena&) const override {
     return conv_.run(x, {}, state, out);
   }
@@ -280,7 +278,7 @@ class Conv : public WanLayer {
 class Head : public WanLayer {
  public:
   Head(WanLayerContext& context, const std::string& key, int64_t in, int64_t out)
-      : norm_(context, key + ".0.gamma", in), conv_(context, key + ".2", in, out, 3) {}
+      : norm_(context, key + ".0.gamma", in), conv_(context, key + ".2", in, out, 3, DType::f32) {}
   Tensor run(const Tensor& x, WanVaeState& state, Arena& out, Arena& scratch) const override {
     return conv_.run(norm_.run(x, scratch), {}, state, out);
   }
@@ -295,7 +293,7 @@ class Pointwise : public WanLayer {
   Pointwise(WanLayerContext& context, const std::string& key, int64_t in, int64_t out)
       : ops_(context.ops), out_(out), linear_(take_pointwise(context, key, in, out)) {}
   Tensor run(const Tensor& x, WanVaeState&, Arena& out, Arena&) const override {
-    const Tensor y = out.tensor({x.dim(0), x.dim(1), x.dim(2), out_});
+    const Tensor y = out.tensor({x.dim(0), x.dim(1), x.dim(2), out_}, x.dtype());
     ops_.linear(*linear_, as_rows(x), as_rows(y));
     return y;
   }
@@ -310,8 +308,8 @@ class Pointwise : public WanLayer {
 
 // The three taps in time become the channels of three frames.
 WanCausalConv::WanCausalConv(WanLayerContext& context, const std::string& key, int64_t in,
-                             int64_t out, int64_t kernel)
-    : ops_(context.ops), slot_(context.slots++), in_(in), out_(out) {
+                             int64_t out, int64_t kernel, DType dtype)
+    : ops_(context.ops), slot_(context.slots++), in_(in), out_(out), dtype_(dtype) {
   ++context.convolutions;
   Arena arena;
   const int64_t area = kernel * kernel;
@@ -335,8 +333,8 @@ Tensor WanCausalConv::run(const Tensor& x, const Tensor& residual, WanVaeState& 
                           Arena& out) const {
   const int64_t n = x.dim(0), h = x.dim(1), w = x.dim(2);
   // The two frames before x.
-  const Tensor past = frames_before(slot_, state, {kTaps - 1, h, w, in_}, ops_);
-  const Tensor y = out.tensor({n, h, w, out_});
+  const Tensor past = frames_before(slot_, state, {kTaps - 1, h, w, in_}, ops_, x.dtype());
+  const Tensor y = out.tensor({n, h, w, out_}, dtype_);
   ops_.conv_frames(*conv_, x, past, residual, Activation::none, y);
   if (n == 1) {
     ops_.copy(past.at(1), past.at(0));

@@ -44,6 +44,7 @@ struct WanLayerContext {
   WeightSource& weights;
   Ops& ops;
   Arena& parameters;
+  DType dtype;              // of what the first convolution gives, and then of all up to the head
   size_t slots = 0;         // temporal convolutions that remember
   size_t convolutions = 0;  // all causal convolutions, pointwise ones included
 };
@@ -51,8 +52,9 @@ struct WanLayerContext {
 // Kernel 3 in time over the frames before; `kernel` (1 or 3) in space.
 class WanCausalConv {
  public:
+  // `dtype`: of the result.
   WanCausalConv(WanLayerContext& context, const std::string& key, int64_t in, int64_t out,
-                int64_t kernel);
+                int64_t kernel, DType dtype);
   // residual: absent or like the result.
   Tensor run(const Tensor& x, const Tensor& residual, WanVaeState& state, Arena& out) const;
   // Where its memory lies in WanVaeState::slots.
@@ -62,6 +64,7 @@ class WanCausalConv {
   Ops& ops_;
   size_t slot_;
   int64_t in_, out_;
+  DType dtype_;
   std::unique_ptr<PackedConv> conv_;
 };
 
@@ -80,7 +83,7 @@ std::unique_ptr<WanLayer> make_wan_upsample(WanLayerContext& context, const std:
 // One causal convolution of kernel 3.
 std::unique_ptr<WanLayer> make_wan_conv(WanLayerContext& context, const std::string& key,
                                         int64_t in, int64_t out);
-// RMS norm, SiLU and a convolution.
+// RMS norm, SiLU and a convolution, whose result is f32.
 std::unique_ptr<WanLayer> make_wan_head(WanLayerContext& context, const std::string& key,
                                         int64_t in, int64_t out);
 // A convolution of kernel 1.

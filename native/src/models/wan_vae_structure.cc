@@ -16,7 +16,11 @@ class MemoryOf : public WanVaeBlocks {
 
   std::vector<WanVaeMemory> memory;
 
-  void conv(const std::string&, int64_t in, int64_t) override { add(in, kConvFrames); }
+  // Only the first layers are such.
+  void conv(const std::string&, int64_t in, int64_t) override {
+    add(in, kConvFrames);
+    memory.back().of_input = true;
+  }
   void residual(const std::string&, int64_t in, int64_t out) override {
     add(in, kConvFrames);
     add(out, kConvFrames);

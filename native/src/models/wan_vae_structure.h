@@ -7,6 +7,7 @@
 #include <string>
 #include <vector>
 
+#include "core/tensor.h"
 #include "models/latent_codec.h"
 
 namespace driftless {
@@ -19,6 +20,8 @@ struct WanVaeConfig {
   std::vector<bool> temporal_down = {false, true, true};
   // Statistics of the latents, [latent_channels].
   std::vector<float> latent_mean, latent_std;
+  // Of what lies between the layers: f32, or Ops::token_dtype() of the operations at hand.
+  DType dtype = DType::f32;
 
   // The published statistics of Wan2.1's 16 channels.
   static WanVaeConfig wan21();
@@ -55,6 +58,7 @@ struct WanVaeMemory {
   int64_t channels = 0;
   int64_t frames = 0;
   int64_t scale = 1;
+  bool of_input = false;  // of the network's own input, which is f32
 
   size_t values(int64_t height, int64_t width) const {
     return static_cast<size_t>(channels * frames * (height / scale) * (width / scale));

@@ -207,9 +207,11 @@ RingSizes append_to_rings(const Tensor& q, const Tensor& k, const Tensor& v, con
   return s;
 }
 
-MixSizes copy_channels(const Tensor& x, int64_t from, int64_t count, const Tensor& y, int64_t to) {
-  f32("copy_channels input", x);
-  f32("copy_channels output", y);
+MixSizes copy_channels(const Tensor& x, int64_t from, int64_t count, const Tensor& y, int64_t to,
+                       DType token_dtype) {
+  tokens("copy_channels input", x, token_dtype);
+  tokens("copy_channels output", y, token_dtype);
+  same_dtype("copy_channels output", x, y);
   const int64_t in = x.dim(-1), out = y.dim(-1);
   DL_CHECK(count > 0 && from >= 0 && from + count <= in, "copy_channels channels of the input",
            "within " + std::to_string(in),

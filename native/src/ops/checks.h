@@ -71,7 +71,8 @@ RopeSizes rope3d(const Tensor& x, int64_t height, int64_t width, const Tensor& y
 RopeSizes rope_time(const Tensor& x, const Tensor& y, DType token_dtype);
 
 /// Rows, and channels of x and y.
-MixSizes copy_channels(const Tensor& x, int64_t from, int64_t count, const Tensor& y, int64_t to);
+MixSizes copy_channels(const Tensor& x, int64_t from, int64_t count, const Tensor& y, int64_t to,
+                       DType token_dtype = DType::f32);
 /// Throws Error unless both have the same type and count.
 void copy(const Tensor& from, const Tensor& to);
 void convert(const Tensor& x, const Tensor& y, DType token_dtype);
@@ -90,7 +91,7 @@ struct PixelSizes {
 PixelSizes upsample2(const Tensor& x, const Tensor& y, DType token_dtype = DType::f32);
 PixelSizes upsample_bilinear(const Tensor& x, const Tensor& y);
 PixelSizes average_pool(const Tensor& x, const Tensor& y);
-PixelSizes pixel_unshuffle(const Tensor& x, const Tensor& y);
+PixelSizes pixel_unshuffle(const Tensor& x, const Tensor& y, DType token_dtype = DType::f32);
 /// n, h, w and scale of the tokens, c of the picture.
 PixelSizes unpatchify(const Tensor& x, const Tensor& y);
 /// n of the merged tensor (x for channels_to_frames, y for frames_to_channels), c of one frame.

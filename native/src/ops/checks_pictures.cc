@@ -122,12 +122,15 @@ PixelSizes average_pool(const Tensor& x, const Tensor& y) {
   return {x.dim(0), x.dim(1), x.dim(2), x.dim(3), frames, scale};
 }
 
-PixelSizes pixel_unshuffle(const Tensor& x, const Tensor& y) {
-  rank("pixel_unshuffle picture", x, 4);
-  rank("pixel_unshuffle blocks", y, 4);
+PixelSizes pixel_unshuffle(const Tensor& x, const Tensor& y, DType token_dtype) {
+  tokens("pixel_unshuffle picture", x, token_dtype);
+  rank_of("pixel_unshuffle picture", x, 4);
+  tokens("pixel_unshuffle blocks", y, token_dtype);
+  rank_of("pixel_unshuffle blocks", y, 4);
+  same_dtype("pixel_unshuffle blocks", x, y);
   const int64_t scale = factor("pixel_unshuffle picture height", y.dim(1), x.dim(1));
-  shape("pixel_unshuffle blocks",
-        {x.dim(0), x.dim(1) / scale, x.dim(2) / scale, x.dim(3) * scale * scale}, y);
+  const Shape blocks = {x.dim(0), x.dim(1) / scale, x.dim(2) / scale, x.dim(3) * scale * scale};
+  DL_CHECK_EQ("pixel_unshuffle blocks shape", blocks, y.shape());
   DL_CHECK_EQ("pixel_unshuffle picture width", y.dim(2) * scale, x.dim(2));
   not_same("pixel_unshuffle", x, y);
   return {x.dim(0), x.dim(1), x.dim(2), x.dim(3), 1, scale};

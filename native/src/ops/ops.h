@@ -9,6 +9,8 @@
 #include "core/arena.h"
 #include "core/task_ref.h"
 #include "core/tensor.h"
+#include "ops/links.h"
+#include "ops/mark.h"
 #include "ops/resampling.h"
 #include "ops/stillness.h"
 #include "ops/video_ops.h"
@@ -139,7 +141,7 @@ class Ops {
  public:
   virtual ~Ops() = default;
   virtual const char* name() const = 0;
-  /// What linear layers, convolutions and attention multiply in: f32 or bf16.
+  /// What linear layers, convolutions and attention multiply in: f32, bf16 or f16.
   virtual DType dtype() const { return DType::f32; }
   /// What they were asked for: the dtype's name, "fp8" or "fp8-kv".
   virtual const char* precision() const { return dtype_name(dtype()); }
@@ -186,6 +188,14 @@ class Ops {
   virtual void clear(const Tensor& x);
   /// Returns when all that was started is done.
   virtual void wait() {}
+  /// A mark of these operations, which must outlive it.
+  virtual std::unique_ptr<Mark> make_mark() const { return std::make_unique<Mark>(); }
+  /// What is started from now on comes after what `mark`, of any operations, was set behind. A
+  /// device waits for another one by itself, and this returns at once.
+  virtual void follow(Mark& mark) { mark.wait(); }
+  /// The links of a pipeline whose operations, these first, outlive them: copies, or what these
+  /// were made with.
+  virtual std::unique_ptr<Links> make_links(const std::vector<Ops*>& pipeline) const;
   /// Makes copies to what `other` computes with as direct as the machine allows.
   virtual void connect(const Ops& /*other*/) {}
 
@@ -230,6 +240,9 @@ class Ops {
                                  int64_t /*head_dim*/) {
     return false;
   }
+
+  /// The same for linear() with these weights, a residual and gates of so many rows each.
+  virtual bool prepare_gated(const PackedLinear& /*weights*/, int64_t /*rows*/) { return false; }
 
   /// Calls work(0) where there are libraries to be tried on convolutions: those of its sizes are
   /// then done by the fastest way. Once, at the beginning, because it may take seconds.
@@ -308,7 +321,7 @@ class Ops {
   virtual void average_pool(const Tensor& x, const Tensor& y) = 0;
   /// x [n, h, w, c] -> y [n, h / r, w / r, c * r * r], channel order c * r * r + dy * r + dx
   /// (torch). With y viewed as tokens this is also the patch order of a patch embedding whose
-  /// weight is [d, c, 1, r, r].
+  /// weight is [d, c, 1, r, r]. Both f32 or token_dtype().
   virtual void pixel_unshuffle(const Tensor& x, const Tensor& y) = 0;
   /// The inverse of pixel_unshuffle.
   virtual void pixel_shuffle(const Tensor& x, const Tensor& y) = 0;
@@ -321,7 +334,7 @@ class Ops {
   /// The inverse of frames_to_channels.
   virtual void channels_to_frames(const Tensor& x, const Tensor& y) = 0;
   /// Channels [from, from + count) of x [.., cx] become channels [to, to + count) of y [.., cy];
-  /// the others stay.
+  /// the others stay. Both f32 or token_dtype().
   virtual void copy_channels(const Tensor& x, int64_t from, int64_t count, const Tensor& y,
                              int64_t to);
   /// x [n, c, h, w] -> y [n, h, w, c], and back.
@@ -371,9 +384,10 @@ class Ops {
 /// ops/cuda/cuda_ops.h); "auto": see choose_backend(). threads: compute
 /// threads of this object, >= 1; only "cpu" uses it. dtype: what "cpu" and "cuda" multiply in
 /// linear layers, convolutions and attention. "f32"; "bf16", whose factors have 8 significant bits
-/// and whose sums stay f32; "auto", bf16 where it is the faster one (AMX, or AVX512_BF16 of
-/// AMD's) and on GPUs, else f32. Tensors stay f32 in all cases. Throws Error for an unknown backend
-/// or dtype, and for "bf16" on a processor without it.
+/// and whose sums stay f32; "f16" (GPUs alone), the same with 11 bits and up to 65504; "auto", bf16
+/// where it is the faster one (AMX, or AVX512_BF16 of AMD's) and on GPUs, else f32. Tensors stay
+/// f32 in all cases. Throws Error for an unknown backend or dtype, and for "bf16" on a processor
+/// without it.
 std::unique_ptr<Ops> make_ops(const std::string& backend, int threads = 1,
                               const std::string& dtype = "f32");
 

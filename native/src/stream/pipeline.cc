@@ -56,7 +56,8 @@ class ModelPipeline : public Pipeline {
     info_.frames_per_chunk = config_.frames_per_chunk;
     info_.fps = config_.fps;
     info_.memory = plan_for(config_, options, model_->ops());
-    batches_.resize(info_.memory.rows.depth);
+    batches_.reserve(info_.memory.rows.depth);
+    for (size_t i = 0; i < info_.memory.rows.depth; ++i) batches_.emplace_back(model_->ops());
     if (const auto smaller = smaller_picture(config_)) {
       info_.smaller_width = smaller->width;
       info_.smaller_height = smaller->height;
@@ -135,10 +136,16 @@ class ModelPipeline : public Pipeline {
 
  private:
   using Row = Denoiser::Row;
+  // What the autoencoder's device does in one go.
+  struct Stretch {
+    explicit Stretch(const Ops& ops) : began(ops.make_mark()), ended(ops.make_mark()) {}
+    double ms() const { return ended->ms_since(*began); }
+    std::unique_ptr<Mark> began, ended;
+  };
   struct Batch {
+    explicit Batch(const Ops& ops) : first(ops), last(ops) {}
     Denoiser::Batch rows;
-    bool on_device = false;  // pixels of some job
-    double home_ms = 0;      // that this thread has had it
+    Stretch first, last;  // of start() and of finish()
   };
 
   const Session& own_session(const StreamSession* session) const;
@@ -304,7 +311,6 @@ void ModelPipeline::resize(Session& session) {
 }
 
 void ModelPipeline::start(Job* jobs, size_t count) {
-  const auto began = Clock::now();
   DL_CHECK(under_way_ < depth(), "batches under way", "less than " + std::to_string(depth()),
            under_way_);
   for (size_t i = 0; i < count; ++i) {
@@ -320,13 +326,12 @@ void ModelPipeline::start(Job* jobs, size_t count) {
     DL_CHECK(under_way_ == 0 || !session.wants_rest(), "session",
              "one that does not want rest while batches are under way", "one that does");
   }
+  Batch& batch = batches_[(oldest_ + under_way_) % batches_.size()];
+  batch.first.began->set();
   for (size_t i = 0; i < count; ++i) {
     Session& session = own_session(jobs[i].session);
     if (session.picture_due()) resize(session);
   }
-  Batch& batch = batches_[(oldest_ + under_way_) % batches_.size()];
-  batch.on_device =
-      std::any_of(jobs, jobs + count, [](const Job& job) { return job.memory != Memory::host; });
   std::vector<Row>& rows = batch.rows.rows;
   rows.clear();
   // Sessions go through the autoencoder side by side, each on a thread of its own.
@@ -343,7 +348,7 @@ void ModelPipeline::start(Job* jobs, size_t count) {
   for (const Row& row : rows) {
     if (!shown_clean(row)) row.session->cache(row.step).finish();
   }
-  batch.home_ms = milliseconds_since(began);
+  batch.first.ended->set();
 }
 
 void ModelPipeline::finish() {
@@ -352,14 +357,14 @@ void ModelPipeline::finish() {
   oldest_ = (oldest_ + 1) % batches_.size();
   --under_way_;
   denoiser_.finish(batch.rows);
-  const auto began = Clock::now();
+  batch.last.began->set();
   end(batch.rows.rows);
+  batch.last.ended->set();
   // Whoever brought the pixels may write to them now, and others read what came out, on streams of
   // their own.
-  if (batch.on_device) model_->ops().wait();
-  batch.home_ms += milliseconds_since(began);
+  batch.last.ended->wait();
   if (DitRanks* ranks = model_->dit().ranks()) {
-    busiest_ms_ = std::max(batch.home_ms, ranks->busiest_ms());
+    busiest_ms_ = std::max(batch.first.ms() + batch.last.ms(), ranks->busiest_ms());
   }
 }
 
@@ -422,6 +427,7 @@ std::unique_ptr<Pipeline> Pipeline::load(const ModelOptions& options) {
     const std::unique_ptr<Ops> ops = make_ops(first_backend, 1, options.dtype);
     config.dit.kv_dtype = ops->token_dtype();
     config.dit.ring_dtype = ops->ring_dtype();
+    set_codec_dtype(config.autoencoder, ops->token_dtype());
     plan_for(config, options, *ops).admit(0, 0, 1);
   }
   auto pipeline = std::make_unique<ModelPipeline>(options);

@@ -27,7 +27,9 @@ Status check_attention(const Node& of) {
   const Node &q = linked(of, kAttentionQ), &k = linked(of, kAttentionK),
              &v = linked(of, kAttentionV), &out = linked(of, kAttentionOut);
   for (const Node* tensor : {&q, &k, &v, &out}) {
-    if (value<DataType>(*tensor, kTensorType) != kBf16) return problem("rows that are not bf16");
+    const auto type = value<DataType>(*tensor, kTensorType);
+    if (type == kF32) return problem("rows that are not of 16 bits");
+    if (type != value<DataType>(q, kTensorType)) return problem("rows of several types");
     if (dimension(*tensor, 3) % 8 != 0) return problem("rows not aligned to 16 bytes");
     if (dimension(*tensor, 1) != dimension(q, 1)) return problem("another number of heads");
     if (value<int64_t>(*tensor, kTensorStrides, 3) != 1) return problem("heads with gaps");
@@ -50,8 +52,9 @@ Status check_convolution(const Node& of) {
   if (rank_of(x) != axes + 2 || rank_of(w) != axes + 2 || rank_of(y) != axes + 2) {
     return problem("tensors of other ranks than the convolution");
   }
-  if (value<DataType>(x, kTensorType) != kBf16 || value<DataType>(w, kTensorType) != kBf16) {
-    return problem("factors that are not bf16");
+  const auto type = value<DataType>(x, kTensorType);
+  if (type == kF32 || type != value<DataType>(w, kTensorType)) {
+    return problem("factors that are not of one type of 16 bits");
   }
   if (dimension(x, 1) % 8 != 0 || dimension(y, 1) % 8 != 0) return problem("ragged channels");
   if (dimension(x, 1) != dimension(w, 1) || dimension(w, 0) != dimension(y, 1)) {
@@ -71,13 +74,32 @@ Status check_convolution(const Node& of) {
 
 namespace {
 
+float get_number(DataType type, const void* data, int64_t at) {
+  if (type == kBf16) return cuda::to_float(static_cast<const cuda::bf16*>(data)[at]);
+  if (type == kF16) return cuda::to_float(static_cast<const cuda::f16*>(data)[at]);
+  return static_cast<const float*>(data)[at];
+}
+void put_number(DataType type, void* data, int64_t at, float to) {
+  if (type == kBf16) {
+    static_cast<cuda::bf16*>(data)[at] = cuda::from_float<cuda::bf16>(to);
+  } else if (type == kF16) {
+    static_cast<cuda::f16*>(data)[at] = cuda::from_float<cuda::f16>(to);
+  } else {
+    static_cast<float*>(data)[at] = to;
+  }
+}
+
 /// A tensor's elements where its descriptor says.
 struct Rows {
   const Node& tensor;
   void* data;
-  cuda::bf16& at(int64_t head, int64_t token, int64_t i) const {
-    return static_cast<cuda::bf16*>(data)[head * value<int64_t>(tensor, kTensorStrides, 1) +
-                                          token * value<int64_t>(tensor, kTensorStrides, 2) + i];
+  DataType type() const { return value<DataType>(tensor, kTensorType); }
+  int64_t place(int64_t head, int64_t token, int64_t i) const {
+    return head * value<int64_t>(tensor, kTensorStrides, 1) +
+           token * value<int64_t>(tensor, kTensorStrides, 2) + i;
+  }
+  float at(int64_t head, int64_t token, int64_t i) const {
+    return get_number(type(), data, place(head, token, i));
   }
   int64_t size(size_t axis) const { return dimension(tensor, axis); }
 };
@@ -91,7 +113,7 @@ void attend(const Rows& q, const Rows& k, const Rows& v, const Rows& out, float 
       for (int64_t key = 0; key < keys; ++key) {
         double dot = 0;
         for (int64_t i = 0; i < dim; ++i) {
-          dot += double{cuda::to_float(q.at(head, query, i))} * cuda::to_float(k.at(head, key, i));
+          dot += double{q.at(head, query, i)} * k.at(head, key, i);
         }
         weights[static_cast<size_t>(key)] = dot * scale;
         most = std::max(most, dot * scale);
@@ -100,9 +122,10 @@ void attend(const Rows& q, const Rows& k, const Rows& v, const Rows& out, float 
       for (int64_t i = 0; i < dim; ++i) {
         double sum = 0;
         for (int64_t key = 0; key < keys; ++key) {
-          sum += weights[static_cast<size_t>(key)] * cuda::to_float(v.at(head, key, i));
+          sum += weights[static_cast<size_t>(key)] * v.at(head, key, i);
         }
-        out.at(head, query, i) = cuda::from_float<cuda::bf16>(static_cast<float>(sum / total));
+        put_number(out.type(), out.data, out.place(head, query, i),
+                   static_cast<float>(sum / total));
       }
     }
   }
@@ -123,7 +146,7 @@ Index values_of(const Node& of, Attribute attribute, int64_t rest) {
 struct Picture {
   Picture(const Node& tensor, void* address)
       : data(address),
-        wide(value<DataType>(tensor, kTensorType) == kF32),
+        type(value<DataType>(tensor, kTensorType)),
         sizes(values_of(tensor, kTensorDimensions, 1)),
         strides(values_of(tensor, kTensorStrides, 0)) {}
 
@@ -135,22 +158,11 @@ struct Picture {
     }
     return at;
   }
-  float get(const Index& index) const {
-    const int64_t at = place(index);
-    return wide ? static_cast<float*>(data)[at]
-                : cuda::to_float(static_cast<cuda::bf16*>(data)[at]);
-  }
-  void put(const Index& index, float to) const {
-    const int64_t at = place(index);
-    if (wide) {
-      static_cast<float*>(data)[at] = to;
-    } else {
-      static_cast<cuda::bf16*>(data)[at] = cuda::from_float<cuda::bf16>(to);
-    }
-  }
+  float get(const Index& index) const { return get_number(type, data, place(index)); }
+  void put(const Index& index, float to) const { put_number(type, data, place(index), to); }
 
   void* data;
-  bool wide;
+  DataType type;
   Index sizes, strides;
 };
 

@@ -213,13 +213,13 @@ KernelResult causal_conv3d(KernelRun& run) {
   return run.compare(expected, y);
 }
 
-/// A linear layer by the convolution kernel: products of T, output of f32. With bf16 tokens can be
-/// `narrow` too, and then weights of `eight` bits.
+/// A linear layer by the convolution kernel: products of T, output of f32. Tokens can be `narrow`
+/// too, and with bf16 weights then of `eight` bits.
 template <typename T>
 KernelResult linear(KernelRun& run) {
   const int64_t rows = run.size("rows"), in = run.size("in"), out = run.size("out");
-  constexpr bool kBf16 = std::is_same_v<T, cuda::bf16>;
-  const bool eight = kBf16 && run.flag("narrow") && run.flag("eight");
+  constexpr bool kNarrow = sizeof(T) == 2;
+  const bool eight = std::is_same_v<T, cuda::bf16> && run.flag("narrow") && run.flag("eight");
   const Tensor x = run.random<T>({rows, in}), bias = run.random<float>({out});
   const Tensor weight = run.random<T>({out, in}, 1.0f / std::sqrt(static_cast<float>(in)));
   const Tensor residual = run.random<float>({rows, out}), gate = run.random<float>({1, out});
@@ -257,7 +257,7 @@ KernelResult linear(KernelRun& run) {
     using X = std::remove_const_t<std::remove_pointer_t<decltype(tokens)>>;
     if constexpr (sizeof(T) == 4) {
       cuda::conv_plain(input, w.data(), tail, y.data(), nullptr);
-    } else if constexpr (std::is_same_v<X, cuda::bf16>) {
+    } else if constexpr (std::is_same_v<X, T>) {
       if (run.flag("staged") && cuda::can_stage<T>(input, w.data())) {
         return cuda::conv_staged<T>(input, w.data(), tail, y.data(), nullptr);
       }
@@ -267,7 +267,7 @@ KernelResult linear(KernelRun& run) {
       cuda::conv_mma<T>(input, w.data(), tail, y.data(), nullptr);
     }
   };
-  if constexpr (kBf16) {
+  if constexpr (kNarrow) {
     if (run.flag("narrow")) {
       multiply(narrow_x.data());
       return run.compare(expected, y);

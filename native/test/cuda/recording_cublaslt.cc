@@ -16,6 +16,8 @@ constexpr Status kInvalid = 7, kNotSupported = 15;
 constexpr size_t kWorkspace = 4096;
 
 struct Desc {
+  int32_t pointer_mode = 0;
+  int64_t alpha_stride = 0, bias_stride = 0;
   int32_t transpose_a = kNone, transpose_b = kNone;
   uint32_t epilogue = kPlain;
   const void* bias = nullptr;
@@ -26,6 +28,8 @@ struct Matrix {
   DataType type;
   uint64_t rows, columns;
   int64_t leading;
+  int32_t batch = 1;
+  int64_t stride = 0;  ///< From one matrix of a batch to the next.
 };
 
 Status problem(const std::string& text) {
@@ -34,7 +38,8 @@ Status problem(const std::string& text) {
 }
 
 Desc& desc(MatmulDesc body) { return *reinterpret_cast<Desc*>(body); }
-const Matrix& matrix(Layout body) { return *reinterpret_cast<const Matrix*>(body); }
+Matrix& matrix(Layout body) { return *reinterpret_cast<Matrix*>(body); }
+bool gates(const Desc& d) { return d.pointer_mode == kAlphaVectorBetaHost; }
 
 float number(DataType type, const void* data, uint64_t at) {
   if (type == kBf16) return cuda::to_float(static_cast<const cuda::bf16*>(data)[at]);
@@ -64,6 +69,7 @@ Status sizes_of(const Desc& d, const Matrix& a, const Matrix& b, const Matrix& c
   }
   for (const Matrix* m : {&a, &b, &c}) {
     if (m->leading < static_cast<int64_t>(m->rows)) return problem("leading dimension below rows");
+    if (m->batch != c.batch || m->batch < 1) return problem("batches of several lengths");
   }
   const bool narrow = a.type == kE4m3;
   if (a.type != b.type || (c.type != kF32 && c.type != (narrow ? kBf16 : a.type))) {
@@ -73,6 +79,13 @@ Status sizes_of(const Desc& d, const Matrix& a, const Matrix& b, const Matrix& c
     if (!d.transpose_a || d.transpose_b) return problem("e4m3 is multiplied as A^T B only");
     if (a_rows % 16 != 0 || a_columns % 16 != 0) return problem("e4m3 in sizes other than 16s");
   }
+  if (d.pointer_mode != 0 && !gates(d)) return problem("a pointer mode of its own");
+  if (gates(d) && (narrow || d.scale_a != nullptr)) return problem("a vector beside a scale");
+  if (c.batch > 1 && c.stride < c.leading * static_cast<int64_t>(c.columns)) {
+    return problem("results on top of each other");
+  }
+  const auto m = static_cast<int64_t>(c.rows);
+  if (c.batch > 1 && gates(d) && d.alpha_stride < m) return problem("gates on top of each other");
   if (d.bias != nullptr && bias_type(d, c) != (narrow ? kBf16 : c.type)) {
     return problem("a bias of another type");
   }
@@ -95,6 +108,9 @@ Status set_desc(MatmulDesc body, DescAttribute attribute, const void* from, size
     std::memcpy(&to, from, sizeof to);
     return 0;
   };
+  if (attribute == kPointerMode) return take(desc(body).pointer_mode);
+  if (attribute == kAlphaBatchStride) return take(desc(body).alpha_stride);
+  if (attribute == kBiasBatchStride) return take(desc(body).bias_stride);
   if (attribute == kTransA) return take(desc(body).transpose_a);
   if (attribute == kTransB) return take(desc(body).transpose_b);
   if (attribute == kEpilogue) return take(desc(body).epilogue);
@@ -105,6 +121,16 @@ Status set_desc(MatmulDesc body, DescAttribute attribute, const void* from, size
 }
 Status create_layout(Layout* to, DataType type, uint64_t rows, uint64_t columns, int64_t leading) {
   *to = reinterpret_cast<Layout>(new Matrix{type, rows, columns, leading});
+  return 0;
+}
+Status set_layout(Layout body, LayoutAttribute attribute, const void* from, size_t bytes) {
+  Matrix& m = matrix(body);
+  if (attribute == kBatchCount && bytes == sizeof m.batch)
+    std::memcpy(&m.batch, from, bytes);
+  else if (attribute == kBatchStride && bytes == sizeof m.stride)
+    std::memcpy(&m.stride, from, bytes);
+  else
+    return problem("attribute of a layout");
   return 0;
 }
 Status destroy_layout(Layout body) {
@@ -134,6 +160,7 @@ Status heuristic(Handle, MatmulDesc body, Layout a, Layout b, Layout c, Layout d
   if (wanted < 1 || c != d) return problem("heuristic arguments");
   if (const Status status = sizes_of(desc(body), matrix(a), matrix(b), matrix(d), s)) return status;
   if (static_cast<int64_t>(s.m * s.n * s.k) > recorded_calls().refuse_above) return kNotSupported;
+  if (gates(desc(body)) && !recorded_calls().gates) return kNotSupported;
   const size_t most = *reinterpret_cast<const size_t*>(preference);
   // The sizes stand for the algorithm: it is good for these only.
   *results = {};
@@ -150,24 +177,34 @@ struct Product {
   Desc op;
   Matrix a, b, d;
   Sizes sizes;
-  float scale, keep;
+  const float* scale;  ///< One value, or the device's, one for each row.
+  float keep;
+  bool wrong;
 };
 
-void compute(const Product& p, const void* a, const void* b, const void* c, void* d) {
+/// The address of one of a batch's matrices.
+template <typename Byte>
+Byte* at(const Matrix& m, Byte* data, int32_t index) {
+  const int64_t bytes = m.type == kF32 ? 4 : m.type == kE4m3 ? 1 : 2;
+  return data + index * m.stride * bytes;
+}
+
+void compute(const Product& p, const float* alpha, const void* bias, const void* a, const void* b,
+             const void* c, void* d) {
   const bool has_bias = p.op.epilogue == kBias || p.op.epilogue == kGeluBias;
   const bool gelu = p.op.epilogue == kGelu || p.op.epilogue == kGeluBias;
   for (uint64_t column = 0; column < p.sizes.n; ++column) {
     for (uint64_t row = 0; row < p.sizes.m; ++row) {
       double sum = 0.0;
-      for (uint64_t i = 0; i < p.sizes.k; ++i) {
+      for (uint64_t i = 0; i + (p.wrong ? 1 : 0) < p.sizes.k; ++i) {
         sum += double{p.op.transpose_a ? value(p.a, a, i, row) : value(p.a, a, row, i)} *
                (p.op.transpose_b ? value(p.b, b, column, i) : value(p.b, b, i, column));
       }
-      sum *= p.scale;
+      sum *= gates(p.op) ? alpha[row] : *alpha;
       if (p.op.scale_a != nullptr) sum *= *p.op.scale_a;
       // C is not read where beta is zero: it may hold NaN.
       if (p.keep != 0.0f) sum += p.keep * value(p.d, c, row, column);
-      if (has_bias) sum += number(bias_type(p.op, p.d), p.op.bias, row);
+      if (has_bias) sum += number(bias_type(p.op, p.d), bias, row);
       if (gelu) {
         sum *= 0.5 * (1.0 + std::tanh(0.7978845608028654 * (sum + 0.044715 * sum * sum * sum)));
       }
@@ -199,13 +236,31 @@ Status matmul(Handle, MatmulDesc body, const void* alpha, const void* a, Layout 
   }
   const bool has_bias = op.epilogue == kBias || op.epilogue == kGeluBias;
   if (has_bias && op.bias == nullptr) return problem("an epilogue with bias but no bias");
-  const Product product = {
-      op, ma, mb, md, s, *static_cast<const float*>(alpha), *static_cast<const float*>(beta)};
+  if (gates(op)) ++recorded_calls().gated;
+  const Product product = {op,
+                           ma,
+                           mb,
+                           md,
+                           s,
+                           static_cast<const float*>(alpha),
+                           *static_cast<const float*>(beta),
+                           gates(op) && recorded_calls().wrong};
+  // What is the host's may change when the call returns.
+  const float host_alpha = gates(op) ? 0.0f : *static_cast<const float*>(alpha);
   emulation::on_stream(static_cast<cudaStream_t>(stream), [=] {
     const emulation::DeviceAccess access;
     // A library may fill what it was given.
     if (workspace_bytes > 0) std::memset(workspace, 0xff, workspace_bytes);
-    compute(product, a, b, c, d);
+    const auto* bias = static_cast<const unsigned char*>(op.bias);
+    const int64_t bias_bytes = has_bias && bias_type(op, md) != kF32 ? 2 : 4;
+    for (int32_t i = 0; i < md.batch; ++i) {
+      const float* factor = gates(op) ? product.scale + i * op.alpha_stride : &host_alpha;
+      compute(product, factor, has_bias ? bias + i * op.bias_stride * bias_bytes : nullptr,
+              at(ma, static_cast<const unsigned char*>(a), i),
+              at(mb, static_cast<const unsigned char*>(b), i),
+              at(md, static_cast<const unsigned char*>(c), i),
+              at(md, static_cast<unsigned char*>(d), i));
+    }
   });
   return 0;
 }
@@ -215,6 +270,12 @@ Status matmul(Handle, MatmulDesc body, const void* alpha, const void* a, Layout 
 RecordedCalls& recorded_calls() {
   static RecordedCalls calls;
   return calls;
+}
+
+double recorded_product_seconds() {
+  const RecordedCalls& calls = recorded_calls();
+  return 1e-3 *
+         (calls.plain_cost * (calls.products - calls.gated) + calls.gated_cost * calls.gated);
 }
 
 const Api& recording_cublaslt() {
@@ -230,6 +291,7 @@ const Api& recording_cublaslt() {
                           set_desc,
                           create_layout,
                           destroy_layout,
+                          set_layout,
                           create_preference,
                           destroy_preference,
                           set_preference,

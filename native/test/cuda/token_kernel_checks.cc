@@ -294,6 +294,19 @@ KernelResult axpby(KernelRun& run) {
 }
 
 template <typename T>
+KernelResult gated_bias(KernelRun& run) {
+  const int64_t groups = run.size("groups"), width = run.size("width"), stride = 3 * width + 1;
+  const Tensor gate = run.random<T>({groups, stride}), bias = run.random<T>({width});
+  const Tensor expected = run.empty({groups, width});
+  for (int64_t i = 0; i < groups * width; ++i) {
+    expected.f32()[i] = gate.f32()[i / width * stride + i % width] * bias.f32()[i % width];
+  }
+  const KernelBuffer<float> g(gate), b(bias), y(groups * width);
+  cuda::gated_bias(g.data(), stride, groups, b.data(), width, y.data(), nullptr);
+  return run.compare(expected, y);
+}
+
+template <typename T>
 KernelResult affine_channels(KernelRun& run) {
   const int64_t rows = run.size("rows"), width = run.size("width");
   const Tensor x = run.random<T>({rows, width}), scale = run.random<float>({width});
@@ -386,6 +399,7 @@ KernelTable token_kernel_checks() {
       {"tanh_clamp", DL_KERNEL_CHECK(tanh_clamp, {{"count", 1000}})},
       {"axpby",
        DL_KERNEL_CHECK(axpby, {{"rows", 3}, {"width", 100}, {"of_rows", 1}, {"offset", 0}})},
+      {"gated_bias", {{{"groups", 3}, {"width", 300}}, gated_bias<float>}},
       {"affine_channels", DL_KERNEL_CHECK(affine_channels, {{"rows", 7}, {"width", 16}})},
       {"mix_channels", DL_KERNEL_CHECK(mix_channels, {{"rows", 33}, {"in", 12}, {"out", 5}})},
       {"mean_rows", DL_KERNEL_CHECK(mean_rows, {{"rows", 33}, {"width", 70}})},

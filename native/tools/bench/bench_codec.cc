@@ -16,12 +16,10 @@ namespace driftless {
 namespace {
 
 /// taehv: of TAEHV for Wan 2.1 (taew2_1); wan: Wan 2.1's own.
-CodecConfig config_of(const std::string& kind, const Ops& ops) {
+CodecConfig config_of(const std::string& kind) {
   if (kind == "wan") return WanVaeConfig::wan21();
   DL_CHECK(kind == "taehv", "--kind", "taehv or wan", kind);
-  AutoencoderConfig config = taehv_config(64, {256, 128, 64, 64}, 16);
-  config.dtype = ops.token_dtype();
-  return config;
+  return taehv_config(64, {256, 128, 64, 64}, 16);
 }
 
 }  // namespace
@@ -35,7 +33,9 @@ int bench_codec(const Arguments& arguments) {
   const std::string backend = arguments.text("--backend", "cpu");
   const std::unique_ptr<Ops> ops = make_ops(backend, threads, arguments.text("--dtype", "auto"));
   RandomWeights weights(1);
-  const auto codec = make_codec(config_of(kind, *ops), weights, *ops);
+  CodecConfig config = config_of(kind);
+  set_codec_dtype(config, ops->token_dtype());
+  const auto codec = make_codec(config, weights, *ops);
   const int64_t scale = codec->spatial_scale();
   Arena arena(size_t{1} << 20, 0, ops->memory());
   const Tensor rgb = arena.tensor({codec->frames_per_latent(), height, width, 3}, DType::u8);

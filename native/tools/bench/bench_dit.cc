@@ -120,8 +120,7 @@ int bench_dit(const Arguments& arguments) {
   const Tensor text = arena.tensor({config.text_len, config.text_dim});
   ops->normal_noise(1, 3, 0, text);
   const auto prompt = dit.encode_prompt(text);
-  const bool by_library = ops->prepare_attention(tokens, keys, config.heads, config.head_dim());
-  ops->prepare_attention(tokens, config.text_len, config.heads, config.head_dim());
+  const LibraryUse libraries = dit.prepare(tokens, keys);
   int64_t height = static_cast<int64_t>(std::sqrt(static_cast<double>(tokens)));
   while (tokens % height != 0) --height;
   const Shape shape{rows, height * config.patch, tokens / height * config.patch, 16};
@@ -178,7 +177,8 @@ int bench_dit(const Arguments& arguments) {
                        {"forwards", forwards.size()},
                        {"dtype", ops->precision()},
                        {"graphReplays", ops->replays()},
-                       {"attentionByLibrary", by_library},
+                       {"attentionByLibrary", libraries.rings},
+                       {"gatesByLibrary", libraries.gates},
                        {"backend", backend},
                        {"threads", threads},
                        {"rssMb", resident_mb()}};

@@ -13,7 +13,7 @@
 namespace driftless {
 
 // How far a float tensor may be off, as a share of its rms: its largest error (f32), or the rms
-// of its errors, where factors have 8 significant bits (bf16).
+// of its errors, where factors have fewer significant bits (bf16 has 8, f16 11).
 struct ComparisonBound {
   double share = 2e-4;
   bool of_rms = false;

@@ -15,18 +15,18 @@ using driftless::Comparison;
 using driftless::Json;
 
 const char kHelp[] =
-    "driftless-parity --golden DIR [--backend reference|cpu|cuda] [--dtype f32|bf16]\n"
+    "driftless-parity --golden DIR [--backend reference|cpu|cuda] [--dtype f32|bf16|f16]\n"
     "                 [--json]\n"
     "\n"
     "Compares the engine with recorded vectors of the public implementation: integers must be\n"
     "equal. Floats in f32: largest error at most 2e-4 of the tensor's rms; in bf16: rms of the\n"
-    "errors at most 0.03 of it. Sizes come from DIR's manifest and tensors.\n"
+    "errors at most 0.03 of it, in f16 0.004. Sizes come from DIR's manifest and tensors.\n"
     "\n"
     "  --golden DIR       folder with manifest.json, *.safetensors, schedule.json\n"
     "  --backend NAME     reference (plain loops), cpu, or cuda (every operation's tensors are\n"
     "                     copied to the GPU and back); default cpu\n"
     "  --dtype NAME       what cpu and cuda multiply in; default f32. bf16 on cpu needs\n"
-    "                     AVX512_BF16 or AMX\n"
+    "                     AVX512_BF16 or AMX, f16 needs a GPU\n"
     "  --json             last line: {\"cases\": [{name, maxRelErr, ok}], \"failed\", "
     "\"unsupported\"}\n"
     "\n"
@@ -82,6 +82,7 @@ int run(const Options& options) {
   std::unique_ptr<Ops> ops = make_ops(options.backend, 1, options.dtype);
   if (ops->memory().kind() != Memory::host) ops = stage_on_device(std::move(ops));
   if (ops->dtype() == DType::bf16) Comparison::set_bound({0.03, true});
+  if (ops->dtype() == DType::f16) Comparison::set_bound({0.004, true});
   std::vector<Comparison> results;
   std::vector<std::string> unsupported;
   const auto add = [&](Comparison result) {

@@ -6,7 +6,7 @@ import { nativeProgramsDir } from "../../../scripts/lib/paths.mjs";
 
 describe("the first run on a GPU", () => {
   it("asks its programs for nothing that they do not know", () => {
-    for (const step of suite(false, 2)) {
+    for (const step of suite(false, 2, true)) {
       // The processor's codecs stand in for what is not there.
       if (step.command === "driftless-cuda-device" || step.arguments[0] === "encode") continue;
       // Where there is no GPU, all that is wrong must be that.
@@ -18,7 +18,7 @@ describe("the first run on a GPU", () => {
   });
 
   it("encodes and decodes, with the processor where the GPU does not", () => {
-    const steps = suite(true, 1).filter((step) => step.arguments[0] === "encode");
+    const steps = suite(true, 1, false).filter((step) => step.arguments[0] === "encode");
     expect(steps).to.have.length(3);
     for (const step of steps) {
       const program = join(nativeProgramsDir, step.command);

@@ -7,21 +7,35 @@
 namespace driftless {
 namespace cuda {
 
+namespace {
+
+/// Products of 16 bits.
+template <typename T, typename X, typename Y>
+void convolve_as(const ConvInput<X>& input, const void* weight, const LinearTail<Y>& tail, Y* y,
+                 cudaStream_t stream) {
+  const auto* narrow = static_cast<const T*>(weight);
+  if constexpr (std::is_same_v<X, T>) {
+    if (can_stage(input, narrow)) return conv_staged(input, narrow, tail, y, stream);
+  }
+  conv_mma<T>(input, narrow, tail, y, stream);
+}
+
+}  // namespace
+
 template <typename X, typename Y>
 void convolve(CudaPrecision precision, const ConvInput<X>& input, const void* weight,
               const LinearTail<Y>& tail, Y* y, cudaStream_t stream) {
-  const auto* narrow = static_cast<const bf16*>(weight);
-  if constexpr (std::is_same_v<X, bf16>) {
-    if (can_stage(input, narrow)) return conv_staged(input, narrow, tail, y, stream);
-  } else if constexpr (std::is_same_v<Y, float>) {
+  constexpr bool kWide = std::is_same_v<X, float> && std::is_same_v<Y, float>;
+  constexpr bool kHalf = std::is_same_v<X, f16> || std::is_same_v<Y, f16>;
+  if constexpr (kWide) {
     if (precision == CudaPrecision::f32) {
       return conv_plain(input, static_cast<const float*>(weight), tail, y, stream);
     }
-    if (precision == CudaPrecision::f16) {
-      return conv_mma<f16>(input, static_cast<const f16*>(weight), tail, y, stream);
-    }
   }
-  conv_mma<bf16>(input, narrow, tail, y, stream);
+  if constexpr (kWide || kHalf) {
+    if (precision == CudaPrecision::f16) return convolve_as<f16>(input, weight, tail, y, stream);
+  }
+  if constexpr (!kHalf) convolve_as<bf16>(input, weight, tail, y, stream);
 }
 
 template <typename Y>
@@ -37,6 +51,9 @@ DL_CONVOLVE(float, float);
 DL_CONVOLVE(float, bf16);
 DL_CONVOLVE(bf16, float);
 DL_CONVOLVE(bf16, bf16);
+DL_CONVOLVE(float, f16);
+DL_CONVOLVE(f16, float);
+DL_CONVOLVE(f16, f16);
 #undef DL_CONVOLVE
 template void convolve_e4m3(const ConvInput<bf16>&, const e4m3*, const LinearTail<float>&, float*,
                             cudaStream_t);

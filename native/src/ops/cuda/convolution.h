@@ -9,9 +9,8 @@
 namespace driftless {
 namespace cuda {
 
-/// y = tail(conv(input)), products in the precision: f32, f16, or bf16 for all others; what x has
-/// as bf16 is always multiplied as such. weight [phases, out, kernel_t, kernel, kernel, channels]
-/// in that type. X and Y are float or bf16.
+/// y = tail(conv(input)), products in the precision: f32, f16, or bf16 for all others. weight
+/// [phases, out, kernel_t, kernel, kernel, channels] in that type. X and Y are float or that type.
 template <typename X, typename Y>
 void convolve(CudaPrecision precision, const ConvInput<X>& input, const void* weight,
               const LinearTail<Y>& tail, Y* y, cudaStream_t stream);

@@ -21,6 +21,7 @@ Api load_api(const std::vector<std::string>& names) {
   DL_TAKE(cublasLtMatmulDescSetAttribute);
   DL_TAKE(cublasLtMatrixLayoutCreate);
   DL_TAKE(cublasLtMatrixLayoutDestroy);
+  DL_TAKE(cublasLtMatrixLayoutSetAttribute);
   DL_TAKE(cublasLtMatmulPreferenceCreate);
   DL_TAKE(cublasLtMatmulPreferenceDestroy);
   DL_TAKE(cublasLtMatmulPreferenceSetAttribute);

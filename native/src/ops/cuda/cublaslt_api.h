@@ -24,13 +24,18 @@ enum DataType : int { kF32 = 0, kF16 = 2, kBf16 = 14, kE4m3 = 28 };
 enum ComputeType : int { kCompute32F = 68 };
 enum Transpose : int32_t { kNone = 0, kTransposed = 1 };
 enum DescAttribute : int {
+  kPointerMode = 2,
   kTransA = 3,
   kTransB = 4,
   kEpilogue = 7,
   kBiasPointer = 8,
+  kBiasBatchStride = 10,
+  kAlphaBatchStride = 14,
   kScaleAPointer = 17,
   kBiasType = 26
 };
+enum PointerMode : int32_t { kAlphaVectorBetaHost = 4 };
+enum LayoutAttribute : int { kBatchCount = 5, kBatchStride = 6 };
 enum PreferenceAttribute : int { kMaxWorkspaceBytes = 1 };
 enum EpilogueKind : uint32_t { kPlain = 1, kBias = 4, kGelu = 32, kGeluBias = 36 };
 
@@ -57,6 +62,7 @@ struct Api {
   Status (*cublasLtMatrixLayoutCreate)(Layout*, DataType, uint64_t rows, uint64_t columns,
                                        int64_t leading);
   Status (*cublasLtMatrixLayoutDestroy)(Layout);
+  Status (*cublasLtMatrixLayoutSetAttribute)(Layout, LayoutAttribute, const void*, size_t);
   Status (*cublasLtMatmulPreferenceCreate)(Preference*);
   Status (*cublasLtMatmulPreferenceDestroy)(Preference);
   Status (*cublasLtMatmulPreferenceSetAttribute)(Preference, PreferenceAttribute, const void*,

@@ -37,13 +37,42 @@ void LtGemm::check(lt::Status status, const char* what) const {
 }
 
 LtGemm::Plan& LtGemm::plan(const GemmCall& call) {
-  const Key key = {call.type, call.out_type,        call.rows, call.in,
-                   call.out,  call.bias != nullptr, call.gelu, call.residual != nullptr};
+  const bool gated = call.gate.vectors != nullptr;
+  const Key key = {call.type,
+                   call.out_type,
+                   call.rows,
+                   call.in,
+                   call.out,
+                   call.bias != nullptr,
+                   call.gelu,
+                   call.residual != nullptr,
+                   gated,
+                   gated ? call.gate.groups : 1,
+                   gated ? call.gate.stride : 0};
   const auto [found, fresh] = plans_.try_emplace(key);
-  Plan& plan = found->second;
-  if (!fresh) return plan;
-  const auto rows = static_cast<uint64_t>(call.rows), in = static_cast<uint64_t>(call.in);
-  const auto out = static_cast<uint64_t>(call.out);
+  if (fresh) make(found->second, call);
+  return found->second;
+}
+
+/// `groups` matrices that lie `stride` elements apart, columns without gaps.
+lt::Layout LtGemm::layout(lt::DataType type, int64_t rows, int64_t columns, int64_t groups,
+                          int64_t stride) const {
+  lt::Layout made = nullptr;
+  check(api_.cublasLtMatrixLayoutCreate(&made, type, static_cast<uint64_t>(rows),
+                                        static_cast<uint64_t>(columns), rows),
+        "cublasLtMatrixLayoutCreate");
+  if (groups == 1) return made;
+  const auto count = static_cast<int32_t>(groups);
+  for (const lt::Status status :
+       {api_.cublasLtMatrixLayoutSetAttribute(made, lt::kBatchCount, &count, sizeof count),
+        api_.cublasLtMatrixLayoutSetAttribute(made, lt::kBatchStride, &stride, sizeof stride)}) {
+    check(status, "cublasLtMatrixLayoutSetAttribute");
+  }
+  return made;
+}
+
+void LtGemm::make(Plan& plan, const GemmCall& call) {
+  const int64_t groups = call.gate.groups, rows = call.rows / groups;
   check(api_.cublasLtMatmulDescCreate(&plan.desc, lt::kCompute32F, lt::kF32),
         "cublasLtMatmulDescCreate");
   const auto set = [&](lt::DescAttribute attribute, auto value) {
@@ -63,10 +92,14 @@ LtGemm::Plan& LtGemm::plan(const GemmCall& call) {
     }
   }
   if (call.scale != nullptr) set(lt::kScaleAPointer, call.scale);
-  check(api_.cublasLtMatrixLayoutCreate(&plan.a, call.type, in, out, call.in), "layout of weights");
-  check(api_.cublasLtMatrixLayoutCreate(&plan.b, call.type, in, rows, call.in), "layout of input");
-  check(api_.cublasLtMatrixLayoutCreate(&plan.d, call.out_type, out, rows, call.out),
-        "layout of output");
+  if (call.gate.vectors != nullptr) {
+    set(lt::kPointerMode, static_cast<int32_t>(lt::kAlphaVectorBetaHost));
+    set(lt::kAlphaBatchStride, groups == 1 ? int64_t{0} : call.gate.stride);
+    if (call.bias != nullptr) set(lt::kBiasBatchStride, groups == 1 ? int64_t{0} : call.out);
+  }
+  plan.a = layout(call.type, call.in, call.out, groups, 0);
+  plan.b = layout(call.type, call.in, rows, groups, rows * call.in);
+  plan.d = layout(call.out_type, call.out, rows, groups, rows * call.out);
   lt::Preference preference = nullptr;
   check(api_.cublasLtMatmulPreferenceCreate(&preference), "cublasLtMatmulPreferenceCreate");
   check(api_.cublasLtMatmulPreferenceSetAttribute(preference, lt::kMaxWorkspaceBytes,
@@ -77,12 +110,15 @@ LtGemm::Plan& LtGemm::plan(const GemmCall& call) {
       handle_, plan.desc, plan.a, plan.b, plan.d, plan.d, preference, 1, &plan.choice, &count);
   api_.cublasLtMatmulPreferenceDestroy(preference);
   plan.possible = status == 0 && count > 0 && plan.choice.state == 0;
-  return plan;
 }
 
 bool LtGemm::run(const GemmCall& call, void* stream) {
   DL_CHECK(call.residual == nullptr || (!call.gelu && call.out_type == lt::kF32),
            "matrix product with a residual", "no GELU and an output of f32", "another");
+  DL_CHECK(call.gate.vectors == nullptr || (call.residual != nullptr && call.scale == nullptr),
+           "matrix product with a gate", "a residual and no weights of 8 bits", "another");
+  DL_CHECK(call.gate.groups >= 1 && call.rows % call.gate.groups == 0, "groups of a gate",
+           "a divisor of " + std::to_string(call.rows) + " rows", call.gate.groups);
   Plan& plan = this->plan(call);
   if (!plan.possible) return false;
   put_on_stream(
@@ -99,9 +135,10 @@ void LtGemm::start(const GemmCall& call, Plan& plan, void* stream) const {
   };
   point(lt::kBiasPointer, call.bias);
   point(lt::kScaleAPointer, call.scale);
-  const float alpha = 1.0f, beta = call.residual != nullptr ? 1.0f : 0.0f;
+  const float one = 1.0f, beta = call.residual != nullptr ? 1.0f : 0.0f;
   const void* c = call.residual != nullptr ? call.residual : call.y;
-  check(api_.cublasLtMatmul(handle_, plan.desc, &alpha, call.w, plan.a, call.x, plan.b, &beta, c,
+  const float* alpha = call.gate.vectors != nullptr ? call.gate.vectors : &one;
+  check(api_.cublasLtMatmul(handle_, plan.desc, alpha, call.w, plan.a, call.x, plan.b, &beta, c,
                             plan.d, call.y, plan.d, &plan.choice.algorithm, workspace_,
                             plan.choice.workspace_bytes, stream),
         "cublasLtMatmul");

@@ -21,37 +21,34 @@ class CudaAttention : public CudaConvolutions {
   using CudaConvolutions::CudaConvolutions;
 
   bool prepare_attention(int64_t queries, int64_t keys, int64_t heads, int64_t head_dim) override {
-    const cuda::AttentionSize size{queries, keys, heads, head_dim};
     if (!library_ || head_dim % 8 != 0 || queries < 1 || keys < 1) return false;
-    if (plans_.knows(size)) return plans_.find(size) != nullptr;
-    return plans_.keep(size, tried<cuda::DnnAttentionPlan>(size, [&](const auto& plan) {
-                         return is_better(plan);
-                       })) != nullptr;
+    return with_token_type([&](auto zero) {
+      using T = decltype(zero);
+      const cuda::AttentionSize size{queries, keys, heads, head_dim, kDnnType<T>};
+      if (plans_.knows(size)) return plans_.find(size) != nullptr;
+      return plans_.keep(size, tried<cuda::DnnAttentionPlan>(size, [&](const auto& plan) {
+                           return is_better<T>(plan);
+                         })) != nullptr;
+    });
   }
 
   void attention(const AttentionRow* rows, int64_t count, int64_t heads, int64_t head_dim,
                  float scale) override {
     checks::attention(rows, count, heads, head_dim, token_dtype());
-    switch (precision_) {
-      case CudaPrecision::f32:
-        return attend<float>(rows, count, heads, head_dim, scale);
-      case CudaPrecision::bf16:
-      case CudaPrecision::fp8:
-      case CudaPrecision::fp8_kv:
-        return attend<cuda::bf16>(rows, count, heads, head_dim, scale);
-      case CudaPrecision::f16:
-        return attend<cuda::f16>(rows, count, heads, head_dim, scale);
-    }
+    if (token_dtype() == DType::f32) return attend<float>(rows, count, heads, head_dim, scale);
+    with_token_type(
+        [&](auto zero) { attend<decltype(zero)>(rows, count, heads, head_dim, scale); });
   }
 
  private:
-  using Blocks = std::vector<cuda::AttentionBlock<cuda::bf16>>;
+  template <typename T>
+  using Blocks = std::vector<cuda::AttentionBlock<T>>;
 
   template <typename T>
   void attend(const AttentionRow* rows, int64_t count, int64_t heads, int64_t head_dim,
               float scale) {
     const int64_t width = heads * head_dim;
-    std::vector<cuda::AttentionBlock<T>> blocks(static_cast<size_t>(count));
+    Blocks<T> blocks(static_cast<size_t>(count));
     // What is not of type T yet is rounded into working memory.
     const auto foreign = [](DType dtype) {
       return !std::is_same_v<T, float> && dtype == DType::f32;
@@ -90,11 +87,11 @@ class CudaAttention : public CudaConvolutions {
   }
 
   template <typename T>
-  void start_rows(const std::vector<cuda::AttentionBlock<T>>& blocks, int64_t most_queries,
-                  int64_t heads, int64_t head_dim, float scale) {
-    if constexpr (std::is_same_v<T, cuda::bf16>) {
+  void start_rows(const Blocks<T>& blocks, int64_t most_queries, int64_t heads, int64_t head_dim,
+                  float scale) {
+    if constexpr (!std::is_same_v<T, float>) {
       if (library_) {
-        const Blocks ours = by_library(blocks, heads, head_dim, scale);
+        const Blocks<T> ours = by_library(blocks, heads, head_dim, scale);
         return own_attention(ours, most_queries, heads, head_dim, scale);
       }
     }
@@ -102,8 +99,8 @@ class CudaAttention : public CudaConvolutions {
   }
 
   template <typename T>
-  void own_attention(const std::vector<cuda::AttentionBlock<T>>& blocks, int64_t most_queries,
-                     int64_t heads, int64_t head_dim, float scale) {
+  void own_attention(const Blocks<T>& blocks, int64_t most_queries, int64_t heads, int64_t head_dim,
+                     float scale) {
     if (blocks.empty()) return;
     const auto count = static_cast<int64_t>(blocks.size());
     cuda::attention(blocks.data(), upload(kAttention, blocks.data(), count),
@@ -113,14 +110,14 @@ class CudaAttention : public CudaConvolutions {
 
   /// Starts the rows that cuDNN does, and returns the others. Which these are depends on a row's
   /// size alone, so a row is the same in any company.
-  Blocks by_library(const Blocks& blocks, int64_t heads, int64_t head_dim, float scale) {
-    Blocks ours;
+  template <typename T>
+  Blocks<T> by_library(const Blocks<T>& blocks, int64_t heads, int64_t head_dim, float scale) {
+    Blocks<T> ours;
     for (const auto& block : blocks) {
       const cuda::DnnAttentionPlan* plan =
-          plans_.find({block.queries, block.keys, heads, head_dim});
-      const bool takes =
-          plan != nullptr && block.out != block.q &&
-          cuda::can_vectorise<cuda::bf16>(head_dim, block.q, block.k, block.v, block.out);
+          plans_.find({block.queries, block.keys, heads, head_dim, kDnnType<T>});
+      const bool takes = plan != nullptr && block.out != block.q &&
+                         cuda::can_vectorise<T>(head_dim, block.q, block.k, block.v, block.out);
       if (takes) {
         start(*plan, block, scale);
       } else {
@@ -130,7 +127,8 @@ class CudaAttention : public CudaConvolutions {
     return ours;
   }
 
-  void start(const cuda::DnnAttentionPlan& plan, const cuda::AttentionBlock<cuda::bf16>& block,
+  template <typename T>
+  void start(const cuda::DnnAttentionPlan& plan, const cuda::AttentionBlock<T>& block,
              float scale) {
     void* workspace = workspace_of(plan);
     const cuda::dnn::Handle handle = library_->handle();
@@ -142,30 +140,29 @@ class CudaAttention : public CudaConvolutions {
   }
 
   /// Whether cuDNN says what our own kernel says, and clearly sooner: for one row, and for four.
+  template <typename T>
   bool is_better(const cuda::DnnAttentionPlan& plan) {
     const cuda::AttentionSize& size = plan.size();
     const int64_t width = size.heads * size.head_dim;
     const int64_t few = size.queries * width, many = size.keys * width;
     // q, k, v, and what both say.
-    cuda::DeviceBuffer values(static_cast<size_t>(3 * few + 2 * many + 5 * kAlign) *
-                              sizeof(cuda::bf16));
-    auto* next = static_cast<cuda::bf16*>(values.data());
+    cuda::DeviceBuffer values(static_cast<size_t>(3 * few + 2 * many + 5 * kAlign) * sizeof(T));
+    auto* next = static_cast<T*>(values.data());
     const auto take = [&](int64_t count) {
-      cuda::bf16* here = next;
+      T* here = next;
       next += (count + kAlign - 1) / kAlign * kAlign;
       return here;
     };
-    cuda::bf16 *q = take(few), *k = take(many), *v = take(many), *own = take(few),
-               *theirs = take(few);
+    T *q = take(few), *k = take(many), *v = take(many), *own = take(few), *theirs = take(few);
     fill(q, few, 1);
     fill(k, many, 2);
     fill(v, many, 3);
     const float scale = 1.0f / std::sqrt(static_cast<float>(size.head_dim));
-    const auto block = [&](cuda::bf16* out) -> cuda::AttentionBlock<cuda::bf16> {
+    const auto block = [&](T* out) -> cuda::AttentionBlock<T> {
       return {q, k, v, out, static_cast<int>(size.queries), static_cast<int>(size.keys)};
     };
     const auto ours = [&](int64_t rows) {
-      own_attention(Blocks(static_cast<size_t>(rows), block(own)), size.queries, size.heads,
+      own_attention(Blocks<T>(static_cast<size_t>(rows), block(own)), size.queries, size.heads,
                     size.head_dim, scale);
     };
     const auto library = [&](int64_t rows) {

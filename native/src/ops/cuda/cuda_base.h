@@ -4,12 +4,17 @@
 // Part of cuda_ops.cc, like the other layers of the class.
 
 #include <algorithm>
+#include <memory>
+#include <optional>
+#include <vector>
 
 #include "ops/checks.h"
+#include "ops/cuda/cuda_mark.h"
 #include "ops/cuda/cuda_ops.h"
 #include "ops/cuda/device_memory.h"
 #include "ops/cuda/elementwise.cuh"
 #include "ops/cuda/host_staging.h"
+#include "ops/cuda/nccl_links.h"
 #include "ops/cuda/replay.h"
 
 namespace driftless {
@@ -31,16 +36,16 @@ class CudaBase : public Ops {
         narrow_rings_(options.precision == CudaPrecision::fp8_kv),
         memory_(cuda_memory(options.device)),
         stream_(options.device),
-        graphs_(options.graphs) {}
+        graphs_(options.graphs) {
+    if (options.nccl != nullptr) nccl_ = *options.nccl;
+  }
   const char* name() const override { return "cuda"; }
   DType token_dtype() const override {
-    return precision_ == CudaPrecision::bf16 || precision_ == CudaPrecision::fp8 ? DType::bf16
-                                                                                 : DType::f32;
+    if (precision_ == CudaPrecision::f32) return DType::f32;
+    return precision_ == CudaPrecision::f16 ? DType::f16 : DType::bf16;
   }
   DType ring_dtype() const override { return narrow_rings_ ? DType::e4m3 : token_dtype(); }
-  DType dtype() const override {
-    return precision_ == CudaPrecision::f32 ? DType::f32 : DType::bf16;
-  }
+  DType dtype() const override { return token_dtype(); }
 
   const char* precision() const override {
     if (narrow_rings_) return "fp8-kv";
@@ -75,8 +80,11 @@ class CudaBase : public Ops {
     const auto convert = [&](const auto* from, auto* to) {
       cuda::map("convert", from, to, x.count(), x.count(), cuda::Convert{}, stream_.get());
     };
-    if (x.dtype() == DType::f32) return convert(on_device(x), on_device<cuda::bf16>(y));
-    convert(on_device<cuda::bf16>(x), on_device(y));
+    with_token_type([&](auto zero) {
+      using T = decltype(zero);
+      if (x.dtype() == DType::f32) return convert(on_device(x), on_device<T>(y));
+      convert(on_device<T>(x), on_device(y));
+    });
   }
 
   void clear(const Tensor& x) override {
@@ -85,6 +93,27 @@ class CudaBase : public Ops {
       cuda::check(cudaMemsetAsync(at, 0, bytes, on), "clear");
     };
     cuda::put_on_stream(stream_.get(), start, kClearStep, x.data(), x.bytes());
+  }
+
+  std::unique_ptr<Mark> make_mark() const override { return std::make_unique<CudaMark>(stream_); }
+
+  void follow(Mark& mark) override {
+    const auto* there = dynamic_cast<const CudaMark*>(&mark);
+    if (there == nullptr) return mark.wait();
+    const cudaStream_t stream = stream_.get();
+    cuda::settle_replay(stream);
+    there->hold(stream);
+  }
+
+  std::unique_ptr<Links> make_links(const std::vector<Ops*>& pipeline) const override {
+    if (!nccl_ || pipeline.size() < 2) return Ops::make_links(pipeline);
+    std::vector<int> devices;
+    for (const Ops* ops : pipeline) {
+      const auto* there = dynamic_cast<const CudaBase*>(ops);
+      DL_CHECK(there != nullptr, "ranks over NCCL", "GPUs alone", ops->name());
+      devices.push_back(there->stream_.device());
+    }
+    return std::make_unique<cuda::NcclLinks>(*nccl_, pipeline, devices);
   }
 
   void connect(const Ops& other) override {
@@ -107,9 +136,28 @@ class CudaBase : public Ops {
   const cuda::ReplayCounts& replay_counts() const { return replay_.counts(); }
 
  protected:
+  /// Calls with a zero of the type that token_dtype() names, where that is none of f32.
+  template <typename Call>
+  auto with_token_type(const Call& call) const -> decltype(call(cuda::bf16{})) {
+    return precision_ == CudaPrecision::f16 ? call(cuda::f16{}) : call(cuda::bf16{});
+  }
+  /// Calls with a tensor's address as a pointer to its type, f32 or token_dtype().
+  template <typename Call>
+  auto by_type(const Tensor& tensor, const Call& call) const
+      -> decltype(call(static_cast<float*>(nullptr))) {
+    if (tensor.dtype() == DType::f32) return call(on_device(tensor));
+    return with_token_type([&](auto zero) { return call(on_device<decltype(zero)>(tensor)); });
+  }
+  /// The address of a tensor that has the type of another.
+  template <typename T>
+  static T* like(T*, const Tensor& tensor) {
+    return on_device<T>(tensor);
+  }
+
   /// The numbered pieces of working memory.
   enum Scratch : size_t {
     kOperand,
+    kGatedBias,
     kPositions,
     kTables,
     kSums,
@@ -157,6 +205,7 @@ class CudaBase : public Ops {
   cuda::HostStaging staging_{stream_};
   cuda::Replay replay_{stream_};
   bool graphs_;
+  std::optional<cuda::nccl::Api> nccl_;
   bool trying_ = false;  // Within try_libraries().
   Arena device_arena_{size_t{16} << 20, 0, memory_};
 };

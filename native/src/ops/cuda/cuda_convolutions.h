@@ -42,12 +42,12 @@ class CudaConvolutions : public CudaProducts {
   using ConvolutionPlan = cuda::DnnConvolutionPlan;
 
   /// Starts the convolution as cuDNN's where that proved itself for the size; false: it is ours.
-  template <typename Y>
-  bool by_library(const CudaConv& packed, const cuda::ConvInput<cuda::bf16>& input,
+  template <typename X, typename Y>
+  bool by_library(const CudaConv& packed, const cuda::ConvInput<X>& input,
                   const cuda::LinearTail<Y>& tail, Y* y) {
     const bool plain = input.second == 0 && input.up == 1 && input.phases == 1;
     if (!library_ || !plain || input.first % 8 != 0 || input.out % 8 != 0) return false;
-    const cuda::bf16* x = input.x;
+    const X* x = input.x;
     if (input.kernel_t > 1) {
       // The library takes earlier frames only where they lie directly before the others.
       x = input.past;
@@ -68,7 +68,8 @@ class CudaConvolutions : public CudaProducts {
                                         tail.bias != nullptr,
                                         tail.residual != nullptr,
                                         tail.activation == Activation::relu,
-                                        std::is_same_v<Y, float>};
+                                        std::is_same_v<Y, float>,
+                                        kDnnType<X>};
     const ConvolutionPlan* plan = plans_.find(size);
     if (plan == nullptr && trying_ && !plans_.knows(size)) {
       plan = plans_.keep(size, tried<ConvolutionPlan>(size, [&](const auto& made) {
@@ -79,8 +80,8 @@ class CudaConvolutions : public CudaProducts {
     return plan != nullptr;
   }
 
-  template <typename Y>
-  void start(const ConvolutionPlan& plan, const cuda::bf16* x, const CudaConv& packed,
+  template <typename X, typename Y>
+  void start(const ConvolutionPlan& plan, const X* x, const CudaConv& packed,
              const cuda::LinearTail<Y>& tail, Y* y) {
     void* workspace = workspace_of(plan);
     const void* weight = packed.weight.data();
@@ -93,17 +94,17 @@ class CudaConvolutions : public CudaProducts {
   }
 
   /// Whether cuDNN says what our own kernel says of random pictures, and clearly sooner.
-  template <typename Y>
-  bool is_better(const ConvolutionPlan& plan, const CudaConv& packed,
-                 cuda::ConvInput<cuda::bf16> input, cuda::LinearTail<Y> tail) {
+  template <typename X, typename Y>
+  bool is_better(const ConvolutionPlan& plan, const CudaConv& packed, cuda::ConvInput<X> input,
+                 cuda::LinearTail<Y> tail) {
     const cuda::ConvolutionSize& size = plan.size();
     const int64_t frame = size.h * size.w * size.in, values = size.out_values();
     const int64_t in_values = (size.frames - 1 + size.n) * frame;
     const auto out_bytes = static_cast<size_t>(values) * sizeof(Y);
-    const cuda::DeviceBuffer x(static_cast<size_t>(in_values) * sizeof(cuda::bf16));
+    const cuda::DeviceBuffer x(static_cast<size_t>(in_values) * sizeof(X));
     const cuda::DeviceBuffer residual(size.residual ? out_bytes : 0), own(out_bytes),
         theirs(out_bytes);
-    auto* pictures = static_cast<cuda::bf16*>(x.data());
+    auto* pictures = static_cast<X*>(x.data());
     auto* ours = static_cast<Y*>(own.data());
     auto* library = static_cast<Y*>(theirs.data());
     fill(pictures, in_values, 1);
@@ -151,14 +152,16 @@ class CudaConvolutions : public CudaProducts {
       tail.residual_first = true;
       tail.activation = activation;
       tail.width = s.out;
-      if constexpr (std::is_same_v<X, cuda::bf16>) {
+      if constexpr (!std::is_same_v<X, float>) {
         if (by_library(packed, input, tail, on_device<Y>(y))) return;
       }
       cuda::convolve(precision_, input, packed.weight.data(), tail, on_device<Y>(y), stream_.get());
     };
     const bool wide = y.dtype() == DType::f32;
-    if (x.dtype() == DType::f32) return wide ? convolve(0.0f, 0.0f) : convolve(0.0f, cuda::bf16{});
-    wide ? convolve(cuda::bf16{}, 0.0f) : convolve(cuda::bf16{}, cuda::bf16{});
+    with_token_type([&](auto zero) {
+      if (x.dtype() == DType::f32) return wide ? convolve(0.0f, 0.0f) : convolve(0.0f, zero);
+      wide ? convolve(zero, 0.0f) : convolve(zero, zero);
+    });
   }
 
   cuda::DnnPlans<cuda::ConvolutionSize, ConvolutionPlan> plans_;

@@ -1,12 +1,13 @@
 #pragma once
 
-// cuDNN beside our own kernels: tried once for each size on random numbers, and used for the sizes
-// at which it says the same and clearly sooner.
+// Another way beside our own kernels, cuDNN's first of all: tried once for each size on random
+// numbers, and taken for the sizes at which it says the same and clearly sooner.
 
 #include <algorithm>
 #include <chrono>
 #include <memory>
 #include <optional>
+#include <type_traits>
 #include <utility>
 
 #include "ops/cuda/cuda_base.h"
@@ -14,11 +15,16 @@
 
 namespace driftless {
 
+/// cuDNN's name of a type of 16 bits.
+template <typename T>
+constexpr cuda::dnn::DataType kDnnType =
+    std::is_same_v<T, cuda::f16> ? cuda::dnn::kF16 : cuda::dnn::kBf16;
+
 class CudaLibrary : public CudaBase {
  public:
   explicit CudaLibrary(const CudaOptions& options)
       : CudaBase(options), clock_(options.clock != nullptr ? options.clock : steady_seconds) {
-    if (options.cudnn == nullptr || token_dtype() != DType::bf16) return;
+    if (options.cudnn == nullptr || token_dtype() == DType::f32) return;
     try {
       library_.emplace(*options.cudnn, stream_.get());
     } catch (const Error&) {
@@ -96,6 +102,7 @@ class CudaLibrary : public CudaBase {
 
   /// Of our own kernel's time, for the library to be worth it.
   static constexpr double kMostShare = 0.9;
+  static constexpr uint64_t kTrialSeed = 1;
 
   std::optional<cuda::DnnLibrary> library_;  // Before the plans that it made.
 
@@ -114,7 +121,6 @@ class CudaLibrary : public CudaBase {
   }
 
   static constexpr int kTrialRuns = 5;
-  static constexpr uint64_t kTrialSeed = 1;
   /// Of the mean square of what ours says; roundings make up a tenth of it.
   static constexpr double kMostDifference = 1e-4;
   static constexpr int64_t kPiece = int64_t{1} << 20;  // Values.

@@ -19,9 +19,10 @@ class CudaOps : public CudaPictures {
 
   void copy_channels(const Tensor& x, int64_t from, int64_t count, const Tensor& y,
                      int64_t to) override {
-    const auto s = checks::copy_channels(x, from, count, y, to);
-    cuda::copy_channels(on_device(x) + from, s.in, on_device(y) + to, s.out, s.rows, count,
-                        stream_.get());
+    const auto s = checks::copy_channels(x, from, count, y, to, token_dtype());
+    by_type(x, [&](auto* in) {
+      cuda::copy_channels(in + from, s.in, like(in, y) + to, s.out, s.rows, count, stream_.get());
+    });
   }
 
   void upsample2(const Tensor& x, const Tensor& y) override {
@@ -47,11 +48,12 @@ class CudaOps : public CudaPictures {
   }
 
   void pixel_unshuffle(const Tensor& x, const Tensor& y) override {
-    const auto s = checks::pixel_unshuffle(x, y);
-    cuda::gather("pixel_unshuffle", on_device(x), on_device(y), y.count(),
-                 cuda::UnshuffleMap{static_cast<int>(s.h), static_cast<int>(s.w),
-                                    static_cast<int>(s.c), static_cast<int>(s.scale)},
-                 stream_.get());
+    const auto s = checks::pixel_unshuffle(x, y, token_dtype());
+    const cuda::UnshuffleMap map{static_cast<int>(s.h), static_cast<int>(s.w),
+                                 static_cast<int>(s.c), static_cast<int>(s.scale)};
+    by_type(x, [&](auto* from) {
+      cuda::gather("pixel_unshuffle", from, like(from, y), y.count(), map, stream_.get());
+    });
   }
 
   void pixel_shuffle(const Tensor& x, const Tensor& y) override {
@@ -115,8 +117,7 @@ class CudaOps : public CudaPictures {
       cuda::gather_runs(
           name, from, to, y.count(), c, [&](int wide) { return make(c / wide); }, stream_.get());
     };
-    if (x.dtype() == DType::f32) return move(on_device(x), on_device(y));
-    move(on_device<cuda::bf16>(x), on_device<cuda::bf16>(y));
+    by_type(x, [&](auto* from) { move(from, like(from, y)); });
   }
 };
 
@@ -143,10 +144,11 @@ cuda::ReplayCounts replay_counts(const Ops& ops) {
 
 CudaPrecision cuda_precision(const std::string& dtype) {
   if (dtype == "f32") return CudaPrecision::f32;
+  if (dtype == "f16") return CudaPrecision::f16;
   if (dtype == "fp8") return CudaPrecision::fp8;
   if (dtype == "fp8-kv") return CudaPrecision::fp8_kv;
   DL_CHECK(dtype == "bf16" || dtype == "auto", "compute dtype",
-           "\"auto\", \"f32\", \"bf16\", \"fp8\" or \"fp8-kv\"", "\"" + dtype + "\"");
+           "\"auto\", \"f32\", \"bf16\", \"f16\", \"fp8\" or \"fp8-kv\"", "\"" + dtype + "\"");
   return CudaPrecision::bf16;
 }
 
@@ -159,6 +161,7 @@ std::unique_ptr<Ops> make_cuda_ops(int device, const std::string& dtype) {
     return value != nullptr && std::string(value) == "off";
   };
   options.graphs = !is_off("DRIFTLESS_CUDA_GRAPHS");
+  options.gated_products = !is_off("DRIFTLESS_CUDA_GATES");
   const CudaReport report = inspect_cuda();
   cuda::lt::Api cublaslt = {};
   cuda::dnn::Api cudnn = {};
@@ -169,6 +172,15 @@ std::unique_ptr<Ops> make_cuda_ops(int device, const std::string& dtype) {
   if (report.cudnn_problem.empty() && !is_off("DRIFTLESS_CUDNN")) {
     cudnn = cuda::dnn::load_api();
     options.cudnn = &cudnn;
+  }
+  const char* transport = std::getenv("DRIFTLESS_CUDA_TRANSPORT");
+  const std::string way = transport == nullptr ? "copy" : transport;
+  DL_CHECK(way == "copy" || way == "nccl", "DRIFTLESS_CUDA_TRANSPORT", "\"copy\" or \"nccl\"",
+           "\"" + way + "\"");
+  cuda::nccl::Api nccl = {};
+  if (way == "nccl") {
+    nccl = cuda::nccl::load_api();
+    options.nccl = &nccl;
   }
   return make_cuda_ops(options);
 }

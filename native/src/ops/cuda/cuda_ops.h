@@ -7,6 +7,7 @@
 #include "core/arena.h"
 #include "ops/cuda/cublaslt_api.h"
 #include "ops/cuda/cudnn_api.h"
+#include "ops/cuda/nccl_api.h"
 #include "ops/cuda/replay_counts.h"
 #include "ops/ops.h"
 
@@ -25,10 +26,14 @@ struct CudaOptions {
   size_t workspace_bytes = size_t{32} << 20;
   /// Whether repeated() work is started as a CUDA graph.
   bool graphs = true;
+  /// Whether prepare_gated() tries cuBLASLt's products with a gate.
+  bool gated_products = true;
   /// Null: products run on our own kernel. Needed only while the operations are made.
   const cuda::lt::Api* cublaslt = nullptr;
-  /// The same for attention and convolutions of bf16.
+  /// The same for attention and convolutions of 16 bits.
   const cuda::dnn::Api* cudnn = nullptr;
+  /// Null: tensors get from rank to rank as copies. Needed only while the operations are made.
+  const cuda::nccl::Api* nccl = nullptr;
   /// Seconds by which kernels and libraries are compared; null: the steady clock.
   double (*clock)() = nullptr;
 };
@@ -40,8 +45,10 @@ struct CudaOptions {
 /// with the reason that inspect_cuda() gives.
 std::unique_ptr<Ops> make_cuda_ops(const CudaOptions& options);
 /// With cuBLASLt and cuDNN where the machine has them, without the latter where DRIFTLESS_CUDNN is
-/// "off", and with graphs unless DRIFTLESS_CUDA_GRAPHS is "off".
-/// dtype: "f32", "bf16", "fp8", "fp8-kv" or "auto" (bf16).
+/// "off", with graphs unless DRIFTLESS_CUDA_GRAPHS is "off", and with gates in products where that
+/// is faster unless DRIFTLESS_CUDA_GATES is "off". Links are copies, or NCCL's where
+/// DRIFTLESS_CUDA_TRANSPORT is "nccl"; throws Error for another word, or without the library.
+/// dtype: "f32", "bf16", "f16", "fp8", "fp8-kv" or "auto" (bf16).
 std::unique_ptr<Ops> make_cuda_ops(int device, const std::string& dtype);
 
 /// Of its name; throws Error for another.
@@ -73,6 +80,8 @@ struct CudaReport {
   std::string cublaslt_problem;
   size_t cudnn_version = 0;  ///< 0: not found.
   std::string cudnn_problem;
+  int nccl_version = 0;  ///< 0: not found.
+  std::string nccl_problem;
   std::string text() const;  ///< A line each.
 };
 /// Looks, and never throws.

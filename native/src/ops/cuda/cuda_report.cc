@@ -84,6 +84,11 @@ CudaReport inspect_cuda() {
   } catch (const Error& error) {
     report.cudnn_problem = error.what();
   }
+  try {
+    cuda::nccl::load_api().ncclGetVersion(&report.nccl_version);
+  } catch (const Error& error) {
+    report.nccl_problem = error.what();
+  }
   return report;
 }
 
@@ -107,6 +112,12 @@ std::string CudaReport::text() const {
     out << "cuDNN: version " << cudnn_version << ", for attention where it is faster\n";
   } else {
     out << "cuDNN: missing, attention and convolutions run on our own kernels (" << cudnn_problem
+        << ")\n";
+  }
+  if (nccl_version != 0) {
+    out << "NCCL: version " << nccl_version << ", for DRIFTLESS_CUDA_TRANSPORT=nccl\n";
+  } else {
+    out << "NCCL: missing, which only DRIFTLESS_CUDA_TRANSPORT=nccl needs (" << nccl_problem
         << ")\n";
   }
   return out.str();

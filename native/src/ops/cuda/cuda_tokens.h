@@ -72,8 +72,10 @@ class CudaTokens : public CudaAttention {
     }
     // Rings of f32 take chunks of f32 alone.
     if (q.dtype() != DType::f32) {
-      auto* here = on_device<cuda::bf16>(ring);
-      return run(on_device<cuda::bf16>(q), here, here);
+      return with_token_type([&](auto zero) {
+        auto* here = on_device<decltype(zero)>(ring);
+        run(on_device<decltype(zero)>(q), here, here);
+      });
     }
     by_type(ring, [&](auto* here) { run(on_device(q), here, here); });
   }
@@ -82,9 +84,16 @@ class CudaTokens : public CudaAttention {
                     float threshold) override {
     const auto s = checks::refresh_sink(ring, k, v, leaving, token_dtype());
     if (ring.sinks == 0 || s.rows == 0) return;
-    by_type(k, [&](auto* keys) {
-      by_type(ring.k,
-              [&](auto* to) { refresh_one(ring, to, keys, like(keys, v), s, leaving, threshold); });
+    with_token_type([&](auto zero) {
+      const auto refresh = [&](auto* keys, auto* to) {
+        refresh_one(ring, to, keys, like(keys, v), s, leaving, threshold);
+      };
+      const auto into_ring = [&](auto* keys) {
+        if (ring.k.dtype() == DType::f32) return refresh(keys, on_device(ring.k));
+        refresh(keys, on_device<decltype(zero)>(ring.k));
+      };
+      if (k.dtype() == DType::f32) return into_ring(on_device(k));
+      into_ring(on_device<decltype(zero)>(k));
     });
   }
 
@@ -159,23 +168,9 @@ class CudaTokens : public CudaAttention {
   template <typename Function>
   void map_tokens(const char* name, const Tensor& x, const Tensor& y, const Function& function) {
     const int64_t count = checks::same_tokens(name, x, y, token_dtype());
-    const auto map = [&](const auto* from, auto* to) {
-      cuda::map(name, from, to, count, count, function, stream_.get());
-    };
-    if (x.dtype() == DType::f32) return map(on_device(x), on_device(y));
-    map(on_device<cuda::bf16>(x), on_device<cuda::bf16>(y));
-  }
-
-  /// Calls with the tensor's address as a pointer to its type.
-  template <typename Call>
-  static void by_type(const Tensor& tensor, const Call& call) {
-    if (tensor.dtype() == DType::f32) return call(on_device(tensor));
-    call(on_device<cuda::bf16>(tensor));
-  }
-  /// The address of a tensor that has the type of another.
-  template <typename T>
-  static T* like(T*, const Tensor& tensor) {
-    return on_device<T>(tensor);
+    by_type(x, [&](auto* from) {
+      cuda::map(name, from, like(from, y), count, count, function, stream_.get());
+    });
   }
 
   /// Temporal positions, height, width, head size.

@@ -16,7 +16,7 @@ using Handle = struct HandleBody*;
 using Descriptor = void*;
 using Status = int;  ///< 0 is success.
 
-enum DataType : int { kF32 = 0, kBf16 = 9 };
+enum DataType : int { kF32 = 0, kF16 = 2, kBf16 = 9 };
 enum HeuristicMode : int { kHeuristicA = 3 };
 enum ConvolutionMode : int { kCrossCorrelation = 1 };
 enum PointwiseMode : int { kAdd = 0, kRelu = 100 };

@@ -29,7 +29,8 @@ DnnAttentionPlan::DnnAttentionPlan(const Api& api, const AttentionSize& size,
 /// [token, head, head_dim] in memory, as cuDNN's batch, head, token, head_dim.
 Descriptor DnnAttentionPlan::rows(int64_t id, int64_t tokens) {
   const int64_t heads = size_.heads, dim = size_.head_dim;
-  return tensor(id, {1, heads, tokens, dim}, {tokens * heads * dim, dim, heads * dim, 1}, kBf16);
+  return tensor(id, {1, heads, tokens, dim}, {tokens * heads * dim, dim, heads * dim, 1},
+                size_.type);
 }
 
 void DnnAttentionPlan::run(Handle handle, const void* q, const void* k, const void* v, void* out,

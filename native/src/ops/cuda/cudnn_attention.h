@@ -7,12 +7,13 @@
 namespace driftless {
 namespace cuda {
 
-/// One row: [queries, heads, head_dim] against [keys, heads, head_dim], bf16.
+/// One row: [queries, heads, head_dim] against [keys, heads, head_dim] of 16 bits.
 struct AttentionSize {
   int64_t queries, keys, heads, head_dim;
+  dnn::DataType type = dnn::kBf16;
   bool operator==(const AttentionSize& other) const {
     return queries == other.queries && keys == other.keys && heads == other.heads &&
-           head_dim == other.head_dim;
+           head_dim == other.head_dim && type == other.type;
   }
 };
 

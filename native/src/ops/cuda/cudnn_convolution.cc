@@ -16,7 +16,7 @@ DnnConvolutionPlan::DnnConvolutionPlan(const Api& api, const ConvolutionSize& si
     : DnnPlan(api), size_(size) {
   const int64_t h = (size.h + size.stride - 1) / size.stride;
   const int64_t w = (size.w + size.stride - 1) / size.stride;
-  const DataType out_type = size.wide ? kF32 : kBf16;
+  const DataType out_type = size.wide ? kF32 : size.type;
   int left = (size.bias ? 1 : 0) + (size.residual ? 1 : 0) + (size.relu ? 1 : 0);
   int64_t next_id = kFirstBetween;
   // Sums stay f32 until the last operation writes them.
@@ -28,7 +28,8 @@ DnnConvolutionPlan::DnnConvolutionPlan(const Api& api, const ConvolutionSize& si
   Descriptor y = result();
   const Descriptor forward = create(kConvolutionForward);
   link(forward, kForwardConvolution, convolution());
-  link(forward, kForwardX, picture(kX, size.frames - 1 + size.n, size.in, size.h, size.w, kBf16));
+  link(forward, kForwardX,
+       picture(kX, size.frames - 1 + size.n, size.in, size.h, size.w, size.type));
   // Channels last, so a kernel of so many pictures.
   std::vector<int64_t> dimensions = {size.out, size.in, size.kernel, size.kernel};
   std::vector<int64_t> strides = {size.frames * size.kernel * size.kernel * size.in, 1,
@@ -37,7 +38,7 @@ DnnConvolutionPlan::DnnConvolutionPlan(const Api& api, const ConvolutionSize& si
     dimensions.insert(dimensions.begin() + 2, size.frames);
     strides.insert(strides.begin() + 2, size.kernel * size.kernel * size.in);
   }
-  link(forward, kForwardWeight, tensor(kWeight, dimensions, strides, kBf16));
+  link(forward, kForwardWeight, tensor(kWeight, dimensions, strides, size.type));
   link(forward, kForwardY, y);
   set(forward, kForwardAlpha, kFloat, 1.0f);
   set(forward, kForwardBeta, kFloat, 0.0f);

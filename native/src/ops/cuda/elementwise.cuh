@@ -136,6 +136,25 @@ struct LinearTail {
   }
 };
 
+/// y [groups, width] = gate * bias, gates `stride` apart: the bias of a product whose sums a
+/// library multiplies by the gate alone.
+template <int kThreads>
+__global__ void __launch_bounds__(kThreads)
+    gated_bias_kernel(const float* gate, int64_t stride, const float* bias, int width, float* y) {
+  const int column = static_cast<int>(blockIdx.x) * kThreads + static_cast<int>(threadIdx.x);
+  if (column >= width) return;
+  const int64_t group = blockIdx.y;
+  y[group * width + column] = gate[group * stride + column] * bias[column];
+}
+
+inline void gated_bias(const float* gate, int64_t stride, int64_t groups, const float* bias,
+                       int64_t width, float* y, cudaStream_t stream) {
+  const dim3 grid(static_cast<unsigned>(ceil_div<int64_t>(width, kMapThreads)),
+                  static_cast<unsigned>(groups));
+  launch("gated_bias", gated_bias_kernel<kMapThreads>, grid, dim3(kMapThreads), 0, stream, gate,
+         stride, bias, static_cast<int>(width), y);
+}
+
 /// tanh(x / limit) * limit.
 struct TanhClamp {
   float limit;

@@ -15,7 +15,8 @@
 
 namespace dnn = driftless::cuda::dnn;
 
-static_assert(int(dnn::kF32) == CUDNN_DATA_FLOAT && int(dnn::kBf16) == CUDNN_DATA_BFLOAT16);
+static_assert(int(dnn::kF32) == CUDNN_DATA_FLOAT && int(dnn::kF16) == CUDNN_DATA_HALF);
+static_assert(int(dnn::kBf16) == CUDNN_DATA_BFLOAT16);
 static_assert(int(dnn::kHeuristicA) == CUDNN_HEUR_MODE_A);
 static_assert(int(dnn::kEngineConfig) == CUDNN_BACKEND_ENGINECFG_DESCRIPTOR);
 static_assert(int(dnn::kEngineHeuristic) == CUDNN_BACKEND_ENGINEHEUR_DESCRIPTOR);
@@ -133,9 +134,12 @@ std::string described(const Device& device) {
          "\"deviceName\": \"" + device.name + "\"}";
 }
 
-/// Wan 1.3B over a full ring and over a prompt, and small ragged ones.
-constexpr driftless::cuda::AttentionSize kSizes[] = {
-    {1560, 9360, 12, 128}, {1024, 512, 12, 128}, {144, 864, 4, 64}, {35, 77, 3, 40}};
+/// Wan 1.3B over a full ring, in both types, and over a prompt, and small ragged ones.
+constexpr driftless::cuda::AttentionSize kSizes[] = {{1560, 9360, 12, 128},
+                                                     {1560, 9360, 12, 128, dnn::kF16},
+                                                     {1024, 512, 12, 128},
+                                                     {144, 864, 4, 64},
+                                                     {35, 77, 3, 40}};
 
 dnn::Descriptor properties(const dnn::Api& api, const Device& device) {
   const std::string json = described(device);
@@ -149,10 +153,11 @@ dnn::Descriptor properties(const dnn::Api& api, const Device& device) {
   return made;
 }
 
-/// What TAEHV does at 512x512, and Wan's over three frames: with all that may follow, in steps of
-/// two, pointwise, and what is written as f32.
+/// What TAEHV does at 512x512, once in f16, and Wan's over three frames: with all that may follow,
+/// in steps of two, pointwise, and what is written as f32.
 constexpr driftless::cuda::ConvolutionSize kConvolutions[] = {
     {4, 256, 256, 64, 64, 3, 1, 1, true, true, true, false},
+    {4, 256, 256, 64, 64, 3, 1, 1, true, true, true, false, dnn::kF16},
     {2, 256, 256, 64, 64, 3, 2, 1, true, false, true, false},
     {2, 512, 512, 64, 64, 3, 1, 2, true, false, false, false},
     {1, 128, 128, 128, 256, 1, 1, 1, false, false, false, false},
