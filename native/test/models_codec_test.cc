@@ -10,16 +10,6 @@ namespace {
 
 constexpr int64_t kHeight = 32, kWidth = 48;
 
-WanVaeConfig tiny_wan() {
-  WanVaeConfig config = WanVaeConfig::wan21();
-  config.dim = 4;
-  config.latent_channels = 4;
-  config.residual_blocks = 1;
-  config.latent_mean = {0.1f, 0.0f, -0.1f, 0.2f};
-  config.latent_std = {1.0f, 2.0f, 0.5f, 1.5f};
-  return config;
-}
-
 CodecConfig config_of(const std::string& kind) {
   if (kind == "wan") return tiny_wan();
   return parse_model_config(tiny_model_json(), "tiny").autoencoder;

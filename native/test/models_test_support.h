@@ -115,6 +115,17 @@ class TinyModel {
   TensorMap autoencoder_, dit_;
 };
 
+// Wan's autoencoder with a handful of channels.
+inline WanVaeConfig tiny_wan() {
+  WanVaeConfig config = WanVaeConfig::wan21();
+  config.dim = 4;
+  config.latent_channels = 4;
+  config.residual_blocks = 1;
+  config.latent_mean = {0.1f, 0.0f, -0.1f, 0.2f};
+  config.latent_std = {1.0f, 2.0f, 0.5f, 1.5f};
+  return config;
+}
+
 // Largest difference in units of the expected values' rms.
 inline double relative_error(const float* expected, const float* got, size_t count) {
   double sum = 0, worst = 0;

@@ -269,6 +269,8 @@ TEST_F(CudaStream, HandsTokensOnOverNccl) {
     }
     // Tokens and timesteps over two links each, and the contexts of prompts.
     EXPECT_GE(recorded.transfers, before + 5 * 2 * 2 + 2);
+    recorded.breaks = true;
+    EXPECT_THROW(run_one(*split, *b, tiny_chunk(0, 5)), DeviceLost);
     // One GPU has nobody to send to.
     EXPECT_EQ(Pipeline::load({model.dir(), "cuda", 1, "bf16"})->depth(), 2u);
   }

@@ -11,6 +11,7 @@
 #include "core/tensor.h"
 #include "ops/links.h"
 #include "ops/mark.h"
+#include "ops/packed.h"
 #include "ops/resampling.h"
 #include "ops/stillness.h"
 #include "ops/video_ops.h"
@@ -19,61 +20,7 @@ namespace driftless {
 
 class MobileOps;
 
-/// Everything the models compute with, one implementation per device. Conventions:
-///  - Tensors lie in the memory() of the operations. Activations are f32 unless a function says
-///    "or token_dtype()", contiguous and channels-last: images [n, h, w, c] (n counts frames of
-///    all sessions in the batch), tokens [rows, d].
-///  - Outputs are written into tensors the caller provides. Unless a function says otherwise an
-///    output may be the very same tensor as an input of the same shape, and may not overlap an
-///    input in any other way.
-///  - Wrong dtypes or shapes throw Error with the expected and the received value before anything
-///    is written.
-///  - One Ops object serves one thread at a time (it owns scratch memory and cached primitives).
-///    Packed weights are immutable and may be shared by Ops objects of the same backend.
-///  - Primitives and scratch memory are kept: after the first call with a given shape no working
-///    memory is allocated.
 enum class Activation { none, relu, silu, gelu_tanh };
-
-/// Weights in the backend's own layout.
-class PackedLinear {
- public:
-  PackedLinear(int64_t in, int64_t out) : in_(in), out_(out) {}
-  virtual ~PackedLinear() = default;
-  int64_t in() const { return in_; }
-  int64_t out() const { return out_; }
-  /// What adopt_linear() on another device takes there; 0 where it takes nothing.
-  virtual size_t bytes() const { return 0; }
-
- private:
-  int64_t in_, out_;
-};
-
-struct ConvOptions {
-  int stride = 1;          ///< 1 or 2. Padding is kernel / 2 on each side.
-  bool upsample2 = false;  ///< Convolve the nearest-neighbour 2x enlargement of the input.
-  /// Channels that come from the second input (concatenated after the first one's); 0 = none.
-  int64_t second_input_channels = 0;
-  /// Over 1: the input channels are those of so many frames in a row, the earliest first; stride is
-  /// 1, and there is no enlargement and no second input. See conv_frames().
-  int64_t frames = 1;
-};
-
-class PackedConv {
- public:
-  PackedConv(int64_t in, int64_t out, int64_t kernel, ConvOptions options)
-      : in_(in), out_(out), kernel_(kernel), options_(options) {}
-  virtual ~PackedConv() = default;
-  int64_t in() const { return in_; }  ///< Of both inputs together.
-  int64_t out() const { return out_; }
-  int64_t kernel() const { return kernel_; }
-  const ConvOptions& options() const { return options_; }
-  /// Of the second input of conv2d(), which of two frames is the later one.
-  int64_t second() const { return options_.frames == 2 ? in_ / 2 : options_.second_input_channels; }
-
- private:
-  int64_t in_, out_, kernel_;
-  ConvOptions options_;
-};
 
 /// One vector of the model's width per group of consecutive token rows (a group is the tokens of
 /// one latent frame): row r of R uses vector r / (R / groups). `stride` is the distance between
@@ -137,6 +84,19 @@ using RepeatKey = std::array<int64_t, 5>;
 /// Keeps the logarithm of a constant channel's spread finite.
 constexpr double kTinySpread = 1e-3;
 
+/// Everything the models compute with, one implementation per device. Conventions:
+///  - Tensors lie in the memory() of the operations. Activations are f32 unless a function says
+///    "or token_dtype()", contiguous and channels-last: images [n, h, w, c] (n counts frames of
+///    all sessions in the batch), tokens [rows, d].
+///  - Outputs are written into tensors the caller provides. Unless a function says otherwise an
+///    output may be the very same tensor as an input of the same shape, and may not overlap an
+///    input in any other way.
+///  - Wrong dtypes or shapes throw Error with the expected and the received value before anything
+///    is written.
+///  - One Ops object serves one thread at a time (it owns scratch memory and cached primitives).
+///    Packed weights are immutable and may be shared by Ops objects of the same backend.
+///  - Primitives and scratch memory are kept: after the first call with a given shape no working
+///    memory is allocated.
 class Ops {
  public:
   virtual ~Ops() = default;

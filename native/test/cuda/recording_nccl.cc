@@ -58,6 +58,7 @@ Result problem(const std::string& text) {
 Result check_call(size_t count, DataType type, const Body& here, cudaStream_t stream) {
   if (group.depth == 0) return problem("a transfer outside of a group");
   if (stream->device != here.device) return problem("a stream of another device");
+  if (recorded_nccl().breaks) return kInvalidUsage;
   if (count == 0 || type != kUint8) return problem("a transfer of nothing, or of another type");
   group.clique = here.clique.get();
   return 0;

@@ -16,9 +16,10 @@ namespace driftless {
 const cuda::nccl::Api& recording_nccl();
 
 struct RecordedNccl {
-  int transfers = 0;   ///< That have arrived.
-  int comms = 0;       ///< That were made and not destroyed.
-  bool fails = false;  ///< Whether no communicator can be made.
+  int transfers = 0;    ///< That have arrived.
+  int comms = 0;        ///< That were made and not destroyed.
+  bool breaks = false;  ///< Whether nothing can be sent any more.
+  bool fails = false;   ///< Whether no communicator can be made.
   std::vector<std::string> problems;
 };
 RecordedNccl& recorded_nccl();

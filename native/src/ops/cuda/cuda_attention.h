@@ -24,7 +24,7 @@ class CudaAttention : public CudaConvolutions {
     if (!library_ || head_dim % 8 != 0 || queries < 1 || keys < 1) return false;
     return with_token_type([&](auto zero) {
       using T = decltype(zero);
-      const cuda::AttentionSize size{queries, keys, heads, head_dim, kDnnType<T>};
+      const cuda::AttentionSize size{queries, keys, heads, head_dim, dnn_type<T>()};
       if (plans_.knows(size)) return plans_.find(size) != nullptr;
       return plans_.keep(size, tried<cuda::DnnAttentionPlan>(size, [&](const auto& plan) {
                            return is_better<T>(plan);
@@ -114,8 +114,8 @@ class CudaAttention : public CudaConvolutions {
   Blocks<T> by_library(const Blocks<T>& blocks, int64_t heads, int64_t head_dim, float scale) {
     Blocks<T> ours;
     for (const auto& block : blocks) {
-      const cuda::DnnAttentionPlan* plan =
-          plans_.find({block.queries, block.keys, heads, head_dim, kDnnType<T>});
+      const cuda::AttentionSize size{block.queries, block.keys, heads, head_dim, dnn_type<T>()};
+      const cuda::DnnAttentionPlan* plan = plans_.find(size);
       const bool takes = plan != nullptr && block.out != block.q &&
                          cuda::can_vectorise<T>(head_dim, block.q, block.k, block.v, block.out);
       if (takes) {

@@ -69,7 +69,7 @@ class CudaConvolutions : public CudaProducts {
                                         tail.residual != nullptr,
                                         tail.activation == Activation::relu,
                                         std::is_same_v<Y, float>,
-                                        kDnnType<X>};
+                                        dnn_type<X>()};
     const ConvolutionPlan* plan = plans_.find(size);
     if (plan == nullptr && trying_ && !plans_.knows(size)) {
       plan = plans_.keep(size, tried<ConvolutionPlan>(size, [&](const auto& made) {

@@ -17,8 +17,9 @@ namespace driftless {
 
 /// cuDNN's name of a type of 16 bits.
 template <typename T>
-constexpr cuda::dnn::DataType kDnnType =
-    std::is_same_v<T, cuda::f16> ? cuda::dnn::kF16 : cuda::dnn::kBf16;
+constexpr cuda::dnn::DataType dnn_type() {
+  return std::is_same_v<T, cuda::f16> ? cuda::dnn::kF16 : cuda::dnn::kBf16;
+}
 
 class CudaLibrary : public CudaBase {
  public:

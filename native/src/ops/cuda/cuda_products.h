@@ -258,7 +258,10 @@ class CudaProducts : public CudaLibrary {
         is_better = is_better && timed(true) <= kMostShare * ours;
       }
       better = is_better;
-    } catch (const OutOfMemory&) {
+    } catch (const DeviceLost&) {
+      throw;
+    } catch (const Error&) {
+      // Not of the library's kinds after all, or no room to try it.
       better = false;
     }
   }

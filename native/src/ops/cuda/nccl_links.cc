@@ -71,11 +71,21 @@ void NcclLinks::group(const Put& put) const {
   check(api_.ncclGroupEnd(), "ncclGroupEnd");
 }
 
+/// The parts of a parcel, as one.
+template <typename Put>
+void NcclLinks::transfer(const Put& put) const {
+  try {
+    group(put);
+  } catch (const Error& error) {
+    throw DeviceLost("tokens over NCCL", "both ends in step", error.what());
+  }
+}
+
 void NcclLinks::send(size_t link, std::initializer_list<Sent> parcel, Mark& done) {
   const Stream& out = links_[link]->out;
   done.set();
   static_cast<const CudaMark&>(done).hold(out.get());
-  group([&] {
+  transfer([&] {
     for (const auto& [from, to] : parcel) {
       if (!from.present()) continue;
       check(api_.ncclSend(from.data(), from.bytes(), nccl::kUint8, static_cast<int>(link) + 1,
@@ -88,7 +98,7 @@ void NcclLinks::send(size_t link, std::initializer_list<Sent> parcel, Mark& done
 void NcclLinks::receive(size_t link, std::initializer_list<Sent> parcel, Mark& /*done*/) {
   Link& here = *links_[link];
   const cudaStream_t in = here.in.get();
-  group([&] {
+  transfer([&] {
     for (const auto& [from, to] : parcel) {
       if (!to.present()) continue;
       check(api_.ncclRecv(to.data(), to.bytes(), nccl::kUint8, static_cast<int>(link),

@@ -12,7 +12,7 @@ namespace cuda {
 
 /// Links over NCCL, within one process. Each end of a link has a stream of its own: NCCL's
 /// operations hold their stream until the other side is there, and the blocks' work need not wait
-/// with them.
+/// with them. A parcel that NCCL refuses leaves both ends out of step, so it is a lost device.
 class NcclLinks : public Links {
  public:
   /// `pipeline` on `devices`, which all differ, at least two; both sides of every link are made
@@ -34,6 +34,8 @@ class NcclLinks : public Links {
   void check(nccl::Result result, const char* what) const;
   template <typename Put>
   void group(const Put& put) const;
+  template <typename Put>
+  void transfer(const Put& put) const;
 
   nccl::Api api_;
   std::vector<Ops*> pipeline_;
