@@ -122,6 +122,7 @@ export function suite(quick, gpus, hasNccl) {
     bench("codec taehv", "codec", ...PICTURE),
     withoutCudnn(bench("codec taehv without cuDNN", "codec", ...PICTURE)),
     bench("codec wan", "codec", "--kind", "wan", ...PICTURE),
+    withoutCudnn(bench("codec wan without cuDNN", "codec", "--kind", "wan", ...PICTURE)),
     ...sessions.map((n) => bench(`stream ${n}`, ...stream, String(n))),
     withoutGraphs(bench("stream 1 without graphs", ...stream, "1")),
     withoutOverlap(bench("stream 1 without overlap", ...stream, "1")),

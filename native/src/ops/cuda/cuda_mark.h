@@ -7,12 +7,13 @@
 
 namespace driftless {
 
-/// An event of a stream.
+/// An event of a stream. Who waits for it sleeps: a forward takes milliseconds, and the processor's
+/// cores have decoders and encoders to run.
 class CudaMark : public Mark {
  public:
   explicit CudaMark(const cuda::Stream& stream) : stream_(stream) {
     stream_.get();  // An event belongs to a device, like its stream.
-    cuda::check(cudaEventCreateWithFlags(&event_, cudaEventDefault), "CUDA event");
+    cuda::check(cudaEventCreateWithFlags(&event_, cudaEventBlockingSync), "CUDA event");
   }
   ~CudaMark() override { cudaEventDestroy(event_); }
 
