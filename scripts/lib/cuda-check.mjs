@@ -222,25 +222,16 @@ async function checkHeader(toolkit, found, header, sources, folders = []) {
 }
 
 /**
+ * A library of which only the declarations are compared.
  * @param {import("./cuda-toolkit.mjs").Toolkit} toolkit
+ * @param {ReturnType<typeof findCublasLt>} found
+ * @param {string} name of our own files
+ * @param {string} wheel that brings the library
  * @returns {Promise<{ found: string, failure: string | null }>}
  */
-async function checkCublasLt(toolkit) {
-  const cublas = findCublasLt(toolkit);
-  if (cublas) return checkHeader(toolkit, cublas, "cublaslt_header.cc", ["cublaslt_api.cc"]);
-  const hint = "not found, so not compared (pip install nvidia-cublas brings it)";
-  return { found: hint, failure: null };
-}
-
-/**
- * @param {import("./cuda-toolkit.mjs").Toolkit} toolkit
- * @returns {Promise<{ found: string, failure: string | null }>}
- */
-async function checkNccl(toolkit) {
-  const nccl = findNccl(toolkit);
-  if (nccl) return checkHeader(toolkit, nccl, "nccl_header.cc", ["nccl_api.cc"]);
-  const hint = "not found, so not compared (pip install nvidia-nccl-cu13 brings it)";
-  return { found: hint, failure: null };
+async function checkDeclarations(toolkit, found, name, wheel) {
+  if (found) return checkHeader(toolkit, found, `${name}_header.cc`, [`${name}_api.cc`]);
+  return { found: `not found, so not compared (pip install ${wheel} brings it)`, failure: null };
 }
 
 /**
@@ -355,13 +346,18 @@ export async function runCudaCheck({ args }) {
     const host = await checkHostSources();
     if (host !== null) failures.push(host);
     if (build.failures.length === 0) failures.push(...reportResources(resources));
-    const cublas = await checkCublasLt(toolkit);
+    const cublas = await checkDeclarations(
+      toolkit,
+      findCublasLt(toolkit),
+      "cublaslt",
+      "nvidia-cublas",
+    );
     console.log(`\ncuBLASLt: ${cublas.found}`);
     if (cublas.failure !== null) failures.push(`cuBLASLt: ${cublas.failure}`);
     const cudnn = await checkCudnn(toolkit);
     console.log(`cuDNN: ${cudnn.found}`);
     if (cudnn.failure !== null) failures.push(`cuDNN: ${cudnn.failure}`);
-    const nccl = await checkNccl(toolkit);
+    const nccl = await checkDeclarations(toolkit, findNccl(toolkit), "nccl", "nvidia-nccl-cu13");
     console.log(`NCCL: ${nccl.found}`);
     if (nccl.failure !== null) failures.push(`NCCL: ${nccl.failure}`);
   } else {

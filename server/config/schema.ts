@@ -86,7 +86,7 @@ const engine = z.strictObject({
   /**
    * What is multiplied in. auto: bf16 on a GPU and where the processor is faster with it (AMX, or
    * AVX512_BF16 of AMD's), about twice as fast, else f32. bf16 on a processor without it is refused.
-   * f16, on a GPU alone: as fast as bf16 and eight times as exact, but no value may exceed 65504.
+   * f16, on a GPU alone: the memory of bf16 and an eighth of its error, but no value may exceed 65504.
    * fp8, on a GPU alone: the transformer's large matrices in 8 bits, the rest as with bf16.
    * fp8-kv: the keys and values of past frames too.
    */

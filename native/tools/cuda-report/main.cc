@@ -9,7 +9,7 @@
 
 int main() {
 #ifdef DRIFTLESS_CUDA
-  const driftless::CudaReport report = driftless::inspect_cuda();
+  const driftless::CudaReport report = driftless::inspect_cuda(true);
   std::cout << report.text();
   return report.problem.empty() ? 0 : 3;
 #else

@@ -80,11 +80,12 @@ struct CudaReport {
   std::string cublaslt_problem;
   size_t cudnn_version = 0;  ///< 0: not found.
   std::string cudnn_problem;
-  int nccl_version = 0;  ///< 0: not found.
+  int nccl_version = 0;  ///< 0: not found, or not looked for.
   std::string nccl_problem;
   std::string text() const;  ///< A line each.
 };
-/// Looks, and never throws.
-CudaReport inspect_cuda();
+/// Looks, and never throws. `nccl`: for NCCL too, a library of hundreds of megabytes that nothing
+/// opens but who asked for it; else the report says nothing of it.
+CudaReport inspect_cuda(bool nccl = false);
 
 }  // namespace driftless

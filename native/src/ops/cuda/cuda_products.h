@@ -46,7 +46,7 @@ class CudaProducts : public CudaLibrary {
   bool prepare_gated(const PackedLinear& weights, int64_t rows) override {
     const auto& packed = packed_by_cuda<CudaLinear>(weights);
     if (!gemm_ || !tries_gates_ || packed.is_fp8() || rows < 1) return false;
-    const auto [found, fresh] = gates_products_.try_emplace({packed.in(), packed.out(), rows});
+    const auto [found, fresh] = gates_in_product_.try_emplace({packed.in(), packed.out(), rows});
     if (fresh) try_gated(packed, rows, found->second);
     return found->second;
   }
@@ -193,8 +193,8 @@ class CudaProducts : public CudaLibrary {
                      cuda::lt::DataType type, const X* x, const cuda::LinearTail<float>& tail,
                      float* y) {
     if (tail.gate == nullptr || tail.activation != Activation::none) return false;
-    const auto found = gates_products_.find({s.in, s.out, tail.rows_per_gate});
-    if (found == gates_products_.end() || !found->second) return false;
+    const auto found = gates_in_product_.find({s.in, s.out, tail.rows_per_gate});
+    if (found == gates_in_product_.end() || !found->second) return false;
     const cuda::GemmGate gate = {tail.gate, tail.gate_stride, s.rows / tail.rows_per_gate};
     const float* bias = nullptr;
     if (tail.bias != nullptr) {
@@ -270,7 +270,7 @@ class CudaProducts : public CudaLibrary {
   std::optional<cuda::LtGemm> gemm_;
   bool multiplies_fp8_, tries_gates_;
   /// By inputs, outputs and rows of a gate: whether the gate is the product's.
-  std::map<std::array<int64_t, 3>, bool> gates_products_;
+  std::map<std::array<int64_t, 3>, bool> gates_in_product_;
 };
 
 }  // namespace driftless

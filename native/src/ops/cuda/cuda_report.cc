@@ -50,7 +50,7 @@ std::string version(int number) {
 
 }  // namespace
 
-CudaReport inspect_cuda() {
+CudaReport inspect_cuda(bool nccl) {
   CudaReport report;
   cudaRuntimeGetVersion(&report.runtime_version);
   cudaDriverGetVersion(&report.driver_version);
@@ -84,6 +84,7 @@ CudaReport inspect_cuda() {
   } catch (const Error& error) {
     report.cudnn_problem = error.what();
   }
+  if (!nccl) return report;
   try {
     cuda::nccl::load_api().ncclGetVersion(&report.nccl_version);
   } catch (const Error& error) {
@@ -116,7 +117,7 @@ std::string CudaReport::text() const {
   }
   if (nccl_version != 0) {
     out << "NCCL: version " << nccl_version << ", for DRIFTLESS_CUDA_TRANSPORT=nccl\n";
-  } else {
+  } else if (!nccl_problem.empty()) {
     out << "NCCL: missing, which only DRIFTLESS_CUDA_TRANSPORT=nccl needs (" << nccl_problem
         << ")\n";
   }
