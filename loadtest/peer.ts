@@ -1,6 +1,6 @@
 import { EventEmitter } from "node:events";
 import nodeDataChannel from "node-datachannel";
-import type { TransportReply } from "../server/signaling/protocol.ts";
+import type { TransportReply } from "../server/edges/socket/protocol.ts";
 import type { SignalingSession } from "./signaling.ts";
 
 const PLACEHOLDER_PAYLOAD_TYPE = 101;

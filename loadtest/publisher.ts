@@ -12,9 +12,9 @@ import {
 import {
   ABS_CAPTURE_TIME_URI,
   writeAbsCaptureTime,
-} from "../server/engine/rtp/abs-capture-time.ts";
-import { unixMsToNtp } from "../server/engine/rtp/ntp.ts";
-import { packetizeVp8 } from "../server/engine/rtp/vp8-packetizer.ts";
+} from "../server/engine/process/rtp/abs-capture-time.ts";
+import { unixMsToNtp } from "../server/engine/process/rtp/ntp.ts";
+import { packetizeVp8 } from "../server/engine/process/rtp/vp8-packetizer.ts";
 import type { LoadClip } from "./clip.ts";
 import { Peer } from "./peer.ts";
 import type { SignalingSession } from "./signaling.ts";

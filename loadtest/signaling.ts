@@ -6,7 +6,7 @@ import type {
   ClientReplies,
   ServerEventName,
   ServerEvents,
-} from "../server/signaling/protocol.ts";
+} from "../server/edges/socket/protocol.ts";
 
 const REPLY_TIMEOUT_MS = 15_000;
 

@@ -1,6 +1,9 @@
 import { isRtcp, RtpPacket } from "werift-rtp";
-import { ABS_CAPTURE_TIME_URI, readAbsCaptureTime } from "../server/engine/rtp/abs-capture-time.ts";
-import type { ClientMessage, JoinReply, NewConsumer } from "../server/signaling/protocol.ts";
+import type { ClientMessage, JoinReply, NewConsumer } from "../server/edges/socket/protocol.ts";
+import {
+  ABS_CAPTURE_TIME_URI,
+  readAbsCaptureTime,
+} from "../server/engine/process/rtp/abs-capture-time.ts";
 import { Peer } from "./peer.ts";
 import type { SignalingSession } from "./signaling.ts";
 

@@ -1,9 +1,10 @@
 /** The server program: settings in, one line with the room's address out, a clean end on a signal. */
+
+import { createEngine } from "./app/engine.ts";
+import { type RunningServer, startServer } from "./app/server.ts";
 import { ConfigError, loadConfig } from "./config/load.ts";
 import type { Config } from "./config/schema.ts";
 import { toError } from "./errors.ts";
-import { type RunningServer, startServer } from "./start.ts";
-import { createEngine } from "./start-engine.ts";
 import { createLogger } from "./telemetry/logger.ts";
 
 /** A clean end takes well under a second; what hangs longer is cut off. */

@@ -1,5 +1,10 @@
 /** The server's own message types: one source for both sides, erased when the page is built. */
-export type { ErrorBody, ErrorCode } from "../../server/errors.ts";
+
+export type {
+  ActiveSettings,
+  SceneName,
+  TransformSettingsInput,
+} from "../../server/domain/settings.ts";
 export type {
   Ack,
   ClientMessage,
@@ -15,9 +20,5 @@ export type {
   TrackRole,
   TransformStatus,
   TransformSummary,
-} from "../../server/signaling/protocol.ts";
-export type {
-  ActiveSettings,
-  SceneName,
-  TransformSettingsInput,
-} from "../../server/transform/settings.ts";
+} from "../../server/edges/socket/protocol.ts";
+export type { ErrorBody, ErrorCode } from "../../server/errors.ts";

@@ -12,7 +12,7 @@ import { fingerprint, listFiles } from "./stamps.mjs";
 export async function buildClient({ env, stamps, working }) {
   const dist = join(root, "client", "dist");
   // The client imports the protocol's types and limits from the server's folders.
-  const inputs = ["client", "server/signaling", "server/transform", "package-lock.json"];
+  const inputs = ["client", "server/edges/socket", "server/domain", "package-lock.json"];
   const isInput = (/** @type {string} */ path) => path !== dist;
   const files = listFiles(
     inputs.map((name) => join(root, name)),

@@ -2,7 +2,7 @@
 import { readFileSync } from "node:fs";
 import { parse as parseYaml } from "yaml";
 import { z } from "zod";
-import { SCENES, strengthSchema } from "../transform/settings.ts";
+import { SCENES, strengthSchema } from "../domain/settings.ts";
 import { ConfigError } from "./load.ts";
 
 const presetSchema = z.strictObject({

@@ -4,7 +4,7 @@
  * logged and dropped. Media never travels here.
  */
 import { z } from "zod";
-import { SCENES } from "../transform/settings.ts";
+import { SCENES } from "../domain/settings.ts";
 
 const uint16 = z.int().min(0).max(0xffff);
 const uint32 = z.int().min(0).max(0xffffffff);

@@ -2,6 +2,8 @@
  * The server's side of a session: what it needs to open the session again in a new engine process
  * so that receivers notice nothing but a pause.
  */
+
+import type { Standing } from "./process/session-state.ts";
 import type {
   EngineMessage,
   EngineTransform,
@@ -10,7 +12,6 @@ import type {
   ServerMessage,
   SessionProgress,
 } from "./protocol.ts";
-import type { Standing } from "./session-state.ts";
 
 export interface RemoteSessionListener {
   onState(standing: Standing): void;

@@ -5,7 +5,7 @@
 import path from "node:path";
 import { DriftlessError, toError } from "../errors.ts";
 import type { Logger } from "../telemetry/logger.ts";
-import { EngineChild } from "./engine-child.ts";
+import { EngineChild } from "./link/engine-child.ts";
 import type { EngineMetrics } from "./metrics.ts";
 import { ProgressTotals } from "./progress-totals.ts";
 import type { EngineInfo, EngineMessage, EngineOptions, ServerMessage } from "./protocol.ts";
@@ -33,7 +33,7 @@ export interface EngineSupervisorOptions {
   openLimitMs?: number;
 }
 
-const MAIN = path.join(import.meta.dirname, "main.ts");
+const MAIN = path.join(import.meta.dirname, "process/main.ts");
 
 export class EngineSupervisor {
   readonly #options: EngineSupervisorOptions;

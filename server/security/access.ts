@@ -1,7 +1,8 @@
 /** Decides who may do what, in open mode and with tokens. */
 import type { Config } from "../config/schema.ts";
+import type { Grants } from "../domain/grants.ts";
 import { DriftlessError } from "../errors.ts";
-import { ALL_GRANTS, type Grants, TokenAuthority, type TokenClaims } from "./tokens.ts";
+import { ALL_GRANTS, TokenAuthority, type TokenClaims } from "./tokens.ts";
 
 export interface RoomAccess {
   /** undefined: the participant may choose (open mode without a token). */

@@ -4,6 +4,7 @@
  */
 import { errors, jwtVerify, SignJWT } from "jose";
 import { z } from "zod";
+import type { Grants } from "../domain/grants.ts";
 import { DriftlessError } from "../errors.ts";
 
 const grantsSchema = z
@@ -14,8 +15,6 @@ const grantsSchema = z
     admin: z.boolean().default(false),
   })
   .readonly();
-
-export type Grants = z.output<typeof grantsSchema>;
 
 export const ALL_GRANTS: Grants = { publish: true, view: true, transform: true, admin: true };
 

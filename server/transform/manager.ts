@@ -2,6 +2,8 @@
  * All transforms of a server: starts, changes and stops them on behalf of signalling and REST, and
  * tells rooms by events what viewers should see. Calls for one participant run one after another.
  */
+
+import type { ActiveSettings, TransformSettings } from "../domain/settings.ts";
 import type { EngineMetrics } from "../engine/metrics.ts";
 import type { SessionHost } from "../engine/pool.ts";
 import type { EngineTransform } from "../engine/protocol.ts";
@@ -10,7 +12,6 @@ import { SafeEmitter } from "../telemetry/events.ts";
 import type { Logger } from "../telemetry/logger.ts";
 import type { Metrics } from "../telemetry/metrics.ts";
 import { type Random, secureRandom } from "./random.ts";
-import type { ActiveSettings, TransformSettings } from "./settings.ts";
 import { Transform, type TransformConfig, type TransformDependencies } from "./transform.ts";
 import type {
   ServiceLevel,

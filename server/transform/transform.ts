@@ -3,7 +3,9 @@
  * the engine, and the state that people see.
  */
 import { v7 as uuid } from "uuid";
+import type { ActiveSettings } from "../domain/settings.ts";
 import type { SessionHost } from "../engine/pool.ts";
+import type { Standing } from "../engine/process/session-state.ts";
 import type {
   EngineTransform,
   LevelChange,
@@ -11,12 +13,10 @@ import type {
   SessionProgress,
 } from "../engine/protocol.ts";
 import type { RemoteSession, RemoteSessionListener } from "../engine/remote-session.ts";
-import type { Standing } from "../engine/session-state.ts";
 import { DriftlessError, toError } from "../errors.ts";
-import type { TransformTap } from "../sfu/transform-tap.ts";
+import type { TransformTap } from "../media/transform-tap.ts";
 import type { Logger } from "../telemetry/logger.ts";
 import type { Random } from "./random.ts";
-import type { ActiveSettings } from "./settings.ts";
 import type { ShownVideo, TransformEvents, TransformStatus, TransformTarget } from "./types.ts";
 
 export interface TransformConfig {

@@ -1,9 +1,10 @@
 /**
  * The words between the transform manager and those who use it (rooms, signalling, REST).
  */
+
+import type { ActiveSettings } from "../domain/settings.ts";
 import type { LevelChange, ServiceLevel } from "../engine/protocol.ts";
-import type { TransformTap } from "../sfu/transform-tap.ts";
-import type { ActiveSettings } from "./settings.ts";
+import type { TransformTap } from "../media/transform-tap.ts";
 
 export type { ServiceLevel };
 

@@ -8,7 +8,7 @@ import {
   loadNativeEngine,
   type NativeEngine,
   type VideoCodec,
-} from "../../server/engine/native.ts";
+} from "../../server/engine/process/native.ts";
 import { until } from "../support/wait.ts";
 import { decodeFrames, makeClip, meanDifference } from "./clips.ts";
 import { HEIGHT, open, options, passthrough, play, WIDTH } from "./support/native-session.ts";

@@ -11,7 +11,7 @@ import {
   loadNativeEngine,
   type NativeEngine,
   type NativeTransform,
-} from "../../server/engine/native.ts";
+} from "../../server/engine/process/native.ts";
 import { until } from "../support/wait.ts";
 import { decodeFrames, makeClip, meanDifference, splitIvf } from "./clips.ts";
 import { defaultModel, open, play } from "./support/native-session.ts";

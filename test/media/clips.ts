@@ -1,6 +1,6 @@
 /** Encoded test clips, made by the system's ffmpeg, and a decoder that tells what is in a frame. */
 import { execFileSync } from "node:child_process";
-import type { VideoCodec } from "../../server/engine/native.ts";
+import type { VideoCodec } from "../../server/engine/process/native.ts";
 
 const ffmpeg = process.env.FFMPEG_BIN ?? "ffmpeg";
 

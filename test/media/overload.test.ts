@@ -8,7 +8,7 @@ import {
   type NativeEngine,
   type NativeEvent,
   type NativeTransform,
-} from "../../server/engine/native.ts";
+} from "../../server/engine/process/native.ts";
 import { until } from "../support/wait.ts";
 import { makeClip } from "./clips.ts";
 import { defaultModel, type Opened, open, play } from "./support/native-session.ts";

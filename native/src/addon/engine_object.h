@@ -9,7 +9,7 @@
 
 namespace driftless::addon {
 
-/// JavaScript's NativeEngine (server/engine/native.ts).
+/// JavaScript's NativeEngine (server/engine/process/native.ts).
 class EngineObject : public Napi::ObjectWrap<EngineObject> {
  public:
   static Napi::Function define(Napi::Env env);

@@ -1,6 +1,6 @@
 /** Clips whose frames carry their number as bars, so that a frame is known wherever it turns up. */
 import { execFileSync } from "node:child_process";
-import type { VideoCodec } from "../../../server/engine/native.ts";
+import type { VideoCodec } from "../../../server/engine/process/native.ts";
 import { splitAccessUnits, splitIvf } from "../clips.ts";
 
 const FFMPEG = process.env.FFMPEG_BIN ?? "ffmpeg";

@@ -10,7 +10,7 @@ import type {
   NativeSession,
   NativeSessionOptions,
   NativeTransform,
-} from "../../../server/engine/native.ts";
+} from "../../../server/engine/process/native.ts";
 
 /** The default model's size, and that of an engine without a model. */
 export const WIDTH = 256;

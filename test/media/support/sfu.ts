@@ -8,20 +8,20 @@ import { createSocket } from "node:dgram";
 import { once } from "node:events";
 import { createWorker, type types as ms } from "mediasoup";
 import { RtcpSrPacket, RtpPacket } from "werift-rtp";
-import { systemClock } from "../../../server/engine/clock.ts";
-import type { VideoCodec } from "../../../server/engine/native.ts";
-import { createDepacketizer } from "../../../server/engine/rtp/depacketize.ts";
-import { ntpToUnixMs } from "../../../server/engine/rtp/ntp.ts";
-import { OutputStream } from "../../../server/engine/rtp/output-stream.ts";
+import { systemClock } from "../../../server/engine/process/clock.ts";
+import type { VideoCodec } from "../../../server/engine/process/native.ts";
+import { createDepacketizer } from "../../../server/engine/process/rtp/depacketize.ts";
+import { ntpToUnixMs } from "../../../server/engine/process/rtp/ntp.ts";
+import { OutputStream } from "../../../server/engine/process/rtp/output-stream.ts";
 import {
   isRtcpDatagram,
   parseRtcp,
   pictureLossIndication,
-} from "../../../server/engine/rtp/rtcp.ts";
-import { sequenceDistance } from "../../../server/engine/rtp/sequence.ts";
-import { ROUTER_CODECS } from "../../../server/sfu/codecs.ts";
-import { PlainTransformTap } from "../../../server/sfu/plain-transform-tap.ts";
-import type { TrackData } from "../../../server/sfu/track-data.ts";
+} from "../../../server/engine/process/rtp/rtcp.ts";
+import { sequenceDistance } from "../../../server/engine/process/rtp/sequence.ts";
+import { ROUTER_CODECS } from "../../../server/media/codecs.ts";
+import { PlainTransformTap } from "../../../server/media/plain-transform-tap.ts";
+import type { TrackData } from "../../../server/media/track-data.ts";
 import type { TransformTarget } from "../../../server/transform/types.ts";
 import { CLIP_FPS, type ClipFrame } from "./barcode.ts";
 

@@ -2,9 +2,9 @@ import { expect } from "chai";
 import {
   readAbsCaptureTime,
   writeAbsCaptureTime,
-} from "../../../server/engine/rtp/abs-capture-time.ts";
-import { CaptureClock } from "../../../server/engine/rtp/capture-clock.ts";
-import { ntpMiddle, ntpToUnixMs, unixMsToNtp } from "../../../server/engine/rtp/ntp.ts";
+} from "../../../server/engine/process/rtp/abs-capture-time.ts";
+import { CaptureClock } from "../../../server/engine/process/rtp/capture-clock.ts";
+import { ntpMiddle, ntpToUnixMs, unixMsToNtp } from "../../../server/engine/process/rtp/ntp.ts";
 
 const EPOCH = 1_790_000_000_000;
 const RTP_BASE = 0xffff0000; // The timestamps wrap after 0.7 s.

@@ -1,9 +1,9 @@
 import { expect } from "chai";
-import { createDepacketizer } from "../../../server/engine/rtp/depacketize.ts";
-import type { AssembledFrame } from "../../../server/engine/rtp/frame-assembler.ts";
-import { FrameAssembler } from "../../../server/engine/rtp/frame-assembler.ts";
-import { KeyFrameRequester } from "../../../server/engine/rtp/key-frame-requester.ts";
-import { packetizeVp8 } from "../../../server/engine/rtp/vp8-packetizer.ts";
+import { createDepacketizer } from "../../../server/engine/process/rtp/depacketize.ts";
+import type { AssembledFrame } from "../../../server/engine/process/rtp/frame-assembler.ts";
+import { FrameAssembler } from "../../../server/engine/process/rtp/frame-assembler.ts";
+import { KeyFrameRequester } from "../../../server/engine/process/rtp/key-frame-requester.ts";
+import { packetizeVp8 } from "../../../server/engine/process/rtp/vp8-packetizer.ts";
 import { framePackets, packet, released, vp8Frame } from "./support/packets.ts";
 
 function setUp() {

@@ -1,11 +1,11 @@
 import { expect } from "chai";
 import { GenericNack, RtcpTransportLayerFeedback, RtpHeader, RtpPacket } from "werift-rtp";
-import type { VideoCodec } from "../../../server/engine/native.ts";
-import { createDepacketizer } from "../../../server/engine/rtp/depacketize.ts";
-import { packetizeH264 } from "../../../server/engine/rtp/h264-packetizer.ts";
-import { type InputFrame, InputStream } from "../../../server/engine/rtp/input-stream.ts";
-import { parseRtcp } from "../../../server/engine/rtp/rtcp.ts";
-import { packetizeVp8 } from "../../../server/engine/rtp/vp8-packetizer.ts";
+import type { VideoCodec } from "../../../server/engine/process/native.ts";
+import { createDepacketizer } from "../../../server/engine/process/rtp/depacketize.ts";
+import { packetizeH264 } from "../../../server/engine/process/rtp/h264-packetizer.ts";
+import { type InputFrame, InputStream } from "../../../server/engine/process/rtp/input-stream.ts";
+import { parseRtcp } from "../../../server/engine/process/rtp/rtcp.ts";
+import { packetizeVp8 } from "../../../server/engine/process/rtp/vp8-packetizer.ts";
 import { annexB, nal, vp8Frame } from "./support/packets.ts";
 
 /** A small seeded generator (mulberry32): the same accidents in each run. */

@@ -1,6 +1,6 @@
 import { expect } from "chai";
-import { JitterBuffer } from "../../../server/engine/rtp/jitter-buffer.ts";
-import { NackGenerator } from "../../../server/engine/rtp/nack-generator.ts";
+import { JitterBuffer } from "../../../server/engine/process/rtp/jitter-buffer.ts";
+import { NackGenerator } from "../../../server/engine/process/rtp/nack-generator.ts";
 import { packet } from "./support/packets.ts";
 
 function sequences(buffer: JitterBuffer, nowMs: number): number[] {

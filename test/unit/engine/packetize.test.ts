@@ -1,7 +1,7 @@
 import { expect } from "chai";
-import { createDepacketizer } from "../../../server/engine/rtp/depacketize.ts";
-import { packetizeH264, splitAnnexB } from "../../../server/engine/rtp/h264-packetizer.ts";
-import { packetizeVp8 } from "../../../server/engine/rtp/vp8-packetizer.ts";
+import { createDepacketizer } from "../../../server/engine/process/rtp/depacketize.ts";
+import { packetizeH264, splitAnnexB } from "../../../server/engine/process/rtp/h264-packetizer.ts";
+import { packetizeVp8 } from "../../../server/engine/process/rtp/vp8-packetizer.ts";
 import { annexB, nal, vp8Frame } from "./support/packets.ts";
 
 describe("VP8 packetiser and depacketiser", () => {

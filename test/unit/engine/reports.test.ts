@@ -7,18 +7,21 @@ import {
   type RtcpSrPacket,
   type RtcpTransportLayerFeedback,
 } from "werift-rtp";
-import { BitrateController } from "../../../server/engine/rtp/bitrate-controller.ts";
-import { ntpToUnixMs, unixMsToNtp } from "../../../server/engine/rtp/ntp.ts";
-import { ReceptionStatistics } from "../../../server/engine/rtp/receiver-report.ts";
-import { ResendBuffer } from "../../../server/engine/rtp/resend-buffer.ts";
+import { BitrateController } from "../../../server/engine/process/rtp/bitrate-controller.ts";
+import { ntpToUnixMs, unixMsToNtp } from "../../../server/engine/process/rtp/ntp.ts";
+import { ReceptionStatistics } from "../../../server/engine/process/rtp/receiver-report.ts";
+import { ResendBuffer } from "../../../server/engine/process/rtp/resend-buffer.ts";
 import {
   genericNack,
   isRtcpDatagram,
   parseRtcp,
   pictureLossIndication,
   sourceDescription,
-} from "../../../server/engine/rtp/rtcp.ts";
-import { rtpTimestampAt, SenderReporter } from "../../../server/engine/rtp/sender-report.ts";
+} from "../../../server/engine/process/rtp/rtcp.ts";
+import {
+  rtpTimestampAt,
+  SenderReporter,
+} from "../../../server/engine/process/rtp/sender-report.ts";
 
 const EPOCH = 1_790_000_000_000;
 

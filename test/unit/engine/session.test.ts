@@ -12,15 +12,15 @@ import {
   RtcpTransportLayerFeedback,
   type RtpPacket,
 } from "werift-rtp";
-import { systemClock } from "../../../server/engine/clock.ts";
-import { EngineHost } from "../../../server/engine/host.ts";
+import { systemClock } from "../../../server/engine/process/clock.ts";
+import { EngineHost } from "../../../server/engine/process/host.ts";
+import { readAbsCaptureTime } from "../../../server/engine/process/rtp/abs-capture-time.ts";
+import { createDepacketizer } from "../../../server/engine/process/rtp/depacketize.ts";
+import { ntpToUnixMs } from "../../../server/engine/process/rtp/ntp.ts";
+import { genericNack, pictureLossIndication } from "../../../server/engine/process/rtp/rtcp.ts";
+import { rtpTimestampAt } from "../../../server/engine/process/rtp/sender-report.ts";
 import type { EngineMessage } from "../../../server/engine/protocol.ts";
 import { engineMessageSchema } from "../../../server/engine/protocol.ts";
-import { readAbsCaptureTime } from "../../../server/engine/rtp/abs-capture-time.ts";
-import { createDepacketizer } from "../../../server/engine/rtp/depacketize.ts";
-import { ntpToUnixMs } from "../../../server/engine/rtp/ntp.ts";
-import { genericNack, pictureLossIndication } from "../../../server/engine/rtp/rtcp.ts";
-import { rtpTimestampAt } from "../../../server/engine/rtp/sender-report.ts";
 import { until } from "../../support/wait.ts";
 import { createEchoEngine } from "./support/echo-engine.ts";
 import { CAMERA_SSRC, OUTPUT_SSRC, SfuPeer } from "./support/sfu-peer.ts";

@@ -1,5 +1,5 @@
 import { expect } from "chai";
-import { transformSettingsSchema } from "../../../server/transform/settings.ts";
+import { transformSettingsSchema } from "../../../server/domain/settings.ts";
 
 const problemOf = (input: unknown): string =>
   transformSettingsSchema.safeParse(input).error?.issues[0]?.message ?? "none";

@@ -1,6 +1,6 @@
 import { expect } from "chai";
+import type { RunningServer } from "../../../server/app/server.ts";
 import { TokenAuthority } from "../../../server/security/tokens.ts";
-import type { RunningServer } from "../../../server/start.ts";
 import { SECRET, startTestServer, TestClient } from "./support.ts";
 
 interface Answer {

@@ -1,7 +1,7 @@
 import { expect } from "chai";
+import type { RunningServer } from "../../../server/app/server.ts";
+import { ABS_CAPTURE_TIME } from "../../../server/media/codecs.ts";
 import { TokenAuthority } from "../../../server/security/tokens.ts";
-import { ABS_CAPTURE_TIME } from "../../../server/sfu/codecs.ts";
-import type { RunningServer } from "../../../server/start.ts";
 import { eventually, SECRET, startTestServer, TestClient } from "./support.ts";
 
 describe("signalling", () => {

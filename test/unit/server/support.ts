@@ -3,6 +3,7 @@ import { createSocket } from "node:dgram";
 import { createServer } from "node:net";
 import path from "node:path";
 import { io, type Socket } from "socket.io-client";
+import { type CreateEngine, type RunningServer, startServer } from "../../../server/app/server.ts";
 import { PROJECT_ROOT } from "../../../server/config/load.ts";
 import { type Config, configSchema } from "../../../server/config/schema.ts";
 import type {
@@ -13,8 +14,7 @@ import type {
   JoinReply,
   ServerEventName,
   ServerEvents,
-} from "../../../server/signaling/protocol.ts";
-import { type CreateEngine, type RunningServer, startServer } from "../../../server/start.ts";
+} from "../../../server/edges/socket/protocol.ts";
 import { createLogger } from "../../../server/telemetry/logger.ts";
 
 export const SECRET = "a secret of the tests, long enough for HS256";

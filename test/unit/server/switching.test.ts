@@ -1,13 +1,13 @@
 /** What viewers get while a transform comes and goes; the engine is played by the test. */
 import { expect } from "chai";
 import type { types as ms } from "mediasoup";
-import type { TransformService } from "../../../server/rooms/transform-service.ts";
-import type { TransformTap } from "../../../server/sfu/transform-tap.ts";
-import type { ClientMessage, JoinReply } from "../../../server/signaling/protocol.ts";
-import type { RunningServer } from "../../../server/start.ts";
+import type { RunningServer } from "../../../server/app/server.ts";
+import type { TransformSettings } from "../../../server/domain/settings.ts";
+import type { TransformService } from "../../../server/domain/transform-service.ts";
+import type { ClientMessage, JoinReply } from "../../../server/edges/socket/protocol.ts";
+import type { TransformTap } from "../../../server/media/transform-tap.ts";
 import { SafeEmitter } from "../../../server/telemetry/events.ts";
 import { createMetrics } from "../../../server/telemetry/metrics.ts";
-import type { TransformSettings } from "../../../server/transform/settings.ts";
 import type {
   TransformEvents,
   TransformStatus,

@@ -4,9 +4,9 @@ import type { AddressInfo } from "node:net";
 import { expect } from "chai";
 import { createWorker, type types as ms } from "mediasoup";
 import { RtpHeader, RtpPacket } from "werift-rtp";
-import { ROUTER_CODECS } from "../../../server/sfu/codecs.ts";
-import { PlainTransformTap } from "../../../server/sfu/plain-transform-tap.ts";
-import type { TrackData } from "../../../server/sfu/track-data.ts";
+import { ROUTER_CODECS } from "../../../server/media/codecs.ts";
+import { PlainTransformTap } from "../../../server/media/plain-transform-tap.ts";
+import type { TrackData } from "../../../server/media/track-data.ts";
 import { eventually, freeRtcPort, trackParameters } from "./support.ts";
 
 const CAMERA_PAYLOAD_TYPE = 100;

@@ -1,7 +1,7 @@
 import { expect } from "chai";
 import type { types as ms } from "mediasoup";
-import { type Publication, planTracks, shownVideo } from "../../../server/rooms/view-plan.ts";
-import type { TrackData } from "../../../server/sfu/track-data.ts";
+import { type Publication, planTracks, shownVideo } from "../../../server/domain/view-plan.ts";
+import type { TrackData } from "../../../server/media/track-data.ts";
 
 type Producer = ms.Producer<TrackData>;
 const producer = (id: string) => ({ id }) as Producer;

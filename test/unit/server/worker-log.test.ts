@@ -1,5 +1,5 @@
 import { expect } from "chai";
-import { errorLevel } from "../../../server/sfu/worker-pool.ts";
+import { errorLevel } from "../../../server/media/worker-pool.ts";
 
 describe("what mediasoup says", () => {
   it("is no error where a track ended before our word to its consumer", () => {

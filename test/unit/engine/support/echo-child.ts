@@ -1,5 +1,5 @@
 /** An engine process with the echo engine in it; the model's name chooses how it behaves. */
-import { runEngineProcess } from "../../../../server/engine/process.ts";
+import { runEngineProcess } from "../../../../server/engine/process/process.ts";
 import { createEchoEngine } from "./echo-engine.ts";
 
 runEngineProcess(async ({ modelDir }) => {

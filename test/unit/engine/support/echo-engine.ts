@@ -9,7 +9,7 @@ import type {
   NativeSession,
   NativeSessionOptions,
   NativeTransform,
-} from "../../../../server/engine/native.ts";
+} from "../../../../server/engine/process/native.ts";
 
 const ECHO_MS = 5;
 const NO_TIME = { lastMs: 0, meanMs: 0 };

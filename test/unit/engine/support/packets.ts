@@ -1,5 +1,8 @@
 /** Small makers of packets for the RTP tests. */
-import type { ReleasedPacket, VideoPacket } from "../../../../server/engine/rtp/jitter-buffer.ts";
+import type {
+  ReleasedPacket,
+  VideoPacket,
+} from "../../../../server/engine/process/rtp/jitter-buffer.ts";
 
 export function packet(sequence: number, over: Partial<VideoPacket> = {}): VideoPacket {
   return {

@@ -5,10 +5,10 @@ import { createSocket } from "node:dgram";
 import { once } from "node:events";
 import type { RtcpPacket } from "werift-rtp";
 import { RtcpSenderInfo, RtcpSrPacket, RtpHeader, RtpPacket } from "werift-rtp";
+import { unixMsToNtp } from "../../../../server/engine/process/rtp/ntp.ts";
+import { isRtcpDatagram, parseRtcp } from "../../../../server/engine/process/rtp/rtcp.ts";
+import { packetizeVp8 } from "../../../../server/engine/process/rtp/vp8-packetizer.ts";
 import type { OpenSession } from "../../../../server/engine/protocol.ts";
-import { unixMsToNtp } from "../../../../server/engine/rtp/ntp.ts";
-import { isRtcpDatagram, parseRtcp } from "../../../../server/engine/rtp/rtcp.ts";
-import { packetizeVp8 } from "../../../../server/engine/rtp/vp8-packetizer.ts";
 import { vp8Frame } from "./packets.ts";
 
 export const CAMERA_SSRC = 1111;

@@ -6,7 +6,7 @@
 import { existsSync } from "node:fs";
 import { createRequire } from "node:module";
 import path from "node:path";
-import type { SceneName } from "../transform/settings.ts";
+import type { SceneName } from "../../domain/settings.ts";
 
 export interface NativeEngineOptions {
   /**
@@ -242,7 +242,7 @@ interface Addon {
   createEngine(options: NativeEngineOptions): NativeEngine;
 }
 
-const repository = path.resolve(import.meta.dirname, "../..");
+const repository = path.resolve(import.meta.dirname, "../../..");
 
 /** Where the addon may be, first choice first. */
 function addonPaths(): string[] {

@@ -7,10 +7,11 @@
  */
 import type { types as ms } from "mediasoup";
 import { z } from "zod";
-import type { Offers, Preset } from "../config/presets.ts";
-import type { IceServer } from "../config/schema.ts";
-import type { ErrorBody } from "../errors.ts";
-import { identitySchema, roomIdSchema } from "../rooms/ids.ts";
+import type { Offers, Preset } from "../../config/presets.ts";
+import type { IceServer } from "../../config/schema.ts";
+import type { Grants } from "../../domain/grants.ts";
+import { identitySchema, roomIdSchema } from "../../domain/ids.ts";
+import { transformSettingsSchema } from "../../domain/settings.ts";
 import type {
   ActiveSettings,
   NewConsumer,
@@ -20,9 +21,8 @@ import type {
   TrackRole,
   TransformState,
   TransformSummary,
-} from "../rooms/types.ts";
-import type { Grants } from "../security/tokens.ts";
-import { transformSettingsSchema } from "../transform/settings.ts";
+} from "../../domain/types.ts";
+import type { ErrorBody } from "../../errors.ts";
 import {
   dtlsParametersSchema,
   mediaKindSchema,

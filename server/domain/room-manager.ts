@@ -2,8 +2,8 @@
 import { v7 as uuidv7 } from "uuid";
 import type { Config } from "../config/schema.ts";
 import { DriftlessError } from "../errors.ts";
-import { MediaRoom } from "../sfu/media-room.ts";
-import type { WorkerPool, WorkerSlot } from "../sfu/worker-pool.ts";
+import { MediaRoom } from "../media/media-room.ts";
+import type { WorkerPool, WorkerSlot } from "../media/worker-pool.ts";
 import { SafeEmitter } from "../telemetry/events.ts";
 import type { Logger } from "../telemetry/logger.ts";
 import type { Metrics } from "../telemetry/metrics.ts";

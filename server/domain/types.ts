@@ -1,8 +1,8 @@
 /** What the outside sees of a room: shared by signalling and REST. */
 import type { types as ms } from "mediasoup";
-import type { TrackRole } from "../sfu/track-data.ts";
-import type { ActiveSettings } from "../transform/settings.ts";
+import type { TrackRole } from "../media/track-data.ts";
 import type { ServiceLevel, ShownVideo, TransformState } from "../transform/types.ts";
+import type { ActiveSettings } from "./settings.ts";
 
 export type { ActiveSettings, ShownVideo, TrackRole, TransformState };
 

@@ -1,6 +1,7 @@
 /** What rooms need of the transform; TransformManager provides it. */
-import type { TransformSettings } from "../transform/settings.ts";
+
 import type { TransformEvents, TransformStatus, TransformTarget } from "../transform/types.ts";
+import type { TransformSettings } from "./settings.ts";
 
 export interface TransformService {
   /** Starts, changes or (mode off) stops; resolves when accepted, not when visible. */

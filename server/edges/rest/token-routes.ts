@@ -1,10 +1,10 @@
 /** Makes room tokens, for applications that do not sign their own. */
 import { Router } from "express";
 import { z } from "zod";
-import type { Config } from "../config/schema.ts";
-import { DriftlessError } from "../errors.ts";
-import { identitySchema, roomIdSchema } from "../rooms/ids.ts";
-import type { AccessPolicy } from "../security/access.ts";
+import type { Config } from "../../config/schema.ts";
+import { identitySchema, roomIdSchema } from "../../domain/ids.ts";
+import { DriftlessError } from "../../errors.ts";
+import type { AccessPolicy } from "../../security/access.ts";
 import { callerOf, parseBody, requireAdmin } from "./caller.ts";
 
 const newTokenSchema = z.strictObject({

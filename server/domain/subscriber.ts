@@ -4,8 +4,8 @@
  */
 import type { types as ms } from "mediasoup";
 import { DriftlessError } from "../errors.ts";
-import type { MediaRoom } from "../sfu/media-room.ts";
-import type { TrackData } from "../sfu/track-data.ts";
+import type { MediaRoom } from "../media/media-room.ts";
+import type { TrackData } from "../media/track-data.ts";
 import type { Logger } from "../telemetry/logger.ts";
 import type { NewConsumer } from "./types.ts";
 import type { PlannedTrack } from "./view-plan.ts";

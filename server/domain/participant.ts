@@ -1,11 +1,11 @@
 /** One participant of a room: who it is, its transports and its tracks. */
 import type { types as ms } from "mediasoup";
 import { DriftlessError } from "../errors.ts";
-import type { Grants } from "../security/tokens.ts";
-import type { MediaRoom } from "../sfu/media-room.ts";
-import type { Source, TrackData } from "../sfu/track-data.ts";
-import type { ActiveSettings } from "../transform/settings.ts";
+import type { MediaRoom } from "../media/media-room.ts";
+import type { Source, TrackData } from "../media/track-data.ts";
 import type { TransformStatus } from "../transform/types.ts";
+import type { Grants } from "./grants.ts";
+import type { ActiveSettings } from "./settings.ts";
 import type { Subscriber } from "./subscriber.ts";
 import type { ParticipantInfo, ParticipantTransform } from "./types.ts";
 import { type Publication, shownVideo } from "./view-plan.ts";

@@ -1,12 +1,12 @@
 /** One signalling connection: checks each message, hands it on, answers it. */
 import type { z } from "zod";
-import type { LimitsConfig } from "../config/schema.ts";
-import { DriftlessError, describeIssues, toErrorBody } from "../errors.ts";
-import type { Participant } from "../rooms/participant.ts";
-import type { Room } from "../rooms/room.ts";
-import type { RateLimit } from "../security/rate-limit.ts";
-import type { Logger } from "../telemetry/logger.ts";
-import type { Metrics } from "../telemetry/metrics.ts";
+import type { LimitsConfig } from "../../config/schema.ts";
+import type { Participant } from "../../domain/participant.ts";
+import type { Room } from "../../domain/room.ts";
+import { DriftlessError, describeIssues, toErrorBody } from "../../errors.ts";
+import type { RateLimit } from "../../security/rate-limit.ts";
+import type { Logger } from "../../telemetry/logger.ts";
+import type { Metrics } from "../../telemetry/metrics.ts";
 import {
   type ClientMessageName,
   type ClientReplies,

@@ -1,13 +1,13 @@
 /** socket.io: connections become sessions, room events become messages to them. */
 import type { Server as HttpServer } from "node:http";
 import { type Socket, Server as SocketServer } from "socket.io";
-import type { Config } from "../config/schema.ts";
-import { DriftlessError, toErrorBody } from "../errors.ts";
-import type { Participant } from "../rooms/participant.ts";
-import type { Room } from "../rooms/room.ts";
-import { clientAddress, isAllowedOrigin } from "../security/origin.ts";
-import { RateLimit } from "../security/rate-limit.ts";
-import type { Logger } from "../telemetry/logger.ts";
+import type { Config } from "../../config/schema.ts";
+import type { Participant } from "../../domain/participant.ts";
+import type { Room } from "../../domain/room.ts";
+import { DriftlessError, toErrorBody } from "../../errors.ts";
+import { clientAddress, isAllowedOrigin } from "../../security/origin.ts";
+import { RateLimit } from "../../security/rate-limit.ts";
+import type { Logger } from "../../telemetry/logger.ts";
 import { createHandlers, type HandlerDeps } from "./handlers.ts";
 import type { ServerEventName, ServerEvents } from "./protocol.ts";
 import { ClientSession, type Handlers } from "./session.ts";

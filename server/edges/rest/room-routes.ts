@@ -2,9 +2,9 @@
 import { Router } from "express";
 import { v7 as uuidv7 } from "uuid";
 import { z } from "zod";
-import { roomIdSchema } from "../rooms/ids.ts";
-import { isPrivate, type RoomManager } from "../rooms/room-manager.ts";
-import type { AccessPolicy } from "../security/access.ts";
+import { roomIdSchema } from "../../domain/ids.ts";
+import { isPrivate, type RoomManager } from "../../domain/room-manager.ts";
+import type { AccessPolicy } from "../../security/access.ts";
 import { callerOf, parseBody, requireAdmin, requireRoom } from "./caller.ts";
 
 const newRoomSchema = z.strictObject({ id: roomIdSchema.optional() });

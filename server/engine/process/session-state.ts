@@ -3,7 +3,7 @@
  * stopped. Pure and with hysteresis: a verdict must hold for a while before it becomes the state,
  * so that one late chunk alarms nobody.
  */
-import type { ServiceLevel, SessionState, StateCause } from "./protocol.ts";
+import type { ServiceLevel, SessionState, StateCause } from "../protocol.ts";
 
 export interface SessionSample {
   /** Monotonic. */

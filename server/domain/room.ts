@@ -1,14 +1,14 @@
 /** One room: its participants, who sees what, and their transforms. */
 import type { types as ms } from "mediasoup";
 import { DriftlessError } from "../errors.ts";
-import type { MediaRoom } from "../sfu/media-room.ts";
-import type { Source } from "../sfu/track-data.ts";
+import type { MediaRoom } from "../media/media-room.ts";
+import type { Source } from "../media/track-data.ts";
 import { SafeEmitter } from "../telemetry/events.ts";
 import type { Logger } from "../telemetry/logger.ts";
 import type { Metrics } from "../telemetry/metrics.ts";
-import type { TransformSettings } from "../transform/settings.ts";
 import type { TransformStatus, TransformTarget } from "../transform/types.ts";
 import { type NewParticipant, Participant } from "./participant.ts";
+import type { TransformSettings } from "./settings.ts";
 import { Subscriber } from "./subscriber.ts";
 import type { TransformService } from "./transform-service.ts";
 import type { NewConsumer, ParticipantTransform, RoomInfo } from "./types.ts";

@@ -1,15 +1,15 @@
 /** The HTTP side: health, metrics, REST and the web page. */
 import express, { type ErrorRequestHandler, type Express } from "express";
-import type { Offers } from "../config/presets.ts";
-import type { Config } from "../config/schema.ts";
-import { DriftlessError, toErrorBody } from "../errors.ts";
-import type { RoomManager } from "../rooms/room-manager.ts";
-import type { AccessPolicy } from "../security/access.ts";
-import { securityHeaders } from "../security/headers.ts";
-import { isAllowedOrigin } from "../security/origin.ts";
-import { RateLimit } from "../security/rate-limit.ts";
-import type { Logger } from "../telemetry/logger.ts";
-import type { Metrics } from "../telemetry/metrics.ts";
+import type { Offers } from "../../config/presets.ts";
+import type { Config } from "../../config/schema.ts";
+import type { RoomManager } from "../../domain/room-manager.ts";
+import { DriftlessError, toErrorBody } from "../../errors.ts";
+import type { AccessPolicy } from "../../security/access.ts";
+import { securityHeaders } from "../../security/headers.ts";
+import { isAllowedOrigin } from "../../security/origin.ts";
+import { RateLimit } from "../../security/rate-limit.ts";
+import type { Logger } from "../../telemetry/logger.ts";
+import type { Metrics } from "../../telemetry/metrics.ts";
 import { healthRoutes, type Readiness } from "./health-routes.ts";
 import { pageRoutes } from "./page-routes.ts";
 import { roomRoutes } from "./room-routes.ts";

@@ -1,10 +1,10 @@
 /** Who calls the REST interface, and what that caller may do. */
 import type { Request } from "express";
 import type { z } from "zod";
-import { DriftlessError, describeIssues } from "../errors.ts";
-import type { AccessPolicy } from "../security/access.ts";
-import { isLocalRequest } from "../security/origin.ts";
-import type { TokenClaims } from "../security/tokens.ts";
+import { DriftlessError, describeIssues } from "../../errors.ts";
+import type { AccessPolicy } from "../../security/access.ts";
+import { isLocalRequest } from "../../security/origin.ts";
+import type { TokenClaims } from "../../security/tokens.ts";
 
 /** Reads `Authorization: Bearer …`. @throws DriftlessError TOKEN_* in token mode. */
 export async function callerOf(request: Request, access: AccessPolicy): Promise<TokenClaims> {

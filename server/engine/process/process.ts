@@ -3,11 +3,11 @@
  * its parent. The loader is a parameter, so that tests can run the same process with another engine.
  */
 import { Worker } from "node:worker_threads";
+import type { EngineMessage, EngineOptions } from "../protocol.ts";
+import { serverMessageSchema } from "../protocol.ts";
 import { systemClock } from "./clock.ts";
 import { EngineHost } from "./host.ts";
 import type { NativeEngine } from "./native.ts";
-import type { EngineMessage, EngineOptions } from "./protocol.ts";
-import { serverMessageSchema } from "./protocol.ts";
 
 export type EngineLoader = (options: EngineOptions) => Promise<NativeEngine>;
 

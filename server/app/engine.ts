@@ -1,12 +1,12 @@
 /** The repainting part of a server: the supervised engine processes and the transforms they serve. */
-import type { Config } from "./config/schema.ts";
-import { createEngineMetrics } from "./engine/metrics.ts";
-import { EnginePool } from "./engine/pool.ts";
-import { EngineSupervisor } from "./engine/supervisor.ts";
-import type { Engine } from "./start.ts";
-import type { Logger } from "./telemetry/logger.ts";
-import type { Metrics } from "./telemetry/metrics.ts";
-import { TransformManager } from "./transform/manager.ts";
+import type { Config } from "../config/schema.ts";
+import { createEngineMetrics } from "../engine/metrics.ts";
+import { EnginePool } from "../engine/pool.ts";
+import { EngineSupervisor } from "../engine/supervisor.ts";
+import type { Logger } from "../telemetry/logger.ts";
+import type { Metrics } from "../telemetry/metrics.ts";
+import { TransformManager } from "../transform/manager.ts";
+import type { Engine } from "./server.ts";
 
 /** The engine runs on this machine; its media links stay on loopback. */
 const ENGINE_IP = "127.0.0.1";

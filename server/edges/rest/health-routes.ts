@@ -1,6 +1,6 @@
 /** For probes and Prometheus. */
 import { Router } from "express";
-import type { Metrics } from "../telemetry/metrics.ts";
+import type { Metrics } from "../../telemetry/metrics.ts";
 
 export interface Readiness {
   /** True when a room can be joined and, where an engine runs, repainted. */

@@ -2,10 +2,11 @@
  * The engine process' side of the protocol: sessions by id, and an answer to each message. Knows
  * neither the process nor the addon, so that tests can host any NativeEngine.
  */
+
+import type { EngineMessage, OpenSession, ServerMessage } from "../protocol.ts";
+import { serverMessageSchema } from "../protocol.ts";
 import type { Clock } from "./clock.ts";
 import type { NativeEngine } from "./native.ts";
-import type { EngineMessage, OpenSession, ServerMessage } from "./protocol.ts";
-import { serverMessageSchema } from "./protocol.ts";
 import { EngineSession } from "./session.ts";
 
 export interface EngineHostOptions {

@@ -1,6 +1,6 @@
 /** Who gets which tracks: pure decisions, no media. */
 import type { types as ms } from "mediasoup";
-import type { TrackData, TrackRole } from "../sfu/track-data.ts";
+import type { TrackData, TrackRole } from "../media/track-data.ts";
 import type { ShownVideo } from "../transform/types.ts";
 
 type TrackProducer = ms.Producer<TrackData>;

@@ -1,14 +1,14 @@
 /** What each client message does. Edges only translate: the work is in rooms. */
 import { v7 as uuidv7 } from "uuid";
-import type { Offers } from "../config/presets.ts";
-import type { Config } from "../config/schema.ts";
-import { DriftlessError } from "../errors.ts";
-import type { Participant } from "../rooms/participant.ts";
-import type { Room } from "../rooms/room.ts";
-import type { RoomManager } from "../rooms/room-manager.ts";
-import { type AccessPolicy, type RoomAccess, requireGrant } from "../security/access.ts";
-import type { Metrics } from "../telemetry/metrics.ts";
-import { PROMPT_MAX_CHARS } from "../transform/settings.ts";
+import type { Offers } from "../../config/presets.ts";
+import type { Config } from "../../config/schema.ts";
+import type { Participant } from "../../domain/participant.ts";
+import type { Room } from "../../domain/room.ts";
+import type { RoomManager } from "../../domain/room-manager.ts";
+import { PROMPT_MAX_CHARS } from "../../domain/settings.ts";
+import { DriftlessError } from "../../errors.ts";
+import { type AccessPolicy, type RoomAccess, requireGrant } from "../../security/access.ts";
+import type { Metrics } from "../../telemetry/metrics.ts";
 import type { ClientReplies, ParsedMessage } from "./protocol.ts";
 import type { ClientSession, Handlers } from "./session.ts";
 

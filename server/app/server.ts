@@ -1,19 +1,19 @@
 /** Wires the parts of a server together and takes them apart again. */
 import { createServer, type Server as HttpServer } from "node:http";
 import type { AddressInfo } from "node:net";
-import { loadOffers } from "./config/presets.ts";
-import type { Config } from "./config/schema.ts";
-import { toError } from "./errors.ts";
-import { createHttpApp } from "./http/app.ts";
-import { NoTransforms } from "./rooms/no-transforms.ts";
-import { RoomManager } from "./rooms/room-manager.ts";
-import type { TransformService } from "./rooms/transform-service.ts";
-import { AccessPolicy } from "./security/access.ts";
-import { isLoopback } from "./security/origin.ts";
-import { WorkerPool } from "./sfu/worker-pool.ts";
-import { SignalingGateway } from "./signaling/gateway.ts";
-import type { Logger } from "./telemetry/logger.ts";
-import { createMetrics, type Metrics } from "./telemetry/metrics.ts";
+import { loadOffers } from "../config/presets.ts";
+import type { Config } from "../config/schema.ts";
+import { NoTransforms } from "../domain/no-transforms.ts";
+import { RoomManager } from "../domain/room-manager.ts";
+import type { TransformService } from "../domain/transform-service.ts";
+import { createHttpApp } from "../edges/rest/app.ts";
+import { SignalingGateway } from "../edges/socket/gateway.ts";
+import { toError } from "../errors.ts";
+import { WorkerPool } from "../media/worker-pool.ts";
+import { AccessPolicy } from "../security/access.ts";
+import { isLoopback } from "../security/origin.ts";
+import type { Logger } from "../telemetry/logger.ts";
+import { createMetrics, type Metrics } from "../telemetry/metrics.ts";
 
 /** The part of the server that repaints, started and stopped with it. */
 export interface Engine {

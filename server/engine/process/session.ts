@@ -7,6 +7,7 @@ import type { RemoteInfo, Socket } from "node:dgram";
 import { createSocket } from "node:dgram";
 import { isIPv6 } from "node:net";
 import { RtcpSrPacket, RtpPacket } from "werift-rtp";
+import type { EngineMessage, EngineTransform, OpenSession } from "../protocol.ts";
 import type { Clock, Moment } from "./clock.ts";
 import { DropCounters, RateMeter, ValueWindow } from "./meters.ts";
 import type {
@@ -17,7 +18,6 @@ import type {
   NativeSessionStats,
   ServiceLevel,
 } from "./native.ts";
-import type { EngineMessage, EngineTransform, OpenSession } from "./protocol.ts";
 import { InputStream } from "./rtp/input-stream.ts";
 import { OutputStream } from "./rtp/output-stream.ts";
 import { isRtcpDatagram, parseRtcp } from "./rtp/rtcp.ts";

@@ -1,11 +1,11 @@
 /** REST for a participant's transform. */
 import { type Request, Router } from "express";
-import { DriftlessError } from "../errors.ts";
-import type { Participant } from "../rooms/participant.ts";
-import type { Room } from "../rooms/room.ts";
-import type { RoomManager } from "../rooms/room-manager.ts";
-import type { AccessPolicy } from "../security/access.ts";
-import { transformSettingsSchema } from "../transform/settings.ts";
+import type { Participant } from "../../domain/participant.ts";
+import type { Room } from "../../domain/room.ts";
+import type { RoomManager } from "../../domain/room-manager.ts";
+import { transformSettingsSchema } from "../../domain/settings.ts";
+import { DriftlessError } from "../../errors.ts";
+import type { AccessPolicy } from "../../security/access.ts";
 import { callerOf, parseBody, requireRoom } from "./caller.ts";
 
 type Target = { roomId: string; participantId: string };
