@@ -1,17 +1,41 @@
 /** The repainting part of a server: the supervised engine processes and the transforms they serve. */
 import type { Config } from "../config/schema.ts";
+import { Admission } from "../domain/admission.ts";
+import type { Rooms } from "../domain/rooms.ts";
+import { schedule } from "../domain/schedule.ts";
 import { createEngineMetrics } from "../engine/metrics.ts";
 import { EnginePool } from "../engine/pool.ts";
 import { EngineSupervisor } from "../engine/supervisor.ts";
+import type { MediaService } from "../media/media-service.ts";
 import type { Logger } from "../telemetry/logger.ts";
 import type { Metrics } from "../telemetry/metrics.ts";
-import { TransformManager } from "../transform/manager.ts";
-import type { Engine } from "./server.ts";
+import { TransformCounters } from "../transform/counters.ts";
+import { engineSettings } from "../transform/engine-settings.ts";
+import { secureRandom } from "../transform/random.ts";
+import { TransformService, type Transforms } from "../transform/service.ts";
+
+/** The part of the server that repaints, started and stopped with it. */
+export interface Engine {
+  readonly transforms: Transforms;
+  readonly ready: boolean;
+  start(): Promise<void>;
+  close(): Promise<void>;
+}
+
+export interface EngineDeps {
+  config: Config;
+  rooms: Rooms;
+  media: MediaService;
+  logger: Logger;
+  metrics: Metrics;
+}
+
+export type CreateEngine = (deps: EngineDeps) => Engine;
 
 /** The engine runs on this machine; its media links stay on loopback. */
 const ENGINE_IP = "127.0.0.1";
 
-export function createEngine(config: Config, logger: Logger, metrics: Metrics): Engine {
+export function createEngine({ config, rooms, media, logger, metrics }: EngineDeps): Engine {
   const { modelDir, backend, dtype, promptEncoder, videoEncoder, videoDecoder } = config.engine;
   const { computeThreads, maxSessions, memoryLimitMb } = config.engine;
   const { bitrateBps, maxFps, delayBudgetMs } = config.engine;
@@ -32,12 +56,30 @@ export function createEngine(config: Config, logger: Logger, metrics: Metrics): 
     ),
   );
   engineMetrics.engines.set(backends.length);
-  const transforms = new TransformManager({
+  const { limits } = config;
+  const admission = new Admission(
+    {
+      perRoom: limits.maxTransformsPerRoom,
+      perIdentity: limits.maxTransformsPerIdentity,
+      perAddress: limits.maxTransformsPerAddress,
+      queueLength: limits.transformQueue,
+    },
+    () => performance.now(),
+  );
+  admission.setPlaces(backends.length * maxSessions);
+  const transforms = new TransformService(rooms, {
     engine: engines,
     logger,
-    metrics,
-    engineMetrics,
+    random: secureRandom,
+    schedule,
+    admission,
+    counters: new TransformCounters(engineMetrics),
     config: { engineIp: ENGINE_IP, bitrateBps, maxFps, delayBudgetMs },
+    toEngine: engineSettings,
+    createTap: async (room, participant, request) => {
+      const roomMedia = await media.of(room);
+      return roomMedia.createTap(participant, request);
+    },
   });
   return {
     transforms,
@@ -46,7 +88,7 @@ export function createEngine(config: Config, logger: Logger, metrics: Metrics): 
     },
     start: () => engines.start(),
     async close() {
-      await transforms.close();
+      transforms.close();
       await engines.close();
     },
   };

@@ -1,45 +1,47 @@
 /** Wires the parts of a server together and takes them apart again. */
+import { randomBytes } from "node:crypto";
 import { createServer, type Server as HttpServer } from "node:http";
 import type { AddressInfo } from "node:net";
+import { v7 as uuidv7 } from "uuid";
 import { loadOffers } from "../config/presets.ts";
 import type { Config } from "../config/schema.ts";
-import { NoTransforms } from "../domain/no-transforms.ts";
-import { RoomManager } from "../domain/room-manager.ts";
-import type { TransformService } from "../domain/transform-service.ts";
+import { Memberships } from "../domain/memberships.ts";
+import { Rooms } from "../domain/rooms.ts";
+import { schedule } from "../domain/schedule.ts";
 import { createHttpApp } from "../edges/rest/app.ts";
 import { SignalingGateway } from "../edges/socket/gateway.ts";
 import { toError } from "../errors.ts";
+import { MediaService } from "../media/media-service.ts";
 import { WorkerPool } from "../media/worker-pool.ts";
 import { AccessPolicy } from "../security/access.ts";
 import { isLoopback } from "../security/origin.ts";
+import { reportListenerErrors } from "../telemetry/listener-errors.ts";
 import type { Logger } from "../telemetry/logger.ts";
 import { createMetrics, type Metrics } from "../telemetry/metrics.ts";
-
-/** The part of the server that repaints, started and stopped with it. */
-export interface Engine {
-  transforms: TransformService;
-  readonly ready: boolean;
-  start(): Promise<void>;
-  close(): Promise<void>;
-}
-
-export type CreateEngine = (config: Config, logger: Logger, metrics: Metrics) => Engine;
+import { NoTransforms } from "../transform/service.ts";
+import type { CreateEngine, Engine, EngineDeps } from "./engine.ts";
 
 export interface RunningServer {
   /** http://host:port as a person on this machine reaches it. */
   readonly url: string;
   readonly roomUrl: string;
-  readonly rooms: RoomManager;
+  readonly rooms: Rooms;
+  readonly media: MediaService;
   readonly pool: WorkerPool;
   readonly metrics: Metrics;
+  /**
+   * Takes nobody in any more, tells those who are in, and waits until they have left, at most for
+   * limits.drainSeconds.
+   */
+  drain(): Promise<void>;
   /** Says goodbye to the clients and ends everything. Safe to call twice. */
   close(): Promise<void>;
 }
 
 /** Without an engine every transform is refused; everything else works. */
-function noEngine(): Engine {
+function noEngine({ rooms }: EngineDeps): Engine {
   return {
-    transforms: new NoTransforms(),
+    transforms: new NoTransforms(rooms),
     ready: true,
     start: async () => undefined,
     close: async () => undefined,
@@ -59,28 +61,56 @@ export async function startServer(
   const offers = loadOffers(config.presetsFile);
   const metrics = createMetrics();
   const access = new AccessPolicy(config.auth);
+  const onListenerError = reportListenerErrors(logger, metrics);
   warnAboutOpenMode(config, logger);
 
   const pool = await WorkerPool.create(config.sfu, logger, metrics);
+  const { limits } = config;
+  const rooms = new Rooms({
+    ...config.rooms,
+    maxRooms: limits.maxRooms,
+    maxParticipantsPerRoom: limits.maxParticipantsPerRoom,
+    maxPreviewsPerAddress: limits.maxPreviewsPerAddress,
+    nowMs: Date.now,
+    schedule,
+    onListenerError,
+  });
+  followMetrics(rooms, metrics, logger);
+  const memberships = new Memberships({
+    rooms,
+    graceSeconds: limits.reconnectGraceSeconds,
+    resumeSeconds: limits.resumeSeconds,
+    nowMs: Date.now,
+    schedule,
+    newSecret: () => randomBytes(24).toString("base64url"),
+    newId: uuidv7,
+  });
+  const media = new MediaService({
+    rooms,
+    pool,
+    config: config.sfu,
+    logger,
+    metrics,
+    schedule,
+    onListenerError,
+  });
+  const engineDeps = { config, rooms, media, logger, metrics };
   const engine =
     createEngine !== undefined && config.engine.enabled
-      ? createEngine(config, logger, metrics)
-      : noEngine();
+      ? createEngine(engineDeps)
+      : noEngine(engineDeps);
   const { transforms } = engine;
-  const rooms = new RoomManager({ config, pool, transforms, logger, metrics });
   const readiness = () => {
     const checks = { media: pool.ready, engine: engine.ready };
     return { ready: checks.media && checks.engine, checks };
   };
-  const app = createHttpApp({ config, access, rooms, offers, readiness, logger, metrics });
+  const app = createHttpApp({
+    ...{ config, access, rooms, transforms, offers, readiness, logger, metrics },
+  });
   const httpServer = createServer(app);
   const gateway = new SignalingGateway(httpServer, {
-    config,
-    access,
-    rooms,
-    offers,
-    metrics,
-    logger,
+    ...{ config, access, rooms, memberships, media, transforms, offers, metrics, logger },
+    nowMs: Date.now,
   });
 
   let closing: Promise<void> | undefined;
@@ -96,17 +126,43 @@ export async function startServer(
     })();
     return closing;
   };
+  const drain = async () => {
+    rooms.drain();
+    gateway.drain(limits.drainSeconds);
+    const endMs = performance.now() + limits.drainSeconds * 1000;
+    while (rooms.all.some((room) => room.size > 0) && performance.now() < endMs) {
+      await new Promise((resolve) => setTimeout(resolve, DRAIN_CHECK_MS));
+    }
+  };
 
   try {
     const port = await listen(httpServer, config.http);
     await engine.start();
     const url = `http://${urlHost(config.http.host)}:${port}`;
     const roomUrl = `${url}/r/${config.http.defaultRoom}`;
-    return { url, roomUrl, rooms, pool, metrics, close };
+    return { url, roomUrl, rooms, media, pool, metrics, drain, close };
   } catch (error) {
     await close();
     throw error;
   }
+}
+
+const DRAIN_CHECK_MS = 100;
+
+function followMetrics(rooms: Rooms, metrics: Metrics, logger: Logger): void {
+  rooms.on("opened", (room) => {
+    metrics.rooms.inc();
+    const log = logger.child({ roomId: room.id });
+    room.on("joined", ({ id: participantId }) => {
+      metrics.participants.inc();
+      log.info({ participantId }, "participant joined");
+    });
+    room.on("left", ({ id: participantId }, reason) => {
+      metrics.participants.dec();
+      log.info({ participantId, reason }, "participant left");
+    });
+  });
+  rooms.on("closed", () => metrics.rooms.dec());
 }
 
 function warnAboutOpenMode(config: Config, logger: Logger): void {

@@ -47,6 +47,8 @@ const sfu = z
     initialOutgoingBitrateBps: z.int().min(100_000).default(1_500_000),
     /** Most that one publisher may send. */
     maxIncomingBitrateBps: z.int().min(100_000).default(3_000_000),
+    /** Tracks that one worker sends before viewers of a room are given another worker. */
+    maxConsumersPerRouter: z.int().min(1).default(500),
     /** STUN and TURN servers told to clients. */
     iceServers: z.array(iceServer).default([]),
     logLevel: z.enum(["debug", "warn", "error", "none"]).default("warn"),
@@ -165,6 +167,18 @@ const limits = z.strictObject({
   connectionsPerMinute: z.int().min(1).default(300),
   /** How long a participant whose connection broke keeps the place. */
   reconnectGraceSeconds: z.number().min(0).max(300).default(15),
+  /** How long after that the participant may come back without a token, as the same person. */
+  resumeSeconds: z.number().min(0).max(86_400).default(14_400),
+  /** Looks that people from one network address try at a time before they join. */
+  maxPreviewsPerAddress: z.int().min(0).default(2),
+  /** Repainted cameras of one room, one identity and one network address; 0: no such limit. */
+  maxTransformsPerRoom: z.int().min(0).default(0),
+  maxTransformsPerIdentity: z.int().min(0).default(1),
+  maxTransformsPerAddress: z.int().min(0).default(8),
+  /** People who may wait for a place in an engine; 0: who finds none is refused at once. */
+  transformQueue: z.int().min(0).default(20),
+  /** How long a server that is told to end lets calls go on. */
+  drainSeconds: z.number().min(0).max(86_400).default(0),
 });
 
 const log = z.strictObject({

@@ -1,179 +1,255 @@
-/** One participant of a room: who it is, its transports and its tracks. */
-import type { types as ms } from "mediasoup";
-import { DriftlessError } from "../errors.ts";
-import type { MediaRoom } from "../media/media-room.ts";
-import type { Source, TrackData } from "../media/track-data.ts";
-import type { TransformStatus } from "../transform/types.ts";
+/** One membership of a room: who it is, what it publishes, what it wants, what may be seen of it. */
+import { DEFAULT_FALLBACK, type Fallback } from "./fallback.ts";
 import type { Grants } from "./grants.ts";
+import type { ParticipantInfo, ParticipantTransform } from "./info.ts";
+import { Privacy, type PrivacyPolicy } from "./privacy.ts";
 import type { ActiveSettings } from "./settings.ts";
-import type { Subscriber } from "./subscriber.ts";
-import type { ParticipantInfo, ParticipantTransform } from "./types.ts";
-import { type Publication, shownVideo } from "./view-plan.ts";
-
-export type Direction = "send" | "recv";
+import type { Source, TrackRef } from "./tracks.ts";
+import type { TransformFigures, TransformStatus } from "./transform-state.ts";
+import { type Publication, shownVideo, type TileView } from "./view-plan.ts";
 
 export interface NewParticipant {
   id: string;
   identity: string;
   name: string;
   grants: Grants;
-  /** Nobody ever receives the original video. Fixed for the stay. */
-  hideOriginal: boolean;
+  /** "Hide my room": nobody sees a pixel of it. */
+  hideRoom: boolean;
   joinedAtMs: number;
+  /** Network address, for limits by address. */
+  address: string;
 }
 
+/** What a participant wants of the transform, in the newest revision. */
+export interface Wish {
+  /** Grows with each wish of the participant, also across "off" and hiding. */
+  readonly revision: number;
+  /** undefined: no transform. */
+  readonly settings: ActiveSettings | undefined;
+  /** The person is cut out before anything is repainted. */
+  readonly hideRoom: boolean;
+  /** What viewers get when it cannot go on. */
+  readonly fallback: readonly Fallback[];
+}
+
+/**
+ * Changed by its room only; everybody else reads. Nothing here waits for anything: a wish counts
+ * from the moment at which it is written.
+ */
 export class Participant {
   readonly id: string;
   readonly identity: string;
   readonly name: string;
-  readonly grants: Grants;
-  readonly hideOriginal: boolean;
   readonly joinedAtMs: number;
-  /** False while the connection is broken and the place is kept. */
+  readonly address: string;
+  /** Replaced when the token is refreshed. */
+  grants: Grants;
+  /** False while no connection of it is there and the place is kept. */
   connected = true;
-  subscriber: Subscriber | undefined;
-  generated: ms.Producer<TrackData> | undefined;
-  generatedActive = false;
-  /** What was asked for last; it survives a change of the camera. */
-  wantedTransform: ActiveSettings | undefined;
-  transformStatus: TransformStatus | undefined;
-  readonly #media: MediaRoom;
-  readonly #transports = new Map<Direction, ms.WebRtcTransport>();
-  readonly #producers = new Map<Source, ms.Producer<TrackData>>();
-  #closed = false;
+  readonly #privacy: Privacy;
+  readonly #tracks = new Map<Source, TrackRef>();
+  readonly #paused = new Set<Source>();
+  /** How this viewer sees others, by participant id. */
+  #views: ReadonlyMap<string, TileView> = new Map();
+  #generated: TrackRef | undefined;
+  #generatedPicture: Publication["generatedPicture"] = "none";
+  #settings: ActiveSettings | undefined;
+  #fallback: readonly Fallback[] = DEFAULT_FALLBACK;
+  #revision = 0;
+  /** Settings that the engine has taken over, to return to after a refusal. */
+  #accepted: ActiveSettings | undefined;
+  #status: TransformStatus | undefined;
+  #left = false;
 
-  constructor(options: NewParticipant, media: MediaRoom) {
+  constructor(options: NewParticipant) {
     this.id = options.id;
     this.identity = options.identity;
     this.name = options.name;
     this.grants = options.grants;
-    this.hideOriginal = options.hideOriginal;
     this.joinedAtMs = options.joinedAtMs;
-    this.#media = media;
+    this.address = options.address;
+    this.#privacy = new Privacy(options.hideRoom);
   }
 
-  get closed(): boolean {
-    return this.#closed;
+  get left(): boolean {
+    return this.#left;
+  }
+
+  get policy(): PrivacyPolicy {
+    return this.#privacy.policy;
+  }
+
+  get hideRoom(): boolean {
+    return this.#privacy.hideRoom;
+  }
+
+  get roomHidden(): boolean {
+    return this.#privacy.roomHidden;
+  }
+
+  get camera(): TrackRef | undefined {
+    return this.#tracks.get("camera");
+  }
+
+  get generated(): TrackRef | undefined {
+    return this.#generated;
+  }
+
+  get wish(): Wish {
+    const { hideRoom } = this;
+    return {
+      revision: this.#revision,
+      settings: this.#settings,
+      hideRoom,
+      fallback: this.#fallback,
+    };
   }
 
   get publication(): Publication {
     return {
       participantId: this.id,
-      microphone: this.#producers.get("microphone"),
+      microphone: this.#tracks.get("microphone"),
       camera: this.camera,
-      generated: this.generated,
-      generatedActive: this.generatedActive,
-      hideOriginal: this.hidesOriginal,
+      cameraPaused: this.#paused.has("camera"),
+      generated: this.#generated,
+      generatedPicture: this.#settings === undefined ? "none" : this.#generatedPicture,
+      fallback: this.#fallback,
+      policy: this.policy,
     };
   }
 
-  /** Nobody is shown the room of who joined hidden, or of who asked for another background. */
-  get hidesOriginal(): boolean {
-    return this.hideOriginal || this.wantedTransform?.mode === "background";
+  viewOf(participantId: string): TileView | undefined {
+    return this.#views.get(participantId);
   }
 
-  get camera(): ms.Producer<TrackData> | undefined {
-    return this.#producers.get("camera");
+  track(source: Source): TrackRef | undefined {
+    return this.#tracks.get(source);
   }
 
-  /** A second transport of the same direction replaces the first one. */
-  async createTransport(direction: Direction): Promise<ms.WebRtcTransport> {
-    const transport = await this.#media.createTransport(direction);
-    if (this.#closed) {
-      transport.close();
-      throw new DriftlessError("NOT_JOINED", "You have left the room.");
-    }
-    this.#transports.get(direction)?.close();
-    this.#transports.set(direction, transport);
-    return transport;
+  isPaused(source: Source): boolean {
+    return this.#paused.has(source);
   }
 
-  /** @throws DriftlessError NOT_FOUND for a transport that is not this participant's. */
-  transport(id: string, direction?: Direction): ms.WebRtcTransport {
-    for (const [existing, transport] of this.#transports) {
-      if (transport.id !== id || transport.closed) continue;
-      if (direction === undefined || direction === existing) return transport;
-    }
-    const kind = direction === undefined ? "transport" : `${direction} transport`;
-    throw new DriftlessError("NOT_FOUND", `You have no ${kind} "${id}".`);
-  }
-
-  /**
-   * Takes a track. One camera and one microphone at a time.
-   * @param onClosed called when the track ends, for whatever reason.
-   */
-  async produce(
-    transport: ms.WebRtcTransport,
-    source: Source,
-    kind: ms.MediaKind,
-    rtpParameters: ms.RtpParameters,
-    onClosed: () => void,
-  ): Promise<ms.Producer<TrackData>> {
-    if ((source === "camera") !== (kind === "video")) {
-      throw new DriftlessError("INVALID_MESSAGE", `A ${source} cannot send ${kind}.`);
-    }
-    if (this.#producers.has(source)) {
-      throw new DriftlessError("ALREADY_PRODUCING", `You already send a ${source}.`);
-    }
-    const producer = await this.#media.produce(transport, {
-      participantId: this.id,
-      source,
-      kind,
-      rtpParameters,
-      hidden: kind === "video" && this.hideOriginal,
-    });
-    this.#producers.set(source, producer);
-    producer.observer.once("close", () => {
-      if (this.#producers.get(source) === producer) this.#producers.delete(source);
-      onClosed();
-    });
-    return producer;
-  }
-
-  /** @throws DriftlessError NOT_FOUND for a track that is not this participant's. */
-  producer(id: string): ms.Producer<TrackData> {
-    const producer = [...this.#producers.values()].find((candidate) => candidate.id === id);
-    if (producer === undefined) {
-      throw new DriftlessError("NOT_FOUND", `You send no track "${id}".`);
-    }
-    return producer;
+  /** Whether somebody else's wish for these settings would show a room that is hidden. */
+  wouldShowRoom(settings: ActiveSettings | undefined): boolean {
+    return this.#privacy.wouldShowRoom(settings);
   }
 
   get info(): ParticipantInfo {
-    const { state, reason, settings, delayMs } = this.transform;
-    const microphone = this.#producers.get("microphone");
+    const { state, reason, settings, delayMs, video } = this.transform;
     return {
       participantId: this.id,
       identity: this.identity,
       name: this.name,
       joinedAtMs: this.joinedAtMs,
-      audio: microphone !== undefined && !microphone.paused,
-      video: shownVideo(this.publication),
+      audio: this.#tracks.has("microphone") && !this.#paused.has("microphone"),
+      video,
       transform: state === "off" ? null : { state, reason, settings, delayMs },
-      hideOriginal: this.hideOriginal,
+      hideOriginal: this.hideRoom,
     };
   }
 
   get transform(): ParticipantTransform {
-    const status = this.transformStatus;
+    const status = this.#status;
     return {
       participantId: this.id,
+      revision: this.#revision,
       state: status?.state ?? "off",
       reason: status?.reason ?? "",
-      settings: status?.settings ?? null,
+      settings: this.#settings ?? null,
       delayMs: status?.delayMs ?? null,
       level: status?.level ?? "full",
+      queue: status?.queue ?? null,
       video: shownVideo(this.publication),
       fps: status?.fps ?? 0,
       bitrateBps: status?.bitrateBps ?? 0,
     };
   }
 
-  /** Ends all media. Safe to call twice. */
-  close(): void {
-    if (this.#closed) return;
-    this.#closed = true;
-    for (const transport of this.#transports.values()) transport.close();
-    this.#transports.clear();
+  get figures(): TransformFigures {
+    const { delayMs = null, delayP95Ms = null, fps = 0, bitrateBps = 0 } = this.#status ?? {};
+    return { participantId: this.id, delayMs, delayP95Ms, fps, bitrateBps };
+  }
+
+  // What follows is for the room.
+
+  /** @returns the revision of the wish */
+  setSettings(settings: ActiveSettings | undefined): number {
+    this.#revision += 1;
+    this.#settings = settings;
+    this.#privacy.onWish(settings, this.#revision);
+    if (settings === undefined) {
+      this.#accepted = undefined;
+      this.#status = undefined;
+      this.#generatedPicture = "none";
+    }
+    return this.#revision;
+  }
+
+  setHideRoom(hideRoom: boolean): void {
+    this.#revision += 1;
+    this.#privacy.onHideRoom(hideRoom, this.#revision);
+  }
+
+  setFallback(order: readonly Fallback[]): void {
+    this.#revision += 1;
+    this.#fallback = order;
+  }
+
+  setViews(views: ReadonlyMap<string, TileView>): void {
+    this.#views = views;
+  }
+
+  setTrack(source: Source, track: TrackRef | undefined): void {
+    this.#paused.delete(source);
+    if (track === undefined) this.#tracks.delete(source);
+    else this.#tracks.set(source, track);
+  }
+
+  setPaused(source: Source, paused: boolean): void {
+    if (paused) this.#paused.add(source);
+    else this.#paused.delete(source);
+  }
+
+  setGenerated(track: TrackRef | undefined): void {
+    this.#generated = track;
+    this.#generatedPicture = "none";
+  }
+
+  setGeneratedPicture(picture: Publication["generatedPicture"]): boolean {
+    const changed = this.#generatedPicture !== picture;
+    this.#generatedPicture = picture;
+    return changed;
+  }
+
+  /** The engine shows this revision. */
+  onShown(revision: number): void {
+    this.#privacy.onShown(revision);
+  }
+
+  onAccepted(revision: number): void {
+    if (revision === this.#revision) this.#accepted = this.#settings;
+  }
+
+  /**
+   * The engine does not take the newest wish. What was in force before stays in force, unless that
+   * would show a room that the refused wish hides.
+   * @returns whether the wish was changed by that
+   */
+  onRefused(revision: number): boolean {
+    if (revision !== this.#revision) return false;
+    const before = this.#accepted;
+    if (this.#privacy.wouldShowRoom(before) || before === this.#settings) return false;
+    this.setSettings(before);
+    return true;
+  }
+
+  setStatus(status: TransformStatus | undefined): void {
+    this.#status = this.#settings === undefined ? undefined : status;
+  }
+
+  leave(): void {
+    this.#left = true;
+    this.connected = false;
   }
 }

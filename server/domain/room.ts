@@ -1,69 +1,69 @@
-/** One room: its participants, who sees what, and their transforms. */
-import type { types as ms } from "mediasoup";
+/**
+ * One room: its participants, and what each of them publishes, wants and lets others see. Pure
+ * state: every method ends before anything is awaited. Media and transforms follow its events.
+ */
 import { DriftlessError } from "../errors.ts";
-import type { MediaRoom } from "../media/media-room.ts";
-import type { Source } from "../media/track-data.ts";
-import { SafeEmitter } from "../telemetry/events.ts";
-import type { Logger } from "../telemetry/logger.ts";
-import type { Metrics } from "../telemetry/metrics.ts";
-import type { TransformStatus, TransformTarget } from "../transform/types.ts";
+import { type ReportListenerError, SafeEmitter } from "./events.ts";
+import type { Fallback } from "./fallback.ts";
+import type { RoomInfo } from "./info.ts";
 import { type NewParticipant, Participant } from "./participant.ts";
 import type { TransformSettings } from "./settings.ts";
-import { Subscriber } from "./subscriber.ts";
-import type { TransformService } from "./transform-service.ts";
-import type { NewConsumer, ParticipantTransform, RoomInfo } from "./types.ts";
-import { planTracks } from "./view-plan.ts";
+import type { Source, TrackRef } from "./tracks.ts";
+import type { TransformApplied, TransformStatus } from "./transform-state.ts";
+import { type PlannedTrack, planTracks, type TileView } from "./view-plan.ts";
 
 export interface RoomEvents {
-  participantJoined: [participant: Participant];
-  participantLeft: [participant: Participant, reason: string];
-  participantUpdated: [participant: Participant];
-  consumerOpened: [viewer: Participant, consumer: NewConsumer];
-  consumerClosed: [viewer: Participant, consumerId: string];
-  consumerPaused: [viewer: Participant, consumerId: string];
-  consumerResumed: [viewer: Participant, consumerId: string];
-  transformState: [transform: ParticipantTransform];
-  transformApplied: [
-    applied: { participantId: string; revision: number; captureTimeMs: number; complete: boolean },
-  ];
+  joined: [participant: Participant];
+  left: [participant: Participant, reason: string];
+  /** What the outside sees of a participant changed. */
+  updated: [participant: Participant];
+  /** Comes before everything else that a change brings: what is forbidden now must stop now. */
+  policyChanged: [participant: Participant];
+  /** The participant's wish has a new revision, or there is another camera to fulfil it with. */
+  wishChanged: [participant: Participant];
+  /** The tracks of `publisher` that its viewers should have changed; without viewer: for all. */
+  planChanged: [publisher: Participant, viewer?: Participant];
+  /** More than figures changed. */
+  transformState: [participant: Participant];
+  transformFigures: [participant: Participant];
+  transformApplied: [participant: Participant, applied: TransformApplied];
+  /** The engine did not take the settings of this revision. */
+  transformRefused: [participant: Participant, revision: number, error: DriftlessError];
   /** Nobody is left. */
   empty: [];
 }
 
 export interface RoomOptions {
   id: string;
-  /** True: it stays when it is empty. */
+  /** One person's alone, who tries a look; nobody can name it. */
+  private: boolean;
+  /** It stays when it is empty. */
   permanent: boolean;
   createdAtMs: number;
   maxParticipants: number;
-  media: MediaRoom;
-  transforms: TransformService;
-  logger: Logger;
-  metrics: Metrics;
+  onListenerError: ReportListenerError;
 }
+
+/** A voice is moved to the picture's delay in steps of this: smaller ones nobody hears. */
+const DELAY_STEP_MS = 25;
 
 export class Room extends SafeEmitter<RoomEvents> {
   readonly id: string;
-  readonly permanent: boolean;
+  readonly private: boolean;
+  permanent: boolean;
   readonly createdAtMs: number;
-  readonly media: MediaRoom;
   readonly #maxParticipants: number;
-  readonly #transforms: TransformService;
-  readonly #logger: Logger;
-  readonly #metrics: Metrics;
   readonly #participants = new Map<string, Participant>();
+  readonly #byIdentity = new Map<string, Participant>();
   #closed = false;
 
   constructor(options: RoomOptions) {
-    super(options.logger, options.metrics);
+    super(options.onListenerError);
     this.id = options.id;
+    this.private = options.private;
     this.permanent = options.permanent;
     this.createdAtMs = options.createdAtMs;
-    this.media = options.media;
     this.#maxParticipants = options.maxParticipants;
-    this.#transforms = options.transforms;
-    this.#logger = options.logger.child({ roomId: options.id });
-    this.#metrics = options.metrics;
   }
 
   get closed(): boolean {
@@ -74,34 +74,38 @@ export class Room extends SafeEmitter<RoomEvents> {
     return [...this.#participants.values()];
   }
 
+  get size(): number {
+    return this.#participants.size;
+  }
+
   get info(): RoomInfo {
-    return {
-      roomId: this.id,
-      createdAtMs: this.createdAtMs,
-      participants: this.#participants.size,
-    };
+    return { roomId: this.id, createdAtMs: this.createdAtMs, participants: this.size };
+  }
+
+  find(participantId: string): Participant | undefined {
+    return this.#participants.get(participantId);
   }
 
   /** @throws DriftlessError PARTICIPANT_NOT_FOUND. */
-  participant(id: string): Participant {
-    const participant = this.#participants.get(id);
+  participant(participantId: string): Participant {
+    const participant = this.#participants.get(participantId);
     if (participant === undefined) {
       throw new DriftlessError(
         "PARTICIPANT_NOT_FOUND",
-        `There is no participant "${id}" in room "${this.id}".`,
+        `There is no participant "${participantId}" in room "${this.id}".`,
       );
     }
     return participant;
   }
 
   /**
-   * Adds a participant. One whose connection broke gives way to the same
-   * identity coming back; one who is connected does not.
-   * @throws DriftlessError IDENTITY_IN_USE, ROOM_FULL, ROOM_REBUILT.
+   * Adds a participant. One whose connection broke gives way to the same identity coming back; one
+   * who is connected does not.
+   * @throws DriftlessError IDENTITY_IN_USE, ROOM_FULL, ROOM_NOT_FOUND.
    */
   join(options: NewParticipant): Participant {
-    if (this.#closed) throw new DriftlessError("ROOM_REBUILT", "The room has just ended.");
-    const same = this.participants.find(({ identity }) => identity === options.identity);
+    if (this.#closed) throw new DriftlessError("ROOM_NOT_FOUND", "The room has just ended.");
+    const same = this.#byIdentity.get(options.identity);
     if (same?.connected) {
       throw new DriftlessError(
         "IDENTITY_IN_USE",
@@ -109,192 +113,213 @@ export class Room extends SafeEmitter<RoomEvents> {
       );
     }
     if (same !== undefined) this.leave(same.id, "came back on another connection");
-    if (this.#participants.size >= this.#maxParticipants) {
+    if (this.size >= this.#maxParticipants) {
       throw new DriftlessError("ROOM_FULL", `The room is full (${this.#maxParticipants} people).`);
     }
-    const participant = new Participant(options, this.media);
+    const participant = new Participant(options);
     this.#participants.set(participant.id, participant);
-    this.#metrics.participants.inc();
-    this.#logger.info({ participantId: participant.id }, "participant joined");
-    this.emit("participantJoined", participant);
+    this.#byIdentity.set(participant.identity, participant);
+    this.emit("joined", participant);
     return participant;
   }
 
-  /** Ends a participant's stay; unknown ids are ignored (left in the meantime). */
-  leave(id: string, reason: string): void {
-    const participant = this.#participants.get(id);
+  /** Ends a membership; unknown ids are ignored (left in the meantime). */
+  leave(participantId: string, reason: string): void {
+    const participant = this.#participants.get(participantId);
     if (participant === undefined) return;
-    this.#participants.delete(id);
-    this.#metrics.participants.dec();
-    this.#stopTransform(id);
-    participant.close();
-    this.#logger.info({ participantId: id, reason }, "participant left");
-    // The end of the whole room is announced by who ended it.
-    if (this.#closed) return;
-    this.emit("participantLeft", participant, reason);
-    this.#sync();
-    if (this.#participants.size === 0) this.emit("empty");
+    this.#participants.delete(participantId);
+    this.#byIdentity.delete(participant.identity);
+    participant.leave();
+    this.emit("left", participant, reason);
+    if (this.size === 0 && !this.#closed) this.emit("empty");
   }
 
-  async publish(
-    participant: Participant,
-    transportId: string,
-    source: Source,
-    kind: ms.MediaKind,
-    rtpParameters: ms.RtpParameters,
-  ): Promise<string> {
-    const transport = participant.transport(transportId, "send");
-    const producer = await participant.produce(transport, source, kind, rtpParameters, () =>
-      this.#changed(participant),
-    );
-    this.#changed(participant);
-    if (source === "camera") this.#resumeTransform(participant);
-    return producer.id;
+  /** A track of the participant arrives at the server. */
+  publish(participant: Participant, track: TrackRef): void {
+    if (participant.left) return;
+    participant.setTrack(track.source, track);
+    // The wish first: who asked for a background has it before the camera is planned for anybody.
+    if (track.source === "camera") this.emit("wishChanged", participant);
+    this.#planChanged(participant);
   }
 
-  async setPaused(participant: Participant, producerId: string, paused: boolean): Promise<void> {
-    const producer = participant.producer(producerId);
-    if (paused) await producer.pause();
-    else await producer.resume();
-    this.#changed(participant);
+  /** The track has ended; a newer one of the same source stays. */
+  unpublish(participant: Participant, track: TrackRef): void {
+    if (participant.left || participant.track(track.source)?.id !== track.id) return;
+    participant.setTrack(track.source, undefined);
+    if (track.source === "camera") this.emit("wishChanged", participant);
+    this.#planChanged(participant);
   }
 
-  /** From now on the viewer has the tracks of the plan; replaces an earlier subscription. */
-  subscribe(viewer: Participant, transportId: string, rtpCapabilities: ms.RtpCapabilities): void {
-    viewer.subscriber?.close();
-    viewer.subscriber = new Subscriber({
-      media: this.media,
-      transport: viewer.transport(transportId, "recv"),
-      rtpCapabilities,
-      logger: this.#logger,
-      events: {
-        opened: (consumer) => this.emit("consumerOpened", viewer, consumer),
-        closed: (consumerId) => this.emit("consumerClosed", viewer, consumerId),
-        paused: (consumerId) => this.emit("consumerPaused", viewer, consumerId),
-        resumed: (consumerId) => this.emit("consumerResumed", viewer, consumerId),
-      },
-    });
-    this.#sync();
+  setPaused(participant: Participant, source: Source, paused: boolean): void {
+    if (participant.track(source) === undefined || participant.isPaused(source) === paused) return;
+    participant.setPaused(source, paused);
+    this.#planChanged(participant);
   }
 
   /**
-   * Starts, changes or stops a participant's transform. A background may be asked for before there
-   * is a camera (revision 0): it then begins with the camera.
-   * @throws DriftlessError NO_VIDEO when there is no camera to restyle.
+   * What the participant wants from now on: the last one asked wins. A background may be asked for
+   * before there is a camera: it then begins with the camera's first frame.
+   * @param byOther somebody else asks, who must not show a room that is hidden
+   * @returns the revision that the events about it will name
+   * @throws DriftlessError NO_VIDEO when there is no camera to restyle, FORBIDDEN
    */
-  async setTransform(
-    participant: Participant,
-    settings: TransformSettings,
-  ): Promise<{ revision: number }> {
-    if (settings.mode === "off") {
-      participant.wantedTransform = undefined;
-      await this.#transforms.stop(participant.id);
-      this.#changed(participant);
-      return { revision: 0 };
+  wish(participant: Participant, wanted: TransformSettings, byOther = false): number {
+    const settings = wanted.mode === "off" ? undefined : wanted;
+    if (byOther && participant.wouldShowRoom(settings)) {
+      throw new DriftlessError(
+        "FORBIDDEN",
+        "This participant hides the room: only the participant can show it again.",
+      );
     }
-    if (settings.mode === "background") {
-      // Before the engine answers, and even if it refuses: the room is hidden from now on.
-      participant.wantedTransform = settings;
-      this.#changed(participant);
-    }
-    const camera = participant.camera;
-    if (camera === undefined) {
-      // It waits for the camera, whose first frame is then hidden already.
-      if (settings.mode === "background") return { revision: 0 };
+    if (settings?.mode === "restyle" && participant.camera === undefined) {
       throw new DriftlessError("NO_VIDEO", "There is no camera to repaint. Turn it on first.");
     }
-    const result = await this.#transforms.set(this.#targetOf(participant, camera.id), settings);
-    participant.wantedTransform = settings;
-    this.#changed(participant);
-    // Who left while the engine got ready must not leave a session behind.
-    if (participant.closed) this.#stopTransform(participant.id);
-    return result;
+    const version = participant.policy.version;
+    const revision = participant.setSettings(settings);
+    this.#wishChanged(participant, version);
+    return revision;
   }
 
-  /** Something of the transform changed; `changed` is false for mere statistics. */
-  onTransformStatus(status: TransformStatus, changed: boolean): void {
-    const participant = this.#participants.get(status.targetId);
-    if (participant === undefined) return;
-    const over = status.state === "stopped" && participant.wantedTransform === undefined;
-    participant.transformStatus = over ? undefined : status;
-    this.emit("transformState", { ...participant.transform, reason: status.reason });
-    if (changed) this.emit("participantUpdated", participant);
+  /** Switches "hide my room". @returns the version of the policy that holds now */
+  hideRoom(participant: Participant, hideRoom: boolean): number {
+    if (participant.hideRoom !== hideRoom) {
+      const version = participant.policy.version;
+      participant.setHideRoom(hideRoom);
+      this.#wishChanged(participant, version);
+    }
+    return participant.policy.version;
   }
 
-  /** The generated track is (no longer) what viewers should watch. */
-  setGeneratedActive(participantId: string, active: boolean): void {
-    const participant = this.#participants.get(participantId);
-    if (participant === undefined || participant.generatedActive === active) return;
-    participant.generatedActive = active;
-    this.#changed(participant);
-    this.emit("transformState", participant.transform);
+  /** Chooses what viewers get when the transform cannot go on. */
+  setFallback(participant: Participant, order: readonly Fallback[]): void {
+    participant.setFallback(order);
+    this.#wishChanged(participant, participant.policy.version);
   }
 
-  /** Ends the room and everybody's stay in it. Safe to call twice. */
+  /** At which size the viewer sees others; who is not named is seen in full. */
+  setViews(viewer: Participant, views: ReadonlyMap<string, TileView>): void {
+    const before = [...this.#participants.values()].map((publisher) => ({
+      publisher,
+      view: viewer.viewOf(publisher.id),
+    }));
+    viewer.setViews(views);
+    for (const { publisher, view } of before) {
+      const now = viewer.viewOf(publisher.id);
+      if (!sameView(view, now)) this.emit("planChanged", publisher, viewer);
+    }
+  }
+
+  /** What one viewer should have of one participant. */
+  plan(publisher: Participant, viewer: Participant): PlannedTrack[] {
+    if (publisher.left || viewer.left) return [];
+    return planTracks(publisher.publication, viewer.id, viewer.viewOf(publisher.id));
+  }
+
+  // What media and transforms report.
+
+  /** There is a track for generated frames; viewers set it up before its first frame. */
+  addGenerated(participant: Participant, track: TrackRef): void {
+    participant.setGenerated(track);
+    this.#planChanged(participant);
+  }
+
+  removeGenerated(participant: Participant, track: TrackRef): void {
+    if (participant.generated?.id !== track.id) return;
+    participant.setGenerated(undefined);
+    this.#planChanged(participant);
+  }
+
+  /** Whether the generated track carries frames worth watching. */
+  setGeneratedPicture(participant: Participant, picture: "fresh" | "stalled" | "none"): void {
+    if (!participant.setGeneratedPicture(picture)) return;
+    this.#planChanged(participant);
+    this.emit("transformState", participant);
+  }
+
+  /** Where the transform stands; undefined: over, and nothing is wanted. */
+  onTransformStatus(participant: Participant, status: TransformStatus | undefined): void {
+    if (participant.left) return;
+    const before = participant.transform;
+    participant.setStatus(status);
+    const now = participant.transform;
+    const moved = Math.abs((now.delayMs ?? 0) - (before.delayMs ?? 0)) >= DELAY_STEP_MS;
+    const changed =
+      moved ||
+      before.state !== now.state ||
+      before.reason !== now.reason ||
+      before.level !== now.level ||
+      before.queue?.position !== now.queue?.position ||
+      before.revision !== now.revision;
+    if (!changed) {
+      this.emit("transformFigures", participant);
+      return;
+    }
+    this.emit("transformState", participant);
+    this.emit("updated", participant);
+  }
+
+  /** The engine took over the settings of this revision. */
+  onTransformAccepted(participant: Participant, revision: number): void {
+    participant.onAccepted(revision);
+  }
+
+  onTransformApplied(participant: Participant, applied: TransformApplied): void {
+    if (participant.left) return;
+    const version = participant.policy.version;
+    participant.onShown(applied.revision);
+    this.#policyChanged(participant, version);
+    this.emit("transformApplied", participant, applied);
+  }
+
+  onTransformRefused(participant: Participant, revision: number, error: DriftlessError): void {
+    if (participant.left) return;
+    const version = participant.policy.version;
+    const changed = participant.onRefused(revision);
+    this.emit("transformRefused", participant, revision, error);
+    if (changed) this.#wishChanged(participant, version);
+  }
+
+  /** All tracks are gone with the media worker; the people and their wishes stay. */
+  mediaLost(): void {
+    for (const participant of this.participants) {
+      for (const source of ["camera", "microphone"] as const) {
+        const track = participant.track(source);
+        if (track !== undefined) this.unpublish(participant, track);
+      }
+      if (participant.generated !== undefined) {
+        this.removeGenerated(participant, participant.generated);
+      }
+    }
+  }
+
+  /** Ends everybody's membership. Safe to call twice. */
   close(reason: string): void {
     if (this.#closed) return;
     this.#closed = true;
     for (const { id } of this.participants) this.leave(id, reason);
-    this.media.close();
   }
 
-  #targetOf(participant: Participant, videoProducerId: string): TransformTarget {
-    return {
-      id: participant.id,
-      roomId: this.id,
-      videoProducerId,
-      allowOriginalFallback: !participant.hidesOriginal,
-      createTap: async ({ videoProducerId: originalProducerId, engineIp, outputSsrc }) => {
-        const camera = participant.producer(originalProducerId);
-        const { tap, generated } = await this.media.createTap(camera, {
-          originalProducerId,
-          engineIp,
-          outputSsrc,
-        });
-        this.#addGenerated(participant, generated);
-        return tap;
-      },
-    };
+  #wishChanged(participant: Participant, versionBefore: number): void {
+    this.#policyChanged(participant, versionBefore);
+    this.emit("wishChanged", participant);
+    this.#planChanged(participant);
+    this.emit("transformState", participant);
   }
 
-  /** Viewers set the generated track up before its first frame, so that switching is instant. */
-  #addGenerated(participant: Participant, generated: NonNullable<Participant["generated"]>): void {
-    participant.generated = generated;
-    generated.observer.once("close", () => {
-      if (participant.generated !== generated) return;
-      participant.generated = undefined;
-      participant.generatedActive = false;
-      this.#changed(participant);
-    });
-    this.#changed(participant);
+  #policyChanged(participant: Participant, versionBefore: number): void {
+    if (participant.policy.version === versionBefore) return;
+    this.emit("policyChanged", participant);
+    this.#planChanged(participant);
   }
 
-  #changed(participant: Participant): void {
-    if (participant.closed || this.#closed) return;
-    this.#sync();
-    this.emit("participantUpdated", participant);
+  #planChanged(participant: Participant): void {
+    if (participant.left) return;
+    this.emit("planChanged", participant);
+    this.emit("updated", participant);
   }
+}
 
-  #sync(): void {
-    if (this.#closed) return;
-    const publications = this.participants.map((participant) => participant.publication);
-    for (const viewer of this.participants) {
-      viewer.subscriber?.update(publications.flatMap((tracks) => planTracks(tracks, viewer.id)));
-    }
-  }
-
-  /** A new camera is repainted as the one before it. */
-  #resumeTransform(participant: Participant): void {
-    const { wantedTransform } = participant;
-    if (wantedTransform === undefined) return;
-    this.setTransform(participant, wantedTransform).catch((err: unknown) =>
-      this.#logger.warn({ err, participantId: participant.id }, "a transform did not resume"),
-    );
-  }
-
-  #stopTransform(participantId: string): void {
-    Promise.resolve(this.#transforms.stop(participantId)).catch((err: unknown) =>
-      this.#logger.warn({ err, participantId }, "a transform did not stop cleanly"),
-    );
-  }
+function sameView(a: TileView | undefined, b: TileView | undefined): boolean {
+  return a?.visible === b?.visible && a?.width === b?.width && a?.height === b?.height;
 }

@@ -1,7 +1,10 @@
 /** The codecs of every router. RTX, transport-cc, NACK and PLI come with mediasoup. */
 import type { types as ms } from "mediasoup";
 
-export type VideoCodec = "vp8" | "h264";
+/** What the engine decodes. */
+export type VideoCodec = "vp8" | "h264" | "vp9" | "av1";
+/** What the engine encodes. */
+export type OutputCodec = "vp8" | "h264";
 
 export const ROUTER_CODECS: ms.RouterRtpCodecCapability[] = [
   { kind: "audio", mimeType: "audio/opus", clockRate: 48000, channels: 2 },
@@ -17,6 +20,9 @@ export const ROUTER_CODECS: ms.RouterRtpCodecCapability[] = [
       "level-asymmetry-allowed": 1,
     },
   },
+  // After those that every browser plays: they are sent where a camera prefers them.
+  { kind: "video", mimeType: "video/VP9", clockRate: 90000, parameters: { "profile-id": 0 } },
+  { kind: "video", mimeType: "video/AV1", clockRate: 90000 },
 ];
 
 export const ABS_CAPTURE_TIME = "http://www.webrtc.org/experiments/rtp-hdrext/abs-capture-time";
@@ -40,5 +46,12 @@ export function videoCodecOf(mimeType: string): VideoCodec | undefined {
   const name = mimeType.toLowerCase();
   if (name === "video/vp8") return "vp8";
   if (name === "video/h264") return "h264";
+  if (name === "video/vp9") return "vp9";
+  if (name === "video/av1") return "av1";
   return undefined;
+}
+
+/** What a camera of this codec is sent on as: every browser plays both. */
+export function outputCodecFor(input: VideoCodec): OutputCodec {
+  return input === "h264" ? "h264" : "vp8";
 }

@@ -1,13 +1,18 @@
 /** The tap over UDP: one PlainTransport, a consumer of the camera and the generated producer. */
 import type { types as ms } from "mediasoup";
 import { toError } from "../errors.ts";
-import { ABS_CAPTURE_TIME, type VideoCodec, videoCodecOf } from "./codecs.ts";
-import type { TrackData } from "./track-data.ts";
+import {
+  ABS_CAPTURE_TIME,
+  type OutputCodec,
+  outputCodecFor,
+  type VideoCodec,
+  videoCodecOf,
+} from "./codecs.ts";
 import type { TransformTap } from "./transform-tap.ts";
 
 export interface PlainTapOptions {
   router: ms.Router;
-  original: ms.Producer<TrackData>;
+  original: ms.Producer;
   /** SSRC of the generated track. */
   outputSsrc: number;
   /** mediasoup's end of the link. */
@@ -18,7 +23,6 @@ export interface PlainTapOptions {
   /** Viewers' key frame requests closer together than this reach the engine as one. */
   keyFrameRequestDelayMs: number;
   msid: string;
-  appData: TrackData;
 }
 
 /** The engine resends on NACK and answers PLI; it takes no RTX and no transport-cc. */
@@ -43,16 +47,16 @@ function engineCapabilities(router: ms.Router): ms.RtpCapabilities {
   };
 }
 
-/** The generated track: same codec, payload type and CNAME as what the engine receives. */
+/** The generated track: the CNAME of what the engine receives, and its codec where it encodes it. */
 function generatedParameters(consumer: ms.Consumer, options: PlainTapOptions): ms.RtpParameters {
-  const codec = firstCodec(consumer);
+  const codec = outputCodecOf(consumer, options.router);
   const id = outputCaptureTimeId(options.router);
   return {
     codecs: [
       {
         mimeType: codec.mimeType,
         payloadType: codec.payloadType,
-        clockRate: codec.clockRate,
+        clockRate: 90_000,
         parameters: codec.parameters ?? {},
         rtcpFeedback: ENGINE_FEEDBACK,
       },
@@ -62,6 +66,28 @@ function generatedParameters(consumer: ms.Consumer, options: PlainTapOptions): m
     rtcp: { cname: consumer.rtpParameters.rtcp?.cname ?? "", reducedSize: true },
     msid: options.msid,
   };
+}
+
+interface OutputFormat {
+  codec: OutputCodec;
+  mimeType: string;
+  payloadType: number;
+  parameters: Record<string, unknown>;
+}
+
+/** What the engine encodes for a camera, in the router's numbering. */
+function outputCodecOf(consumer: ms.Consumer, router: ms.Router): OutputFormat {
+  const input = firstCodec(consumer);
+  const codec = outputCodecFor(videoCodecOf(input.mimeType) as VideoCodec);
+  const { codecs = [] } = router.rtpCapabilities as ms.RtpCapabilities;
+  const found =
+    videoCodecOf(input.mimeType) === codec
+      ? input
+      : codecs.find(({ mimeType }) => videoCodecOf(mimeType) === codec);
+  if (found === undefined) throw new Error(`Expected a router with ${codec}.`);
+  const payloadType =
+    "payloadType" in found ? found.payloadType : (found.preferredPayloadType ?? 0);
+  return { codec, mimeType: found.mimeType, payloadType, parameters: found.parameters ?? {} };
 }
 
 function outputCaptureTimeId(router: ms.Router): number | null {
@@ -105,9 +131,11 @@ export class PlainTransformTap implements TransformTap {
         consumer.rtpParameters.headerExtensions?.find(({ uri }) => uri === ABS_CAPTURE_TIME)?.id ??
         null,
     };
+    const output = outputCodecOf(consumer, options.router);
     this.output = {
       producerId: generated.id,
-      payloadType: codec.payloadType,
+      payloadType: output.payloadType,
+      codec: output.codec,
       absCaptureTimeId: outputCaptureTimeId(options.router),
     };
     consumer.on("producerclose", () => this.#close("the camera was stopped"));
@@ -116,7 +144,7 @@ export class PlainTransformTap implements TransformTap {
 
   static async create(
     options: PlainTapOptions,
-  ): Promise<{ tap: PlainTransformTap; generated: ms.Producer<TrackData> }> {
+  ): Promise<{ tap: PlainTransformTap; generated: ms.Producer }> {
     const { router, original } = options;
     const transport = await router.createPlainTransport({
       listenInfo: { protocol: "udp", ip: options.listenIp, portRange: options.portRange },
@@ -129,11 +157,10 @@ export class PlainTransformTap implements TransformTap {
         rtpCapabilities: engineCapabilities(router),
         paused: true,
       });
-      const generated = await transport.produce<TrackData>({
+      const generated = await transport.produce({
         kind: "video",
         rtpParameters: generatedParameters(consumer, options),
         keyFrameRequestDelay: options.keyFrameRequestDelayMs,
-        appData: options.appData,
       });
       return {
         tap: new PlainTransformTap(options, transport, consumer, generated),
@@ -158,10 +185,6 @@ export class PlainTransformTap implements TransformTap {
 
   async pause(): Promise<void> {
     await this.#consumer.pause();
-  }
-
-  async requestKeyFrame(): Promise<void> {
-    await this.#consumer.requestKeyFrame();
   }
 
   close(): void {

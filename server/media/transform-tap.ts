@@ -2,7 +2,7 @@
  * How the transform gets at a participant's media: one plain RTP leg between the
  * router and the engine, used in both directions.
  */
-import type { VideoCodec } from "./codecs.ts";
+import type { OutputCodec, VideoCodec } from "./codecs.ts";
 
 export interface TransformTapOptions {
   /** The camera's producer, which the engine will receive. */
@@ -11,10 +11,6 @@ export interface TransformTapOptions {
   engineIp: string;
   /** SSRC that the engine sends the generated track with (1 to 2^32-1). */
   outputSsrc: number;
-  /** Codec that the engine sends the generated track with. */
-  outputCodec: VideoCodec;
-  /** Stored with the generated producer, for logs. */
-  appData?: Record<string, unknown>;
 }
 
 /**
@@ -37,15 +33,18 @@ export interface TransformTap {
     absCaptureTimeId: number | null;
   };
   /** What the engine sends; use input.cname in its sender reports. */
-  readonly output: { producerId: string; payloadType: number; absCaptureTimeId: number | null };
+  readonly output: {
+    producerId: string;
+    payloadType: number;
+    codec: OutputCodec;
+    absCaptureTimeId: number | null;
+  };
   /** Tells mediasoup where the engine listens. Once per tap. */
   connect(enginePort: number): Promise<void>;
   /** Lets the original flow to the engine; begins with a key frame request. */
   start(): Promise<void>;
   /** Stops the flow to the engine (for instance while it restarts). */
   pause(): Promise<void>;
-  /** Asks the camera for a key frame. */
-  requestKeyFrame(): Promise<void>;
   /** Ends the leg and the generated producer. Safe to call twice. */
   close(): void;
   /**
@@ -54,6 +53,3 @@ export interface TransformTap {
    */
   on(event: "closed", listener: (reason: string) => void): void;
 }
-
-/** Bound to one room; the room knows which participant a producer belongs to. */
-export type CreateTransformTap = (options: TransformTapOptions) => Promise<TransformTap>;

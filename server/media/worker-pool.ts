@@ -6,8 +6,9 @@ import { availableParallelism } from "node:os";
 import { setTimeout as sleep } from "node:timers/promises";
 import { createWorker, type types as ms, setLogEventListeners } from "mediasoup";
 import type { SfuConfig } from "../config/schema.ts";
+import { SafeEmitter } from "../domain/events.ts";
 import { DriftlessError, toError } from "../errors.ts";
-import { SafeEmitter } from "../telemetry/events.ts";
+import { reportListenerErrors } from "../telemetry/listener-errors.ts";
 import type { Logger } from "../telemetry/logger.ts";
 import type { Metrics } from "../telemetry/metrics.ts";
 
@@ -23,6 +24,8 @@ export interface WorkerSlot {
   readonly webRtcServer: ms.WebRtcServer;
   /** Routers on it; the pool gives new rooms to the slot with the fewest. */
   routers: number;
+  /** Tracks that it sends to viewers. */
+  consumers: number;
 }
 
 /**
@@ -65,7 +68,7 @@ export class WorkerPool extends SafeEmitter<WorkerPoolEvents> {
   #closed = false;
 
   private constructor(config: SfuConfig, logger: Logger, metrics: Metrics) {
-    super(logger, metrics);
+    super(reportListenerErrors(logger, metrics));
     this.#config = config;
     this.#logger = logger;
     this.#metrics = metrics;
@@ -111,6 +114,16 @@ export class WorkerPool extends SafeEmitter<WorkerPoolEvents> {
     }
   }
 
+  /** The living worker with the fewest consumers of those that fit; undefined where none does. */
+  roomiest(fits: (slot: WorkerSlot) => boolean): WorkerSlot | undefined {
+    return this.#live()
+      .filter(fits)
+      .reduce<WorkerSlot | undefined>(
+        (best, slot) => (best === undefined || slot.consumers < best.consumers ? slot : best),
+        undefined,
+      );
+  }
+
   /**
    * Workers that end from now on are not replaced. Ctrl-C reaches them too, so this
    * comes first in the end of the server.
@@ -144,7 +157,7 @@ export class WorkerPool extends SafeEmitter<WorkerPoolEvents> {
     let slot: WorkerSlot;
     try {
       const webRtcServer = await this.#listen(worker, this.#config.rtcMinPort + index);
-      slot = { index, worker, webRtcServer, routers: 0 };
+      slot = { index, worker, webRtcServer, routers: 0, consumers: 0 };
     } catch (error) {
       worker.close();
       throw error;
@@ -179,12 +192,13 @@ export class WorkerPool extends SafeEmitter<WorkerPoolEvents> {
   }
 
   async #replace(slot: WorkerSlot, error: Error): Promise<void> {
+    // At once: a dead worker has the fewest routers, and would be chosen again and again.
+    this.#slots[slot.index] = undefined;
     // Ctrl-C reaches the workers too, and they may be gone before this process has read its signal.
     await sleep(SIGNAL_GRACE_MS);
     if (this.#closed) return;
     this.#metrics.workerDeaths.inc();
     this.#logger.error({ err: error, index: slot.index }, "media worker died");
-    this.#slots[slot.index] = undefined;
     this.emit("workerDied", slot);
     for (
       let waitMs = RESPAWN_FIRST_MS;

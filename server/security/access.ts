@@ -8,6 +8,8 @@ export interface RoomAccess {
   /** undefined: the participant may choose (open mode without a token). */
   identity: string | undefined;
   grants: Grants;
+  /** Unix time at which the token ends; undefined in open mode. */
+  expiresAtMs: number | undefined;
 }
 
 /** In open mode everybody may take part, but administer only from this machine. */
@@ -32,7 +34,7 @@ export class AccessPolicy {
    * @throws DriftlessError TOKEN_* as TokenAuthority, TOKEN_WRONG_ROOM.
    */
   async forRoom(token: string | undefined, roomId: string): Promise<RoomAccess> {
-    if (this.openMode) return { identity: undefined, grants: OPEN_GRANTS };
+    if (this.openMode) return { identity: undefined, grants: OPEN_GRANTS, expiresAtMs: undefined };
     const claims = await this.#verify(token);
     if (claims.room !== roomId && claims.room !== "*") {
       throw new DriftlessError(
@@ -40,7 +42,11 @@ export class AccessPolicy {
         `The token is for another room than "${roomId}".`,
       );
     }
-    return { identity: claims.identity, grants: claims.grants };
+    return {
+      identity: claims.identity,
+      grants: claims.grants,
+      expiresAtMs: claims.expiresAtMs,
+    };
   }
 
   /**
@@ -50,7 +56,12 @@ export class AccessPolicy {
   async forRest(token: string | undefined, fromLoopback: boolean): Promise<TokenClaims> {
     if (!this.openMode) return this.#verify(token);
     const grants = fromLoopback ? ALL_GRANTS : OPEN_GRANTS;
-    return { room: "*", identity: fromLoopback ? "local" : "guest", grants };
+    return {
+      room: "*",
+      identity: fromLoopback ? "local" : "guest",
+      grants,
+      expiresAtMs: undefined,
+    };
   }
 
   async #verify(token: string | undefined): Promise<TokenClaims> {

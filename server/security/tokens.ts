@@ -31,9 +31,11 @@ export interface TokenClaims {
   room: string;
   identity: string;
   grants: Grants;
+  /** Unix time at which the token ends; undefined for callers without one. */
+  expiresAtMs: number | undefined;
 }
 
-export interface NewToken extends TokenClaims {
+export interface NewToken extends Omit<TokenClaims, "expiresAtMs"> {
   ttlSeconds: number;
 }
 
@@ -70,8 +72,8 @@ export class TokenAuthority {
       const wrong = claims.error.issues.map((issue) => issue.path.join(".")).join(", ");
       throw new DriftlessError("TOKEN_INVALID", `The token's claims are wrong: ${wrong}.`);
     }
-    const { room, identity, grants } = claims.data;
-    return { room, identity, grants };
+    const { room, identity, grants, exp } = claims.data;
+    return { room, identity, grants, expiresAtMs: exp * 1000 };
   }
 
   async #verifySignature(token: string): Promise<unknown> {

@@ -2,7 +2,7 @@
 import express, { type ErrorRequestHandler, type Express } from "express";
 import type { Offers } from "../../config/presets.ts";
 import type { Config } from "../../config/schema.ts";
-import type { RoomManager } from "../../domain/room-manager.ts";
+import type { Rooms } from "../../domain/rooms.ts";
 import { DriftlessError, toErrorBody } from "../../errors.ts";
 import type { AccessPolicy } from "../../security/access.ts";
 import { securityHeaders } from "../../security/headers.ts";
@@ -10,6 +10,7 @@ import { isAllowedOrigin } from "../../security/origin.ts";
 import { RateLimit } from "../../security/rate-limit.ts";
 import type { Logger } from "../../telemetry/logger.ts";
 import type { Metrics } from "../../telemetry/metrics.ts";
+import type { Transforms } from "../../transform/service.ts";
 import { healthRoutes, type Readiness } from "./health-routes.ts";
 import { pageRoutes } from "./page-routes.ts";
 import { roomRoutes } from "./room-routes.ts";
@@ -19,7 +20,8 @@ import { transformRoutes } from "./transform-routes.ts";
 export interface HttpDeps {
   config: Config;
   access: AccessPolicy;
-  rooms: RoomManager;
+  rooms: Rooms;
+  transforms: Transforms;
   offers: Offers;
   readiness: () => Readiness;
   logger: Logger;

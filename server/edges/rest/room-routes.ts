@@ -3,27 +3,27 @@ import { Router } from "express";
 import { v7 as uuidv7 } from "uuid";
 import { z } from "zod";
 import { roomIdSchema } from "../../domain/ids.ts";
-import { isPrivate, type RoomManager } from "../../domain/room-manager.ts";
+import type { Rooms } from "../../domain/rooms.ts";
 import type { AccessPolicy } from "../../security/access.ts";
 import { callerOf, parseBody, requireAdmin, requireRoom } from "./caller.ts";
 
 const newRoomSchema = z.strictObject({ id: roomIdSchema.optional() });
 
-export function roomRoutes({ rooms, access }: { rooms: RoomManager; access: AccessPolicy }) {
+export function roomRoutes({ rooms, access }: { rooms: Rooms; access: AccessPolicy }) {
   const router = Router();
 
   router.get("/", async (request, response) => {
     requireAdmin(await callerOf(request, access), "*");
     response.json({
-      rooms: rooms.rooms.filter(({ id }) => !isPrivate(id)).map((room) => room.info),
+      rooms: rooms.all.filter((room) => !room.private).map((room) => room.info),
     });
   });
 
   router.post("/", async (request, response) => {
     const { id = uuidv7() } = parseBody(newRoomSchema, request.body);
     requireAdmin(await callerOf(request, access), id);
-    const existed = rooms.has(id);
-    const room = await rooms.create(id, true);
+    const existed = rooms.find(id) !== undefined;
+    const room = rooms.create(id, true);
     response.status(existed ? 200 : 201).json(room.info);
   });
 

@@ -2,15 +2,22 @@
 import { type Request, Router } from "express";
 import type { Participant } from "../../domain/participant.ts";
 import type { Room } from "../../domain/room.ts";
-import type { RoomManager } from "../../domain/room-manager.ts";
+import type { Rooms } from "../../domain/rooms.ts";
 import { transformSettingsSchema } from "../../domain/settings.ts";
 import { DriftlessError } from "../../errors.ts";
 import type { AccessPolicy } from "../../security/access.ts";
+import type { Transforms } from "../../transform/service.ts";
 import { callerOf, parseBody, requireRoom } from "./caller.ts";
 
 type Target = { roomId: string; participantId: string };
 
-export function transformRoutes({ rooms, access }: { rooms: RoomManager; access: AccessPolicy }) {
+export interface TransformRoutesDeps {
+  rooms: Rooms;
+  transforms: Transforms;
+  access: AccessPolicy;
+}
+
+export function transformRoutes({ rooms, transforms, access }: TransformRoutesDeps) {
   const router = Router();
   const path = "/:roomId/participants/:participantId/transform";
 
@@ -18,7 +25,7 @@ export function transformRoutes({ rooms, access }: { rooms: RoomManager; access:
   async function find(
     request: Request<Target>,
     change: boolean,
-  ): Promise<{ room: Room; participant: Participant }> {
+  ): Promise<{ room: Room; participant: Participant; byOther: boolean }> {
     const { roomId, participantId } = request.params;
     const caller = await callerOf(request, access);
     requireRoom(caller, roomId);
@@ -31,7 +38,7 @@ export function transformRoutes({ rooms, access }: { rooms: RoomManager; access:
         'This needs the grant "admin", or "transform" for one\'s own video.',
       );
     }
-    return { room, participant };
+    return { room, participant, byOther: !own };
   }
 
   router.get(path, async (request: Request<Target>, response) => {
@@ -40,15 +47,17 @@ export function transformRoutes({ rooms, access }: { rooms: RoomManager; access:
   });
 
   router.put(path, async (request: Request<Target>, response) => {
-    const { room, participant } = await find(request, true);
+    const { room, participant, byOther } = await find(request, true);
     const settings = parseBody(transformSettingsSchema, request.body);
-    const { revision } = await room.setTransform(participant, settings);
+    const revision = room.wish(participant, settings, byOther);
+    await transforms.settled(participant, revision);
     response.status(202).json({ ...participant.transform, revision });
   });
 
   router.delete(path, async (request: Request<Target>, response) => {
-    const { room, participant } = await find(request, true);
-    await room.setTransform(participant, { mode: "off" });
+    const { room, participant, byOther } = await find(request, true);
+    const revision = room.wish(participant, { mode: "off" }, byOther);
+    await transforms.settled(participant, revision);
     response.status(204).end();
   });
 

@@ -1,7 +1,8 @@
-/** socket.io: connections become sessions, room events become messages to them. */
+/** socket.io: connections become sessions, which are the endpoints of memberships. */
 import type { Server as HttpServer } from "node:http";
 import { type Socket, Server as SocketServer } from "socket.io";
 import type { Config } from "../../config/schema.ts";
+import type { Membership } from "../../domain/memberships.ts";
 import type { Participant } from "../../domain/participant.ts";
 import type { Room } from "../../domain/room.ts";
 import { DriftlessError, toErrorBody } from "../../errors.ts";
@@ -10,9 +11,10 @@ import { RateLimit } from "../../security/rate-limit.ts";
 import type { Logger } from "../../telemetry/logger.ts";
 import { createHandlers, type HandlerDeps } from "./handlers.ts";
 import type { ServerEventName, ServerEvents } from "./protocol.ts";
+import { type Audience, followRooms } from "./room-events.ts";
 import { ClientSession, type Handlers } from "./session.ts";
 
-export interface GatewayDeps extends Omit<HandlerDeps, "bind" | "config"> {
+export interface GatewayDeps extends Omit<HandlerDeps, "bind" | "config" | "lookRate"> {
   config: Config;
   logger: Logger;
 }
@@ -26,16 +28,13 @@ const FINAL_REASONS: ReadonlySet<string> = new Set([
 /** Above the message limit, so that a message somewhat too large still gets an answer. */
 const HARD_LIMIT_FACTOR = 4;
 
-export class SignalingGateway {
+export class SignalingGateway implements Audience {
   readonly #io: SocketServer;
   readonly #deps: GatewayDeps;
   readonly #handlers: Handlers;
   readonly #messageRate: RateLimit;
   readonly #connectionRate: RateLimit;
-  /** By socket id, which survives a recovered connection. */
-  readonly #sessions = new Map<string, ClientSession>();
   readonly #byParticipant = new Map<string, ClientSession>();
-  readonly #graces = new Map<string, NodeJS.Timeout>();
 
   constructor(httpServer: HttpServer, deps: GatewayDeps) {
     this.#deps = deps;
@@ -44,6 +43,7 @@ export class SignalingGateway {
     this.#connectionRate = new RateLimit("connections", limits.connectionsPerMinute, 60);
     this.#handlers = createHandlers({
       ...deps,
+      lookRate: new RateLimit("changes of the look", LOOKS_PER_MINUTE / 6, 10),
       bind: (session, member) => this.#bind(session, member),
     });
     this.#io = new SocketServer(httpServer, {
@@ -52,10 +52,8 @@ export class SignalingGateway {
         isAllowedOrigin(request, http.allowedOrigins)
           ? decide(null, true)
           : decide("This page's origin is not allowed.", false),
-      connectionStateRecovery: {
-        maxDisconnectionDuration: limits.reconnectGraceSeconds * 1000,
-        skipMiddlewares: true,
-      },
+      // A place in a room is kept by its membership, however long the room was quiet; what a
+      // connection missed is told anew when it comes back.
       pingInterval: 5000,
       pingTimeout: 8000,
       serveClient: false,
@@ -67,158 +65,143 @@ export class SignalingGateway {
       );
     });
     this.#io.on("connection", (socket) => this.#onConnection(socket));
-    this.#followRooms();
+    followRooms(deps.rooms, deps.media, this);
+  }
+
+  /** Tells everybody that nobody is taken in any more, and when the end comes. */
+  drain(secondsLeft: number): void {
+    this.#io.emit("server:draining", { secondsLeft });
   }
 
   /** Tells everybody that the server goes away and closes all connections. */
   async close(): Promise<void> {
     this.#io.emit("server:closing", {});
-    for (const timer of this.#graces.values()) clearTimeout(timer);
-    this.#graces.clear();
     // Lets the goodbye reach the sockets before they are cut.
     await new Promise((resolve) => setTimeout(resolve, 100));
     this.#io.disconnectSockets(true);
     await this.#io.close();
   }
 
+  toRoom<N extends ServerEventName>(
+    room: Room,
+    event: N,
+    payload: ServerEvents[N],
+    except?: string,
+  ): void {
+    const session = except === undefined ? undefined : this.#byParticipant.get(except);
+    // One packet for all of them, encoded once.
+    const to = this.#io.to(channelOf(room));
+    (session === undefined ? to : to.except(session.id)).emit(event, payload);
+  }
+
+  toParticipant<N extends ServerEventName>(id: string, event: N, payload: ServerEvents[N]): void {
+    this.#byParticipant.get(id)?.send(event, payload);
+  }
+
+  toParticipantNow<N extends ServerEventName>(
+    id: string,
+    event: N,
+    payload: ServerEvents[N],
+  ): void {
+    const session = this.#byParticipant.get(id);
+    if (session !== undefined) this.#io.to(session.id).volatile.emit(event, payload);
+  }
+
+  dismiss({ id: participantId }: Participant, reason: string): void {
+    const session = this.#byParticipant.get(participantId);
+    if (session === undefined) return;
+    this.#bind(session, undefined);
+    session.send("participant:left", { participantId, reason });
+  }
+
+  mediaLost({ id }: Participant, room: Room, reason: string): void {
+    const session = this.#byParticipant.get(id);
+    if (session === undefined) return;
+    session.mustRejoin = true;
+    session.send("room:rebuilt", { roomId: room.id, reason });
+  }
+
   async #authorize(socket: Socket): Promise<void> {
-    const { access, config } = this.#deps;
+    const { access, config, memberships } = this.#deps;
     await this.#connectionRate.take(clientAddress(socket.request, config.http.trustedProxies));
     if (access.openMode) return;
+    // Who is in stays in: the secret of a stay counts, whatever became of the token.
+    const secret = authOf(socket, "resume");
+    if (secret !== undefined && memberships.knows(secret)) return;
     // Only whether it is one of ours: the room is checked on joining.
-    await access.forRest(tokenOf(socket), false);
+    await access.forRest(authOf(socket, "token"), false);
   }
 
   #onConnection(socket: Socket): void {
-    const session = this.#resume(socket) ?? this.#open(socket);
-    this.#deps.metrics.connections.inc();
-    socket.onAny((name: string, ...args: unknown[]) => {
-      void session.receive(name, args);
-    });
-    socket.on("disconnect", (reason) => this.#onDisconnect(session, reason));
-  }
-
-  #open(socket: Socket): ClientSession {
     const { config, logger, metrics } = this.#deps;
-    const session = new ClientSession(socket.id, tokenOf(socket), {
+    const connection = {
+      id: socket.id,
+      address: clientAddress(socket.request, config.http.trustedProxies),
+      token: authOf(socket, "token"),
+    };
+    const session = new ClientSession(connection, {
       handlers: this.#handlers,
       limits: config.limits,
       messageRate: this.#messageRate,
       logger: logger.child({ session: socket.id }),
       metrics,
-      send: (event, payload) => this.#io.to(socket.id).emit(event, payload),
+      send: (event, payload) => socket.emit(event, payload),
+      onReplaced: (replaced) => {
+        this.#unbind(replaced);
+        socket.disconnect(true);
+      },
     });
-    this.#sessions.set(session.id, session);
-    if (socket.recovered) {
-      // The connection came back, but its place in the room is gone.
-      session.send("room:rebuilt", { roomId: "", reason: "the connection was away for too long" });
-    }
-    return session;
-  }
-
-  /** A recovered connection goes on with its session, and its place in the room. */
-  #resume(socket: Socket): ClientSession | undefined {
-    const session = socket.recovered ? this.#sessions.get(socket.id) : undefined;
-    if (session === undefined) return undefined;
-    clearTimeout(this.#graces.get(session.id));
-    this.#graces.delete(session.id);
-    if (session.member !== undefined) session.member.participant.connected = true;
-    return session;
-  }
-
-  #onDisconnect(session: ClientSession, reason: string): void {
-    this.#deps.metrics.connections.dec();
-    if (FINAL_REASONS.has(reason)) {
-      this.#end(session, "left");
-      return;
-    }
-    if (session.member !== undefined) session.member.participant.connected = false;
-    const timer = setTimeout(
-      () => this.#end(session, "lost the connection"),
-      this.#deps.config.limits.reconnectGraceSeconds * 1000,
-    );
-    timer.unref();
-    this.#graces.set(session.id, timer);
-  }
-
-  #end(session: ClientSession, reason: string): void {
-    this.#graces.delete(session.id);
-    this.#sessions.delete(session.id);
-    const { member } = session;
-    if (member === undefined) return;
-    this.#bind(session, undefined);
-    member.room.leave(member.participant.id, reason);
-  }
-
-  #bind(session: ClientSession, member: { room: Room; participant: Participant } | undefined) {
-    if (session.member !== undefined) this.#byParticipant.delete(session.member.participant.id);
-    session.member = member;
-    if (member === undefined) return;
-    this.#byParticipant.set(member.participant.id, session);
-    // The connection may have ended while the room was made.
-    if (!this.#sessions.has(session.id)) this.#end(session, "left");
-  }
-
-  #followRooms(): void {
-    const { rooms } = this.#deps;
-    rooms.on("roomCreated", (room) => this.#followRoom(room));
-    rooms.on("roomClosed", (_roomId, members, reason) => {
-      for (const { id: participantId } of members) {
-        this.#dismiss(participantId, "participant:left", { participantId, reason });
+    metrics.connections.inc();
+    socket.onAny((name: string, ...args: unknown[]) => {
+      void session.receive(name, args);
+    });
+    socket.on("disconnect", (reason) => {
+      metrics.connections.dec();
+      session.close();
+      const { member } = session;
+      this.#unbind(session);
+      if (member !== undefined) {
+        const final = FINAL_REASONS.has(reason);
+        this.#deps.memberships.detach(member.participant.id, session, final);
       }
     });
-    rooms.on("roomRebuilt", (roomId, members, reason) => {
-      for (const { id } of members) this.#dismiss(id, "room:rebuilt", { roomId, reason });
-    });
   }
 
-  #followRoom(room: Room): void {
-    const all = <N extends ServerEventName>(
-      event: N,
-      payload: ServerEvents[N],
-      except?: string,
-    ) => {
-      for (const { id } of room.participants) if (id !== except) this.#send(id, event, payload);
-    };
-    room.on("participantJoined", (p) => all("participant:joined", p.info, p.id));
-    room.on("participantUpdated", (p) => all("participant:updated", p.info));
-    room.on("participantLeft", ({ id: participantId }, reason) => {
-      all("participant:left", { participantId, reason });
-      // Who was removed by somebody else is told too.
-      this.#dismiss(participantId, "participant:left", { participantId, reason });
-    });
-    room.on("consumerOpened", (viewer, consumer) =>
-      this.#send(viewer.id, "consumer:new", consumer),
-    );
-    room.on("consumerClosed", ({ id }, consumerId) =>
-      this.#send(id, "consumer:closed", { consumerId }),
-    );
-    room.on("consumerPaused", ({ id }, consumerId) =>
-      this.#send(id, "consumer:paused", { consumerId }),
-    );
-    room.on("consumerResumed", ({ id }, consumerId) =>
-      this.#send(id, "consumer:resumed", { consumerId }),
-    );
-    room.on("transformState", (transform) => all("transform:state", transform));
-    room.on("transformApplied", (applied) => all("transform:applied", applied));
+  #bind(session: ClientSession, member: Membership | undefined): void {
+    if (session.member === member) return;
+    this.#unbind(session);
+    if (member === undefined) return;
+    if (!session.open) {
+      // The connection ended while it came in.
+      this.#deps.memberships.detach(member.participant.id, session, false);
+      return;
+    }
+    session.member = member;
+    this.#byParticipant.set(member.participant.id, session);
+    this.#io.sockets.sockets.get(session.id)?.join(channelOf(member.room));
   }
 
-  #send<N extends ServerEventName>(participantId: string, event: N, payload: ServerEvents[N]) {
-    this.#byParticipant.get(participantId)?.send(event, payload);
-  }
-
-  /** Ends a membership that the client did not end itself, with a last message. */
-  #dismiss<N extends ServerEventName>(participantId: string, event: N, payload: ServerEvents[N]) {
-    const session = this.#byParticipant.get(participantId);
-    if (session === undefined) return;
-    this.#bind(session, undefined);
-    session.send(event, payload);
+  #unbind(session: ClientSession): void {
+    const { member } = session;
+    if (member === undefined) return;
+    session.member = undefined;
+    const { id } = member.participant;
+    if (this.#byParticipant.get(id) === session) this.#byParticipant.delete(id);
+    this.#io.sockets.sockets.get(session.id)?.leave(channelOf(member.room));
   }
 }
 
-function tokenOf(socket: Socket): string | undefined {
-  const token: unknown = socket.handshake.auth.token;
-  return typeof token === "string" ? token : undefined;
+/** Bursts of a sixth of it: a person who tries looks quickly is not held up. */
+const LOOKS_PER_MINUTE = 120;
+
+/** socket.io's room of all connections that are in ours. */
+function channelOf(room: Room): string {
+  return `room ${room.id}`;
+}
+
+function authOf(socket: Socket, key: "token" | "resume"): string | undefined {
+  const value: unknown = socket.handshake.auth[key];
+  return typeof value === "string" ? value : undefined;
 }
 
 /** socket.io hands `data` to the client's connect_error. */

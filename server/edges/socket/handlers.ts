@@ -1,43 +1,55 @@
-/** What each client message does. Edges only translate: the work is in rooms. */
-import { v7 as uuidv7 } from "uuid";
+/** What each client message does. Edges only translate: the work is in domain, media and transform. */
+import type { types as ms } from "mediasoup";
 import type { Offers } from "../../config/presets.ts";
 import type { Config } from "../../config/schema.ts";
-import type { Participant } from "../../domain/participant.ts";
-import type { Room } from "../../domain/room.ts";
-import type { RoomManager } from "../../domain/room-manager.ts";
-import { PROMPT_MAX_CHARS } from "../../domain/settings.ts";
+import type { Membership, Memberships } from "../../domain/memberships.ts";
+import type { Rooms } from "../../domain/rooms.ts";
 import { DriftlessError } from "../../errors.ts";
-import { type AccessPolicy, type RoomAccess, requireGrant } from "../../security/access.ts";
+import type { MediaService } from "../../media/media-service.ts";
+import { type AccessPolicy, requireGrant } from "../../security/access.ts";
+import type { RateLimit } from "../../security/rate-limit.ts";
 import type { Metrics } from "../../telemetry/metrics.ts";
-import type { ClientReplies, ParsedMessage } from "./protocol.ts";
+import type { Transforms } from "../../transform/service.ts";
+import { join } from "./join.ts";
 import type { ClientSession, Handlers } from "./session.ts";
 
 export interface HandlerDeps {
   config: Pick<Config, "sfu" | "limits">;
   access: AccessPolicy;
-  rooms: RoomManager;
+  rooms: Rooms;
+  memberships: Memberships;
+  media: MediaService;
+  transforms: Transforms;
   offers: Offers;
   metrics: Metrics;
-  /** Called when a session has become (or is no longer) a participant. */
-  bind(session: ClientSession, member: { room: Room; participant: Participant } | undefined): void;
-  nowMs?: () => number;
+  /** How often one participant may ask for another look. */
+  lookRate: RateLimit;
+  /** Called when a session has become (or is no longer) a participant's. */
+  bind(session: ClientSession, member: Membership | undefined): void;
+  nowMs: () => number;
 }
 
 const NOTHING: Record<string, never> = {};
 
 export function createHandlers(deps: HandlerDeps): Handlers {
-  const now = deps.nowMs ?? Date.now;
+  const { media, metrics, nowMs } = deps;
+  /** The participant and the room's media, as they are now. */
+  async function here(session: ClientSession) {
+    const { room, participant } = session.requireMember();
+    return { room, participant, media: media.now(room) ?? (await media.of(room)) };
+  }
+
   return {
     async join(session, message) {
-      const startMs = now();
+      const startMs = nowMs();
       try {
-        const reply = await join(deps, session, message, startMs);
-        deps.metrics.joins.inc({ result: "ok" });
-        deps.metrics.joinSeconds.observe((now() - startMs) / 1000);
+        const reply = await join(deps, session, message);
+        metrics.joins.inc({ result: "ok" });
+        metrics.joinSeconds.observe((nowMs() - startMs) / 1000);
         return reply;
       } catch (error) {
         const result = error instanceof DriftlessError ? error.code : "INTERNAL";
-        deps.metrics.joins.inc({ result });
+        metrics.joins.inc({ result });
         throw error;
       }
     },
@@ -50,133 +62,114 @@ export function createHandlers(deps: HandlerDeps): Handlers {
     },
 
     async "transport:create"(session, { direction }) {
-      const { participant } = session.requireMember();
+      const { participant, media: roomMedia } = await here(session);
       requireGrant(participant.grants, direction === "send" ? "publish" : "view");
-      const { id, iceParameters, iceCandidates, dtlsParameters } =
-        await participant.createTransport(direction);
+      const { id, iceParameters, iceCandidates, dtlsParameters } = await roomMedia.createTransport(
+        participant,
+        direction,
+      );
       return { id, iceParameters, iceCandidates, dtlsParameters };
     },
 
     async "transport:connect"(session, { transportId, dtlsParameters }) {
-      await session.requireMember().participant.transport(transportId).connect({ dtlsParameters });
+      const { participant, media: roomMedia } = await here(session);
+      await roomMedia.transport(participant, transportId).connect({ dtlsParameters });
       return NOTHING;
     },
 
     async "transport:restart-ice"(session, { transportId }) {
-      const transport = session.requireMember().participant.transport(transportId);
-      return { iceParameters: await transport.restartIce() };
+      const { participant, media: roomMedia } = await here(session);
+      const iceParameters = await roomMedia.transport(participant, transportId).restartIce();
+      return { iceParameters };
     },
 
     async produce(session, { transportId, source, kind, rtpParameters }) {
-      const { room, participant } = session.requireMember();
+      const { participant, media: roomMedia } = await here(session);
       requireGrant(participant.grants, "publish");
-      const producerId = await room.publish(
-        participant,
-        transportId,
-        source,
-        kind,
-        rtpParameters as Parameters<Room["publish"]>[4],
-      );
-      return { producerId };
+      const parameters = rtpParameters as ms.RtpParameters;
+      const track = await roomMedia.publish(participant, transportId, source, kind, parameters);
+      return { producerId: track.id };
     },
 
-    "producer:close"(session, { producerId }) {
-      session.requireMember().participant.producer(producerId).close();
+    async "producer:close"(session, { producerId }) {
+      const { participant, media: roomMedia } = await here(session);
+      roomMedia.unpublish(participant, producerId);
       return NOTHING;
     },
 
     async "producer:pause"(session, { producerId }) {
-      const { room, participant } = session.requireMember();
-      await room.setPaused(participant, producerId, true);
+      const { participant, media: roomMedia } = await here(session);
+      await roomMedia.setPaused(participant, producerId, true);
       return NOTHING;
     },
 
     async "producer:resume"(session, { producerId }) {
-      const { room, participant } = session.requireMember();
-      await room.setPaused(participant, producerId, false);
+      const { participant, media: roomMedia } = await here(session);
+      await roomMedia.setPaused(participant, producerId, false);
       return NOTHING;
     },
 
-    subscribe(session, { transportId, rtpCapabilities }) {
-      const { room, participant } = session.requireMember();
+    async subscribe(session, { transportId, rtpCapabilities }) {
+      const { participant, media: roomMedia } = await here(session);
       requireGrant(participant.grants, "view");
-      room.subscribe(participant, transportId, rtpCapabilities as Parameters<Room["subscribe"]>[2]);
+      roomMedia.subscribe(participant, transportId, rtpCapabilities as ms.RtpCapabilities);
       return NOTHING;
     },
 
     async "consumer:ready"(session, { consumerId }) {
-      const { participant } = session.requireMember();
-      if (participant.subscriber === undefined) {
-        throw new DriftlessError("NOT_FOUND", "Subscribe first.");
-      }
-      await participant.subscriber.ready(consumerId);
+      const { participant, media: roomMedia } = await here(session);
+      roomMedia.ready(participant, consumerId);
+      return NOTHING;
+    },
+
+    async "consumers:ready"(session, { consumerIds }) {
+      const { participant, media: roomMedia } = await here(session);
+      roomMedia.allReady(participant, consumerIds);
+      return NOTHING;
+    },
+
+    "view:set"(session, { tiles }) {
+      const { room, participant } = session.requireMember();
+      room.setViews(
+        participant,
+        new Map(tiles.map(({ participantId, ...view }) => [participantId, view])),
+      );
       return NOTHING;
     },
 
     async "transform:set"(session, settings) {
       const { room, participant } = session.requireMember();
       requireGrant(participant.grants, "transform");
-      return room.setTransform(participant, settings);
+      // Off is always taken: who wants to stop must never be told to wait.
+      if (settings.mode !== "off") await deps.lookRate.take(participant.id);
+      const revision = room.wish(participant, settings);
+      await deps.transforms.settled(participant, revision);
+      return { revision };
     },
 
     "transform:get"(session) {
       return session.requireMember().participant.transform;
     },
-  };
-}
 
-async function join(
-  deps: HandlerDeps,
-  session: ClientSession,
-  message: ParsedMessage<"join">,
-  joinedAtMs: number,
-): Promise<ClientReplies["join"]> {
-  if (session.member !== undefined) {
-    throw new DriftlessError("ALREADY_JOINED", "Leave the room before joining another one.");
-  }
-  const access = await deps.access.forRoom(session.token, message.roomId);
-  const identity = chooseIdentity(access, message.identity);
-  const preview = message.preview ?? false;
-  if (preview) for (const grant of ["publish", "view"] as const) requireGrant(access.grants, grant);
-  const room = preview
-    ? await deps.rooms.forPreview(message.roomId)
-    : await deps.rooms.forJoin(message.roomId);
-  const participant = room.join({
-    id: uuidv7(),
-    identity,
-    name: message.name,
-    grants: access.grants,
-    hideOriginal: preview || (message.hideOriginal ?? false),
-    joinedAtMs,
-  });
-  deps.bind(session, { room, participant });
-  const { config } = deps;
-  return {
-    participantId: participant.id,
-    roomId: message.roomId,
-    identity,
-    routerRtpCapabilities: room.media.rtpCapabilities,
-    iceServers: config.sfu.iceServers,
-    participants: room.participants.filter((p) => p !== participant).map((p) => p.info),
-    grants: access.grants,
-    ...deps.offers,
-    limits: {
-      promptMaxChars: PROMPT_MAX_CHARS,
-      maxParticipants: config.limits.maxParticipantsPerRoom,
-      maxVideoBitrateBps: config.sfu.maxIncomingBitrateBps,
+    "privacy:set"(session, { hideRoom, fallback }) {
+      const { room, participant } = session.requireMember();
+      if (fallback !== undefined) room.setFallback(participant, fallback);
+      if (hideRoom !== undefined) room.hideRoom(participant, hideRoom);
+      return { version: participant.policy.version };
     },
-    openMode: deps.access.openMode,
-  };
-}
 
-/** A token settles the identity; without one the participant chooses, or gets a guest's. */
-function chooseIdentity(access: RoomAccess, asked: string | undefined): string {
-  if (access.identity === undefined) return asked ?? `guest-${uuidv7().slice(-8)}`;
-  if (asked !== undefined && asked !== access.identity) {
-    throw new DriftlessError(
-      "IDENTITY_MISMATCH",
-      `The token is for "${access.identity}", not for "${asked}".`,
-    );
-  }
-  return access.identity;
+    async "token:refresh"(session, { token }) {
+      const { participant, roomId } = session.requireMember();
+      const { identity, grants, expiresAtMs } = await deps.access.forRoom(token, roomId);
+      if (identity !== participant.identity || expiresAtMs === undefined) {
+        throw new DriftlessError(
+          "IDENTITY_MISMATCH",
+          `Expected a token for "${participant.identity}".`,
+        );
+      }
+      session.tokenExpiresAtMs = expiresAtMs;
+      deps.memberships.setGrants(participant.id, grants);
+      return { expiresAtMs };
+    },
+  };
 }

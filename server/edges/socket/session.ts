@@ -1,8 +1,7 @@
 /** One signalling connection: checks each message, hands it on, answers it. */
 import type { z } from "zod";
 import type { LimitsConfig } from "../../config/schema.ts";
-import type { Participant } from "../../domain/participant.ts";
-import type { Room } from "../../domain/room.ts";
+import type { Endpoint, Membership } from "../../domain/memberships.ts";
 import { DriftlessError, describeIssues, toErrorBody } from "../../errors.ts";
 import type { RateLimit } from "../../security/rate-limit.ts";
 import type { Logger } from "../../telemetry/logger.ts";
@@ -28,7 +27,13 @@ export type Handlers = {
  * Messages that may wait for the engine. They skip the session's queue, so that
  * the media messages behind them are not held up.
  */
-const UNQUEUED: ReadonlySet<string> = new Set(["transform:set", "transform:get"]);
+const UNQUEUED: ReadonlySet<string> = new Set(["transform:set", "transform:get", "privacy:set"]);
+
+/**
+ * Answers to what the server announced: as many as it announced, however many those are at once. A
+ * limit on them would silence tracks for good; one that answers nothing counts as a message.
+ */
+const ANSWERS: ReadonlySet<string> = new Set(["consumer:ready", "consumers:ready"]);
 
 export interface SessionDeps {
   handlers: Handlers;
@@ -36,23 +41,51 @@ export interface SessionDeps {
   messageRate: RateLimit;
   logger: Logger;
   metrics: Metrics;
-  /** Delivers to the connection, also one that is just reconnecting. */
   send<N extends ServerEventName>(event: N, payload: ServerEvents[N]): void;
+  /** Another connection has taken the place of this one. */
+  onReplaced(session: ClientSession): void;
 }
 
-export class ClientSession {
+export interface Connection {
+  id: string;
+  /** Network address. */
+  address: string;
+  token: string | undefined;
+}
+
+export class ClientSession implements Endpoint {
   readonly id: string;
+  readonly address: string;
   readonly token: string | undefined;
   /** Set between join and leave. */
-  member: { room: Room; participant: Participant } | undefined;
+  member: Membership | undefined;
+  /** The room's media was lost: the next join takes the same place again. */
+  mustRejoin = false;
+  /** Unix time at which the token ends; undefined without one. */
+  tokenExpiresAtMs: number | undefined;
   readonly #deps: SessionDeps;
   #pending = 0;
   #queue: Promise<unknown> = Promise.resolve();
+  #open = true;
 
-  constructor(id: string, token: string | undefined, deps: SessionDeps) {
+  constructor({ id, address, token }: Connection, deps: SessionDeps) {
     this.id = id;
+    this.address = address;
     this.token = token;
     this.#deps = deps;
+  }
+
+  /** False once the connection has ended. */
+  get open(): boolean {
+    return this.#open;
+  }
+
+  close(): void {
+    this.#open = false;
+  }
+
+  onReplaced(): void {
+    this.#deps.onReplaced(this);
   }
 
   send<N extends ServerEventName>(event: N, payload: ServerEvents[N]): void {
@@ -60,7 +93,7 @@ export class ClientSession {
   }
 
   /** @throws DriftlessError NOT_JOINED. */
-  requireMember(): { room: Room; participant: Participant } {
+  requireMember(): Membership {
     if (this.member === undefined) {
       throw new DriftlessError("NOT_JOINED", "Join a room first.");
     }
@@ -91,6 +124,7 @@ export class ClientSession {
   }
 
   async #accept(name: string, args: unknown[]): Promise<unknown> {
+    if (ANSWERS.has(name)) return this.#acceptAnswer(name as ClientMessageName, args);
     if (this.#pending >= this.#deps.limits.maxPendingMessages) {
       throw new DriftlessError(
         "TOO_MANY_PENDING",
@@ -106,6 +140,17 @@ export class ClientSession {
       return await this.#enqueue(known, message);
     } finally {
       this.#pending--;
+    }
+  }
+
+  async #acceptAnswer(name: ClientMessageName, args: unknown[]): Promise<unknown> {
+    try {
+      const message = parse(name, args, this.#deps.limits.maxMessageBytes);
+      this.#deps.metrics.messages.inc({ message: name });
+      return await this.#deps.handlers[name](this, message as never);
+    } catch (error) {
+      await this.#deps.messageRate.take(this.id);
+      throw error;
     }
   }
 

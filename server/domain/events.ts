@@ -1,22 +1,22 @@
 /** Typed events whose listeners cannot break the one who emits. */
 import { EventEmitter } from "node:events";
-import type { Logger } from "./logger.ts";
-import type { Metrics } from "./metrics.ts";
 
 type EventMap<T> = Record<keyof T, unknown[]>;
 
+/** Told what a listener threw, and at which event. */
+export type ReportListenerError = (error: unknown, event: string) => void;
+
 /**
- * An emitter that catches what its listeners throw, logs it and counts it: an
- * error in signalling must not stop media or leave a room half changed.
+ * An emitter that catches what its listeners throw and reports it: an error in one edge must not
+ * stop media or leave a room half changed. Listeners run in the order in which they were added,
+ * before `emit` returns.
  */
 export class SafeEmitter<T extends EventMap<T>> {
   readonly #emitter = new EventEmitter();
-  readonly #logger: Logger;
-  readonly #metrics: Metrics;
+  readonly #report: ReportListenerError;
 
-  constructor(logger: Logger, metrics: Metrics) {
-    this.#logger = logger;
-    this.#metrics = metrics;
+  constructor(report: ReportListenerError) {
+    this.#report = report;
     this.#emitter.setMaxListeners(0);
   }
 
@@ -34,9 +34,8 @@ export class SafeEmitter<T extends EventMap<T>> {
     for (const listener of this.#emitter.listeners(event)) {
       try {
         listener(...payload);
-      } catch (err) {
-        this.#metrics.listenerErrors.inc();
-        this.#logger.error({ err, event }, "a listener failed");
+      } catch (error) {
+        this.#report(error, event);
       }
     }
   }

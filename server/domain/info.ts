@@ -1,10 +1,6 @@
-/** What the outside sees of a room: shared by signalling and REST. */
-import type { types as ms } from "mediasoup";
-import type { TrackRole } from "../media/track-data.ts";
-import type { ServiceLevel, ShownVideo, TransformState } from "../transform/types.ts";
+/** What the outside sees of a room: shared by all edges. */
 import type { ActiveSettings } from "./settings.ts";
-
-export type { ActiveSettings, ShownVideo, TrackRole, TransformState };
+import type { QueuePlace, ServiceLevel, ShownVideo, TransformState } from "./transform-state.ts";
 
 export interface TransformSummary {
   state: TransformState | "off";
@@ -17,8 +13,12 @@ export interface TransformSummary {
 
 export interface ParticipantTransform extends TransformSummary {
   participantId: string;
+  /** Of the settings asked for last; 0 before the first. */
+  revision: number;
   /** What the engine gives the transform: `full`, or what was lost last. */
   level: ServiceLevel;
+  /** Where it stands in the line of those who wait for a place; null when it does not wait. */
+  queue: QueuePlace | null;
   /** What viewers of the participant are shown at the moment. */
   video: ShownVideo;
   /** Generated frames a second. */
@@ -36,6 +36,7 @@ export interface ParticipantInfo {
   video: ShownVideo;
   /** null: no transform asked for. */
   transform: TransformSummary | null;
+  /** "Hide my room" is on. */
   hideOriginal: boolean;
 }
 
@@ -43,18 +44,4 @@ export interface RoomInfo {
   roomId: string;
   createdAtMs: number;
   participants: number;
-}
-
-/** A track that a viewer is to set up. */
-export interface NewConsumer {
-  consumerId: string;
-  producerId: string;
-  participantId: string;
-  kind: ms.MediaKind;
-  track: TrackRole;
-  rtpParameters: ms.RtpParameters;
-  /** Equal for all tracks of a participant: the browser syncs lips by it. */
-  streamId: string;
-  /** True: set it up, but it does not flow yet (consumer:resumed will say when). */
-  paused: boolean;
 }
