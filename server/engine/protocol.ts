@@ -13,6 +13,8 @@ const payloadType = z.int().min(0).max(127);
 const sessionId = z.string().min(1).max(128);
 const count = z.number().min(0);
 
+/** What the engine decodes, and what it encodes. */
+export const inputCodecSchema = z.enum(["vp8", "h264", "vp9", "av1"]);
 export const videoCodecSchema = z.enum(["vp8", "h264"]);
 
 /** What the engine does to the frames. `passthrough` only decodes and encodes (media tests). */
@@ -54,7 +56,7 @@ export const openSessionSchema = z.strictObject({
   input: z.strictObject({
     ssrc: uint32,
     payloadType,
-    codec: videoCodecSchema,
+    codec: inputCodecSchema,
     /** Id of the abs-capture-time header extension on incoming packets, null if not negotiated. */
     absCaptureTimeId: z.int().min(1).max(14).nullable(),
   }),

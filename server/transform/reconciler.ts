@@ -214,9 +214,9 @@ export class TransformEntry {
     const { logger, schedule } = this.#deps;
     const { id: participantId } = this.#participant;
     logger.warn({ participantId, reason, waitMs }, "a transform is tried again");
-    this.#report();
     this.#cancelRetry?.();
     this.#cancelRetry = schedule(waitMs, () => this.poke());
+    this.#report();
   }
 
   /** Ends the session and gives the place back. @param linger viewers go on to the original */

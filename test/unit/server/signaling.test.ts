@@ -1,5 +1,6 @@
 import { expect } from "chai";
 import type { RunningServer } from "../../../server/app/server.ts";
+import type { JoinReply } from "../../../server/edges/socket/protocol.ts";
 import { ABS_CAPTURE_TIME } from "../../../server/media/codecs.ts";
 import { TokenAuthority } from "../../../server/security/tokens.ts";
 import { eventually, SECRET, startTestServer, TestClient } from "./support.ts";
@@ -93,8 +94,9 @@ describe("signalling", () => {
     await ada.request("leave", {});
     await ada.join("stage", "ada");
     expect(await ben.event("participant:joined")).to.include({ identity: "ada" });
-    await eventually("the end of the private room", () =>
-      server.rooms.rooms.every(({ id }) => !id.startsWith("preview:")),
+    await eventually(
+      "the end of the private room",
+      () => server.rooms.all.every((room) => !room.private) || undefined,
     );
   });
 
@@ -134,7 +136,7 @@ describe("signalling", () => {
     const client = connect();
     client.socket.emit("join", { roomId: "silent", identity: "x", name: "x" });
     await client.join("malformed", "x");
-    expect(server.rooms.has("silent")).to.equal(false);
+    expect(server.rooms.find("silent")).to.equal(undefined);
   });
 
   it("refuses a message that is too large, cuts one that is absurd, disturbs nobody", async () => {
@@ -179,7 +181,7 @@ describe("signalling", () => {
     const client = connect();
     await client.join("codecs", "x");
     const { id } = await client.request("transport:create", { direction: "send" });
-    for (const mimeType of ["video/VP9", "video/AV1", "video/nonsense"]) {
+    for (const mimeType of ["video/H265", "video/nonsense"]) {
       const refused = await client.publishOn(id, "camera", mimeType).catch(String);
       expect(refused).to.include("UNSUPPORTED_CODEC");
     }
@@ -288,19 +290,143 @@ describe("signalling", () => {
     expect(server.rooms.get("broken").participants).to.have.length(2);
   });
 
-  it("resumes a connection that comes back, with what it missed", async () => {
+  /** A second connection of the same page takes the place of the first. */
+  async function comeBack(roomId: string, resume: string): Promise<[TestClient, JoinReply]> {
+    const client = connect();
+    return [client, await client.join(roomId, "anybody", { resume })];
+  }
+
+  it("gives the place back at once to who has its secret, media and all", async () => {
     const [ada, ben] = [connect(), connect()];
-    await ada.join("recover", "ada");
-    await ben.join("recover", "ben");
-    await ada.event("participant:joined");
-    ada.socket.io.engine.close();
-    await eventually("the server to notice", () =>
-      server.rooms.get("recover").participants.find(({ connected }) => !connected),
-    );
-    await ben.request("leave", {});
-    await ada.event("participant:left");
-    expect(ada.socket.recovered).to.equal(true);
-    expect((await ada.request("transform:get", {})).state).to.equal("off");
-    expect(server.rooms.get("recover").participants.map((p) => p.connected)).to.deep.equal([true]);
+    const { participantId, resume, routerRtpCapabilities } = await ada.join("recover", "ada");
+    const { participantId: benId } = await ben.join("recover", "ben");
+    const producerId = await ada.publish("camera");
+    await ben.publish("microphone");
+    await ada.subscribe(routerRtpCapabilities);
+    const { consumerId } = await ada.event("consumer:new");
+    // The old connection is still there as far as the server knows: nobody waits for its end.
+    const [back, reply] = await comeBack("recover", resume);
+    expect(reply).to.include({ participantId, identity: "ada", resumed: true, mediaKept: true });
+    expect(reply.producers).to.deep.equal([{ source: "camera", producerId, paused: false }]);
+    expect(reply.consumers.map((consumer) => consumer.consumerId)).to.deep.equal([consumerId]);
+    expect(reply.participants.map((person) => person.participantId)).to.deep.equal([benId]);
+    expect(ben.all("participant:left")).to.deep.equal([]);
+    await eventually("the end of the old connection", () => ada.socket.disconnected || undefined);
+    await back.request("consumer:ready", { consumerId });
+    // The end of the old connection does not end the stay.
+    expect(server.rooms.get("recover").participant(participantId).connected).to.equal(true);
+    await back.request("leave", {});
+    const [, anew] = await comeBack("recover", resume);
+    expect(anew).to.include({ resumed: false, identity: "anybody" });
   });
+
+  it("takes no resume secret of another room, and none that was made up", async () => {
+    const ada = connect();
+    const { participantId, resume } = await ada.join("secrets", "ada");
+    const [, elsewhere] = await comeBack("elsewhere", resume);
+    expect(elsewhere.resumed).to.equal(false);
+    const [, forged] = await comeBack("secrets", "made up");
+    expect(forged).to.include({ resumed: false, identity: "anybody" });
+    expect(forged.participantId).not.to.equal(participantId);
+  });
+
+  it("tells who comes back what happened meanwhile, however quiet the room was", async () => {
+    const [ada, ben] = [connect(), connect()];
+    const { resume } = await ada.join("quiet", "ada");
+    await ben.join("quiet", "ben");
+    ada.socket.io.engine.close();
+    await ben.request("leave", {});
+    const [, reply] = await comeBack("quiet", resume);
+    expect(reply).to.include({ resumed: true, mediaKept: false });
+    expect(reply.participants).to.deep.equal([]);
+  });
+
+  it("lets who is in come back when the token has ended, and takes a new one", async () => {
+    const secured = await startTestServer({
+      auth: { mode: "token", secret: SECRET },
+      limits: { reconnectGraceSeconds: 0.05 },
+    });
+    try {
+      let nowMs = Date.now();
+      const authority = new TokenAuthority(SECRET, () => nowMs);
+      const grants = { publish: true, view: true, transform: true, admin: false };
+      const person = { room: "long", identity: "ada", grants };
+      const token = await authority.sign({ ...person, ttlSeconds: 2 });
+      const ada = new TestClient(secured.url, token);
+      clients.push(ada);
+      const { resume, participantId, tokenExpiresAtMs } = await ada.request("join", {
+        roomId: "long",
+        name: "Ada",
+      });
+      expect(tokenExpiresAtMs).to.be.closeTo(Date.now() + 2000, 1500);
+      await new Promise((resolve) => setTimeout(resolve, 2100));
+      ada.socket.io.engine.close();
+      // Away for longer than the place is kept.
+      await eventually(
+        "the end of the stay",
+        () => secured.rooms.get("long").size === 0 || undefined,
+      );
+      const back = new TestClient(secured.url, token, resume);
+      clients.push(back);
+      const reply = await back.request("join", { roomId: "long", name: "Ada", resume });
+      expect(reply).to.deep.include({ identity: "ada", grants, resumed: true, mediaKept: false });
+      expect(reply.participantId).not.to.equal(participantId);
+
+      nowMs = Date.now();
+      const other = await authority.sign({ ...person, identity: "eve", ttlSeconds: 60 });
+      expect(await codeOf(back, "token:refresh", { token: other })).to.equal("IDENTITY_MISMATCH");
+      const newer = await authority.sign({
+        ...person,
+        grants: { ...grants, publish: false },
+        ttlSeconds: 60,
+      });
+      const { expiresAtMs } = await back.request("token:refresh", { token: newer });
+      expect(expiresAtMs).to.be.closeTo(nowMs + 60_000, 1500);
+      expect(await codeOf(back, "transport:create", { direction: "send" })).to.equal("FORBIDDEN");
+
+      const stranger = new TestClient(secured.url, token, "made up");
+      clients.push(stranger);
+      const refused = await new Promise<Error & { data?: { code: string } }>((resolve) =>
+        stranger.socket.once("connect_error", resolve),
+      );
+      expect(refused.data?.code).to.equal("TOKEN_EXPIRED");
+    } finally {
+      await secured.close();
+    }
+  });
+
+  it("takes the answers to a hundred tracks at once, and no more than those", async () => {
+    const crowded = await startTestServer();
+    try {
+      const publishers = Array.from({ length: 49 }, () => new TestClient(crowded.url));
+      clients.push(...publishers);
+      for (const [index, client] of publishers.entries()) {
+        await client.join("burst", `p${index}`);
+        const { id } = await client.request("transport:create", { direction: "send" });
+        await client.publishOn(id, "camera");
+        await client.publishOn(id, "microphone");
+      }
+      const viewer = new TestClient(crowded.url);
+      clients.push(viewer);
+      const refused: unknown[] = [];
+      let answered = 0;
+      viewer.socket.on("consumer:new", async ({ consumerId }: { consumerId: string }) => {
+        const answer = await viewer.raw("consumer:ready", { consumerId });
+        answered += 1;
+        if (!answer.ok) refused.push(answer.error);
+      });
+      const { routerRtpCapabilities } = await viewer.join("burst", "viewer");
+      await viewer.subscribe(routerRtpCapabilities);
+      await eventually("98 answers", () => answered === 98 || undefined);
+      expect(refused).to.deep.equal([]);
+      // What answers nothing is a message like others.
+      const answers = await Promise.all(
+        Array.from({ length: 100 }, () => viewer.raw("consumer:ready", { consumerId: "none" })),
+      );
+      const codes = new Set(answers.map((answer) => (answer.ok ? "ok" : answer.error.code)));
+      expect([...codes].sort()).to.deep.equal(["NOT_FOUND", "RATE_LIMITED"]);
+    } finally {
+      await crowded.close();
+    }
+  }).timeout(30_000);
 });

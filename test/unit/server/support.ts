@@ -3,7 +3,8 @@ import { createSocket } from "node:dgram";
 import { createServer } from "node:net";
 import path from "node:path";
 import { io, type Socket } from "socket.io-client";
-import { type CreateEngine, type RunningServer, startServer } from "../../../server/app/server.ts";
+import type { CreateEngine } from "../../../server/app/engine.ts";
+import { type RunningServer, startServer } from "../../../server/app/server.ts";
 import { PROJECT_ROOT } from "../../../server/config/load.ts";
 import { type Config, configSchema } from "../../../server/config/schema.ts";
 import type {
@@ -71,11 +72,11 @@ export class TestClient {
   /** Everything that the server sent, in order. */
   readonly events: { name: string; payload: unknown }[] = [];
 
-  constructor(url: string, token?: string) {
+  constructor(url: string, token?: string, resume?: string) {
     this.socket = io(url, {
       transports: ["websocket"],
       forceNew: true,
-      auth: token === undefined ? {} : { token },
+      auth: { ...(token && { token }), ...(resume && { resume }) },
     });
     this.socket.onAny((name: string, payload: unknown) => this.events.push({ name, payload }));
   }
@@ -98,7 +99,7 @@ export class TestClient {
   join(
     roomId: string,
     identity: string,
-    more: { hideOriginal?: boolean } = {},
+    more: { hideOriginal?: boolean; resume?: string } = {},
   ): Promise<JoinReply> {
     return this.request("join", { roomId, identity, name: identity, ...more });
   }

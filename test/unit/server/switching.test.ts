@@ -2,113 +2,31 @@
 import { expect } from "chai";
 import type { types as ms } from "mediasoup";
 import type { RunningServer } from "../../../server/app/server.ts";
-import type { TransformSettings } from "../../../server/domain/settings.ts";
-import type { TransformService } from "../../../server/domain/transform-service.ts";
 import type { ClientMessage, JoinReply } from "../../../server/edges/socket/protocol.ts";
-import type { TransformTap } from "../../../server/media/transform-tap.ts";
-import { SafeEmitter } from "../../../server/telemetry/events.ts";
-import { createMetrics } from "../../../server/telemetry/metrics.ts";
-import type {
-  TransformEvents,
-  TransformStatus,
-  TransformTarget,
-} from "../../../server/transform/types.ts";
-import { eventually, silentLogger, startTestServer, TestClient } from "./support.ts";
-
-/** Opens real taps and says what the test wants it to say. */
-class ScriptedTransforms extends SafeEmitter<TransformEvents> implements TransformService {
-  readonly taps = new Map<string, TransformTap>();
-  readonly targets = new Map<string, TransformTarget>();
-
-  constructor() {
-    super(silentLogger, createMetrics());
-  }
-
-  async set(target: TransformTarget, settings: TransformSettings): Promise<{ revision: number }> {
-    if (settings.mode === "off") throw new Error("Rooms stop transforms with stop().");
-    this.targets.set(target.id, target);
-    if (!this.taps.has(target.id)) {
-      const { videoProducerId } = target;
-      const request = { videoProducerId, engineIp: "127.0.0.1", outputSsrc: 4242 };
-      const tap = await target.createTap(request);
-      tap.on("closed", () => this.taps.delete(target.id));
-      this.taps.set(target.id, tap);
-    }
-    this.emit("state", this.#status(target, "starting"));
-    return { revision: 1 };
-  }
-
-  stop(targetId: string): void {
-    const target = this.targets.get(targetId);
-    if (target === undefined) return;
-    this.targets.delete(targetId);
-    this.emit("inactive", { ...this.#names(target), reason: "switched off", ended: true });
-    this.taps.get(targetId)?.close();
-    this.emit("state", this.#status(target, "stopped"));
-  }
-
-  status(): undefined {
-    return undefined;
-  }
-
-  activate(targetId: string): void {
-    const target = this.#target(targetId);
-    const producerId = this.taps.get(targetId)?.output.producerId ?? "";
-    this.emit("active", { ...this.#names(target), producerId });
-    this.emit("state", this.#status(target, "live"));
-  }
-
-  stall(targetId: string): void {
-    const target = this.#target(targetId);
-    this.emit("inactive", { ...this.#names(target), reason: "the engine died", ended: false });
-  }
-
-  #target(targetId: string): TransformTarget {
-    const target = this.targets.get(targetId);
-    if (target === undefined) throw new Error(`Expected a transform of ${targetId}.`);
-    return target;
-  }
-
-  #names({ id: targetId, roomId }: TransformTarget) {
-    return { targetId, roomId };
-  }
-
-  #status(target: TransformTarget, state: TransformStatus["state"]): TransformStatus {
-    return {
-      ...this.#names(target),
-      state,
-      reason: "",
-      level: "full",
-      settings: { mode: "restyle", prompt: "ink", strength: 1, steps: 1, seed: 0 },
-      revision: 1,
-      appliedRevision: 0,
-      producerId: null,
-      video: "none",
-      delayMs: null,
-      delayP95Ms: null,
-      fps: 0,
-      bitrateBps: 0,
-    };
-  }
-}
+import { EgressGate } from "../../../server/media/egress-gate.ts";
+import { ScriptedEngine } from "./scripted-engine.ts";
+import { eventually, startTestServer, TestClient } from "./support.ts";
 
 describe("switching between original and generated video", () => {
-  const transforms = new ScriptedTransforms();
+  let engine: ScriptedEngine;
   let server: RunningServer;
   const clients: TestClient[] = [];
 
-  before(async () => {
-    server = await startTestServer({}, () => ({
-      transforms,
-      ready: true,
-      start: async () => undefined,
-      close: async () => undefined,
-    }));
+  beforeEach(async () => {
+    engine = new ScriptedEngine();
+    server = await startTestServer({}, engine.create);
   });
-  afterEach(() => {
+  afterEach(async () => {
     for (const client of clients.splice(0)) client.close();
+    await server.close();
   });
-  after(() => server.close());
+
+  /** The session that the engine has now. */
+  function session() {
+    const { session } = engine;
+    if (session === undefined) throw new Error("Expected a session in the engine.");
+    return session;
+  }
 
   async function member(roomId: string, identity: string, hideOriginal = false) {
     const client = new TestClient(server.url);
@@ -156,15 +74,15 @@ describe("switching between original and generated video", () => {
     const streams = new Set(consumers.map(({ streamId }) => streamId));
     expect([...streams]).to.deep.equal([ada.id]);
 
-    transforms.activate(ada.id);
+    session().goLive();
     await seen(ben.client, ada.id, ["generated video", "original video (waiting)"]);
     await seen(ada.client, ada.id, ["generated video"]);
     const live = await ben.client.event("transform:state", ({ state }) => state === "live");
     expect(live).to.include({ participantId: ada.id, video: "generated" });
 
-    transforms.stall(ada.id);
+    session().stall();
     await seen(ben.client, ada.id, ["generated video (waiting)", "original video"]);
-    transforms.activate(ada.id);
+    session().goLive();
     await seen(ben.client, ada.id, ["generated video", "original video (waiting)"]);
     expect(ben.client.all("consumer:new")).to.have.length(2);
 
@@ -183,25 +101,136 @@ describe("switching between original and generated video", () => {
 
     await ada.client.request("transform:set", { mode: "background", scene: "beach" });
     await seen(ben.client, ada.id, ["generated video (waiting)"]);
-    transforms.activate(ada.id);
+    session().goLive();
     await seen(ben.client, ada.id, ["generated video"]);
-    expect(transforms.targets.get(ada.id)?.allowOriginalFallback).to.equal(false);
-    transforms.stall(ada.id);
-    await seen(ben.client, ada.id, ["generated video (waiting)"]);
+    session().stall();
+    await new Promise((resolve) => setTimeout(resolve, 60));
+    // The last frame stays, for as long as it takes.
+    await seen(ben.client, ada.id, ["generated video"]);
 
+    // The room may be seen again, but not before the engine's first new picture.
     await ada.client.request("transform:set", { mode: "restyle", prompt: "ink" });
+    await seen(ben.client, ada.id, ["generated video"]);
+    session().goLive();
+    await seen(ben.client, ada.id, ["generated video", "original video (waiting)"]);
+    await ada.client.request("transform:set", { mode: "off" });
     await seen(ben.client, ada.id, ["generated video (waiting)", "original video"]);
+    await seen(ben.client, ada.id, ["original video"]);
+  });
+
+  it("lets no restyled picture of the room pass once a background is wanted", async () => {
+    const ada = await member("tighten", "ada");
+    const ben = await member("tighten", "ben");
+    await ada.client.publish("camera");
+    await ben.client.subscribe(ben.capabilities);
+    await ada.client.request("transform:set", { mode: "restyle", prompt: "ink" });
+    session().goLive();
+    await seen(ben.client, ada.id, ["generated video", "original video (waiting)"]);
     await ada.client.request("transform:set", { mode: "background", blur: true });
+    await seen(ben.client, ada.id, []);
+    const room = server.rooms.get("tighten");
+    expect(room.participant(ada.id).info.video).to.equal("none");
+    // A late word about the restyle changes nothing.
+    session().listener.onApplied(1, Date.now(), true);
+    await new Promise((resolve) => setTimeout(resolve, 30));
+    await seen(ben.client, ada.id, []);
+    session().goLive();
+    await seen(ben.client, ada.id, ["generated video"]);
+  });
+
+  it("closes every way out in the tick in which the room is hidden", async () => {
+    const ada = await member("at-once", "ada");
+    const ben = await member("at-once", "ben");
+    await ada.client.publish("camera");
+    const { id: transportId } = await ben.client.request("transport:create", { direction: "recv" });
+    const room = server.rooms.get("at-once");
+    const media = await server.media.of(room);
+    const transport = media.transport(room.participant(ben.id), transportId);
+    const consumers: ms.Consumer[] = [];
+    transport.observer.on("newconsumer", (consumer) => consumers.push(consumer));
+    await ben.client.request("subscribe", {
+      transportId,
+      rtpCapabilities: ben.capabilities as ClientMessage<"subscribe">["rtpCapabilities"],
+    });
+    await ben.client.event("consumer:new");
+    expect(consumers.map(({ closed }) => closed)).to.deep.equal([false]);
+    room.hideRoom(room.participant(ada.id), true);
+    expect(consumers.map(({ closed }) => closed)).to.deep.equal([true]);
+    await ada.client.request("privacy:set", { hideRoom: false });
+    await eventually("the original", () => consumers.length === 2 || undefined);
+  });
+
+  it("follows the last wish, also while the engine has not answered the one before", async () => {
+    const ada = await member("late-answer", "ada");
+    const ben = await member("late-answer", "ben");
+    await ada.client.publish("camera");
+    await ben.client.subscribe(ben.capabilities);
+    let answer = (): void => undefined;
+    engine.gate = new Promise((resolve) => {
+      answer = () => resolve();
+    });
+    const first = ada.client.request("transform:set", { mode: "restyle", prompt: "ink" });
+    await eventually("the question to the engine", () => engine.session);
+    const second = ada.client.request("transform:set", { mode: "background", blur: true });
+    await seen(ben.client, ada.id, []);
+    answer();
+    const [one, two] = await Promise.all([first, second]);
+    expect(two.revision).to.be.above(one.revision);
+    await eventually(
+      "the newer wish",
+      () => session().transform.mode === "background" || undefined,
+    );
+    const room = server.rooms.get("late-answer");
+    expect(room.participant(ada.id).policy.original).to.equal(false);
+
+    // Background, then quickly off: the room is shown again.
     await ada.client.request("transform:set", { mode: "off" });
     await seen(ben.client, ada.id, ["original video"]);
+    expect(room.participant(ada.id).policy).to.include({ original: true });
+  });
+
+  it("lets an administrator stop a look, but not show a room that is hidden", async () => {
+    const ada = await member("admin", "ada");
+    await ada.client.publish("camera");
+    const url = `${server.url}/api/rooms/admin/participants/${ada.id}/transform`;
+    const put = async (body: unknown) => {
+      const headers = { "content-type": "application/json" };
+      const response = await fetch(url, { method: "PUT", headers, body: JSON.stringify(body) });
+      return response.status;
+    };
+    expect(await put({ mode: "restyle", prompt: "ink" })).to.equal(202);
+    expect((await fetch(url, { method: "DELETE" })).status).to.equal(204);
+    expect(await put({ mode: "background", blur: true })).to.equal(202);
+    // Even one that the administrator hid: only the participant shows it again.
+    expect(await put({ mode: "restyle", prompt: "natural photo" })).to.equal(403);
+    expect((await fetch(url, { method: "DELETE" })).status).to.equal(403);
+    await ada.client.request("transform:set", { mode: "off" });
+  });
+
+  it("sends no figures to viewers, and none that are old", async () => {
+    const ada = await member("figures", "ada");
+    const ben = await member("figures", "ben");
+    await ada.client.publish("camera");
+    await ada.client.request("transform:set", { mode: "restyle", prompt: "ink" });
+    session().goLive();
+    await ben.client.event("transform:state", ({ state }) => state === "live");
+    const before = ben.client.all("transform:state").length;
+    const figures = { p50: 300, p95: 350 };
+    const progress = { delayMs: figures, fps: 16, bitrateBps: 500_000 } as never;
+    for (let n = 0; n < 5; n++) session().listener.onProgress(progress);
+    await ada.client.event("transform:stats", ({ fps }) => fps === 16);
+    // The delay is told once, for the voice; after that nothing has changed.
+    await ben.client.event("transform:state", ({ delayMs }) => delayMs === 300);
+    expect(ben.client.all("transform:state").length).to.equal(before + 1);
+    expect(ben.client.all("transform:stats")).to.deep.equal([]);
   });
 
   it("hides the room of a background that was asked for before the camera came", async () => {
     const ada = await member("early", "ada");
     const ben = await member("early", "ben");
     await ben.client.subscribe(ben.capabilities);
-    const early = await ada.client.request("transform:set", { mode: "background", blur: true });
-    expect(early).to.deep.equal({ revision: 0 });
+    await ada.client.request("transform:set", { mode: "background", blur: true });
+    expect(engine.sessions).to.deep.equal([]);
     await ada.client.publish("camera");
     await seen(ben.client, ada.id, ["generated video (waiting)"]);
     expect(ben.client.all("consumer:new").map(({ track }) => track)).to.deep.equal(["generated"]);
@@ -219,12 +248,12 @@ describe("switching between original and generated video", () => {
     expect(room.participant(ada.id).info).to.include({ video: "none", hideOriginal: true });
 
     await ada.client.request("transform:set", { mode: "restyle", prompt: "ink" });
-    expect(transforms.targets.get(ada.id)?.allowOriginalFallback).to.equal(false);
     await seen(ben.client, ada.id, ["generated video (waiting)", "original audio"]);
-    transforms.activate(ada.id);
+    session().goLive();
     await seen(ben.client, ada.id, ["generated video", "original audio"]);
-    transforms.stall(ada.id);
-    await seen(ben.client, ada.id, ["generated video (waiting)", "original audio"]);
+    session().stall();
+    await new Promise((resolve) => setTimeout(resolve, 60));
+    await seen(ben.client, ada.id, ["generated video", "original audio"]);
     await ada.client.request("transform:set", { mode: "off" });
     await seen(ben.client, ada.id, ["original audio"]);
 
@@ -241,13 +270,29 @@ describe("switching between original and generated video", () => {
     const ada = await member("hidden-media", "ada", true);
     await ada.client.publish("camera");
     const room = server.rooms.get("hidden-media");
-    const camera = room.participant(ada.id).camera;
+    const { camera } = room.participant(ada.id);
     if (camera === undefined) throw new Error("Expected a camera.");
-    const transport = await room.media.createTransport("recv");
-    const refused = await room.media
-      .consume(transport, camera, room.media.rtpCapabilities)
-      .catch(String);
-    expect(refused).to.include("does not show the original");
+    const gate = new EgressGate(room);
+    let made = 0;
+    const open = await gate.open(camera, async () => {
+      made += 1;
+      return { closed: false, close: () => undefined };
+    });
+    expect({ open, made }).to.deep.equal({ open: undefined, made: 0 });
+
+    // Hidden while it was opened: closed before anybody has it.
+    room.hideRoom(room.participant(ada.id), false);
+    let closed = false;
+    const late = await gate.open(camera, async () => {
+      room.hideRoom(room.participant(ada.id), true);
+      return {
+        closed: false,
+        close: () => {
+          closed = true;
+        },
+      };
+    });
+    expect({ late, closed }).to.deep.equal({ late: undefined, closed: true });
   });
 
   it("lets tracks flow only when the viewer has set them up", async () => {
@@ -255,7 +300,11 @@ describe("switching between original and generated video", () => {
     const ben = await member("ready", "ben");
     await ada.client.publish("camera");
     const { id: transportId } = await ben.client.request("transport:create", { direction: "recv" });
-    const transport = server.rooms.get("ready").participant(ben.id).transport(transportId);
+    const room = server.rooms.get("ready");
+    const transport = (await server.media.of(room)).transport(
+      room.participant(ben.id),
+      transportId,
+    );
     const consumers: ms.Consumer[] = [];
     transport.observer.on("newconsumer", (consumer) => consumers.push(consumer));
     await ben.client.request("subscribe", {
@@ -266,7 +315,7 @@ describe("switching between original and generated video", () => {
     expect(paused).to.equal(false);
     expect(consumers.map((consumer) => consumer.paused)).to.deep.equal([true]);
     await ben.client.request("consumer:ready", { consumerId });
-    expect(consumers.map((consumer) => consumer.paused)).to.deep.equal([false]);
+    await eventually("the flow", () => consumers[0]?.paused === false || undefined);
   });
 
   it("closes the consumers of an earlier subscription when the viewer subscribes again", async () => {
@@ -288,10 +337,10 @@ describe("switching between original and generated video", () => {
     const first = await ada.client.publishOn(transportId, "camera");
     await ada.client.request("transform:set", { mode: "restyle", prompt: "ink" });
     await ada.client.request("producer:close", { producerId: first });
-    await eventually("the tap to end", () => !transforms.taps.has(ada.id) || undefined);
-    const second = await ada.client.publishOn(transportId, "camera");
-    await eventually("a tap of the new camera", () => transforms.taps.has(ada.id) || undefined);
-    expect(transforms.targets.get(ada.id)?.videoProducerId).to.equal(second);
+    await eventually("the session to end", () => engine.session === undefined || undefined);
+    await ada.client.publishOn(transportId, "camera");
+    await eventually("a session of the new camera", () => engine.session);
+    expect(session().transform).to.include({ mode: "restyle", prompt: "ink" });
   });
 
   it("refuses a transform without a camera and settings out of range", async () => {
@@ -328,7 +377,8 @@ describe("switching between original and generated video", () => {
     await ada.client.publish("camera");
     await ada.client.request("transform:set", { mode: "restyle", prompt: "ink" });
     await ada.client.request("leave", {});
-    expect(transforms.taps.has(ada.id)).to.equal(false);
-    expect(transforms.targets.has(ada.id)).to.equal(false);
+    await eventually("the session to end", () => engine.session === undefined || undefined);
+    const metrics = await server.metrics.registry.metrics();
+    expect(metrics).to.match(/^driftless_producers\{kind="video",track="generated"\} 0$/m);
   });
 });

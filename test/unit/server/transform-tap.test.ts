@@ -6,7 +6,6 @@ import { createWorker, type types as ms } from "mediasoup";
 import { RtpHeader, RtpPacket } from "werift-rtp";
 import { ROUTER_CODECS } from "../../../server/media/codecs.ts";
 import { PlainTransformTap } from "../../../server/media/plain-transform-tap.ts";
-import type { TrackData } from "../../../server/media/track-data.ts";
 import { eventually, freeRtcPort, trackParameters } from "./support.ts";
 
 const CAMERA_PAYLOAD_TYPE = 100;
@@ -52,7 +51,7 @@ describe("transform tap", () => {
   let camera: Socket;
   let engine: Socket;
   let cameraTransport: ms.PlainTransport;
-  let original: ms.Producer<TrackData>;
+  let original: ms.Producer;
   let ssrc: number;
   let portRange: { min: number; max: number };
 
@@ -74,10 +73,9 @@ describe("transform tap", () => {
     cameraTransport = await router.createPlainTransport({ listenInfo, comedia: true });
     const rtpParameters = trackParameters("video/VP8") as ms.RtpParameters;
     ssrc = rtpParameters.encodings?.[0]?.ssrc ?? 0;
-    original = await cameraTransport.produce<TrackData>({
+    original = await cameraTransport.produce({
       kind: "video",
       rtpParameters,
-      appData: { participantId: "ada", track: "original", hidden: false },
     });
   });
   afterEach(() => {
@@ -95,7 +93,6 @@ describe("transform tap", () => {
       engineIp: "127.0.0.1",
       keyFrameRequestDelayMs: 300,
       msid: "ada generated",
-      appData: { participantId: "ada", track: "generated", hidden: false },
     });
   }
 
