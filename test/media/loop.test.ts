@@ -12,8 +12,7 @@ import { createEngineMetrics } from "../../server/engine/metrics.ts";
 import type { VideoCodec } from "../../server/engine/process/native.ts";
 import { EngineSupervisor } from "../../server/engine/supervisor.ts";
 import { createLogger } from "../../server/telemetry/logger.ts";
-import { createMetrics } from "../../server/telemetry/metrics.ts";
-import { TransformManager } from "../../server/transform/manager.ts";
+import { TransformStage } from "../support/transform-stage.ts";
 import { until } from "../support/wait.ts";
 import { decodeFrames, meanDifference } from "./clips.ts";
 import { CLIP_FRAMES, type ClipFrame, makeBarcodeClip, readBarcode } from "./support/barcode.ts";
@@ -44,27 +43,40 @@ async function setUp(modelDir = "") {
     heartbeatLimitMs: 5000,
   });
   await engine.start();
-  const manager = new TransformManager({
+  const sfu = await TestSfu.create();
+  /** The engine's, of each session. */
+  const enginePorts: number[] = [];
+  const stage = new TransformStage({
     engine,
-    logger,
-    metrics: createMetrics(),
     engineMetrics,
+    places: 3,
     config: { engineIp: "127.0.0.1", bitrateBps: 500_000, maxFps: 30, delayBudgetMs: 250 },
     toEngine: (settings) => (modelDir === "" ? { ...settings, mode: "passthrough" } : settings),
+    createTap: async (_participant, options) => {
+      const tap = await sfu.createTap(options);
+      const connect = tap.connect.bind(tap);
+      tap.connect = async (port) => {
+        enginePorts.push(port);
+        await connect(port);
+      };
+      return tap;
+    },
   });
-  const sfu = await TestSfu.create();
   const close = async () => {
-    await manager.close();
+    stage.close();
     await engine.close();
     sfu.close();
   };
   /** Puts a camera's transform on and watches it. */
-  const transform = async (publisher: Publisher, settings = SETTINGS): Promise<Viewer> => {
-    await manager.set(sfu.target(publisher), settings);
-    const producerId = manager.status(publisher.producer.id)?.producerId ?? "";
-    return sfu.view(producerId);
+  const transform = async (publisher: Publisher, settings = SETTINGS) => {
+    const { id } = publisher.producer;
+    // Nobody is shown the original: pictures that come are the engine's.
+    const person = stage.join(id, { hideRoom: true, cameraId: id });
+    await stage.set(person, settings);
+    const viewer: Viewer = await sfu.view(person.generated?.id ?? "");
+    return { person, viewer };
   };
-  return { close, engine, engineMetrics, manager, sfu, transform };
+  return { close, engine, engineMetrics, enginePorts, sfu, stage, transform };
 }
 
 type SetUp = Awaited<ReturnType<typeof setUp>>;
@@ -109,7 +121,7 @@ describe("media loop through mediasoup and the engine", function () {
     it(`carries ${codec} through: it decodes, looks the same and keeps its capture times`, async () => {
       const { sfu, transform } = context;
       const publisher = await sfu.publish(codec, clips[codec]);
-      const viewer = await transform(publisher);
+      const { viewer } = await transform(publisher);
       await until("frames and reports", () => viewer.frames.length >= 80 && viewer.reports >= 4);
 
       // A viewer that came early may have missed the very first packets.
@@ -138,7 +150,7 @@ describe("media loop through mediasoup and the engine", function () {
   it("answers a viewer's key frame request", async () => {
     const { sfu, transform } = context;
     const publisher = await sfu.publish("vp8", clips.vp8);
-    const viewer = await transform(publisher);
+    const { viewer } = await transform(publisher);
     await until("frames", () => viewer.frames.length >= 20);
     const keyFramesAfter = (index: number) =>
       viewer.frames.slice(index).filter((frame) => frame.keyFrame).length;
@@ -152,18 +164,17 @@ describe("media loop through mediasoup and the engine", function () {
   });
 
   it("gives frames again on the same track after kill -9", async () => {
-    const { engine, manager, sfu, transform } = context;
+    const { engine, sfu, transform } = context;
     const publisher = await sfu.publish("h264", clips.h264);
-    const viewer = await transform(publisher);
-    const { id } = publisher.producer;
+    const { person, viewer } = await transform(publisher);
     await until("frames", () => viewer.frames.length >= 20);
-    const producerId = manager.status(id)?.producerId;
+    const producerId = person.generated?.id;
     process.kill(engine.pid ?? 0, "SIGKILL");
-    await until("the notice", () => manager.status(id)?.state === "fallback");
-    expect(manager.status(id)?.video).to.equal("generated");
+    await until("the notice", () => person.transform.state === "fallback");
+    expect(person.transform.video).to.equal("generated");
     const before = viewer.frames.length;
     await until("frames again", () => viewer.frames.length >= before + 20);
-    expect(manager.status(id)?.producerId).to.equal(producerId);
+    expect(person.generated?.id).to.equal(producerId);
     expect(viewer.frames[before]?.keyFrame).to.equal(true);
     const last = viewer.frames[before - 1];
     const next = viewer.frames[before];
@@ -171,30 +182,13 @@ describe("media loop through mediasoup and the engine", function () {
     const coded = viewer.frames.slice(before).map((frame) => frame.data);
     const pictures = decodeFrames("h264", coded, WIDTH, HEIGHT);
     expect(pictures.length).to.equal(coded.length);
-    await until("live again", () => manager.status(id)?.state === "live");
+    await until("live again", () => person.transform.state === "live");
   });
 
   it("ignores strangers", async () => {
-    const { engineMetrics, manager, sfu, transform } = context;
+    const { engineMetrics, enginePorts, sfu, transform } = context;
     const publisher = await sfu.publish("vp8", clips.vp8);
-    let enginePort = 0;
-    const { createTap, ...target } = sfu.target(publisher);
-    await manager.set(
-      {
-        ...target,
-        createTap: async (request) => {
-          const tap = await createTap(request);
-          const connect = tap.connect.bind(tap);
-          tap.connect = async (port) => {
-            enginePort = port;
-            await connect(port);
-          };
-          return tap;
-        },
-      },
-      SETTINGS,
-    );
-    const viewer = await transform(publisher);
+    const { viewer } = await transform(publisher);
     await until("frames", () => viewer.frames.length >= 10);
     const stranger = createSocket("udp4");
     stranger.bind(0, "127.0.0.1");
@@ -202,7 +196,7 @@ describe("media loop through mediasoup and the engine", function () {
     for (let sequence = 0; sequence < 50; sequence += 1) {
       stranger.send(
         Buffer.from([0x80, 96, 0, sequence, 1, 2, 3, 4, 5, 6, 7, 8]),
-        enginePort,
+        enginePorts[0],
         "127.0.0.1",
       );
     }
@@ -220,11 +214,11 @@ describe("media loop through mediasoup and the engine", function () {
   });
 
   it("lets no garbage disturb others, and recovers from it", async () => {
-    const { manager, sfu, transform } = context;
+    const { sfu, transform } = context;
     const good = await sfu.publish("vp8", clips.vp8);
     const bad = await sfu.publish("vp8", clips.vp8);
-    const goodViewer = await transform(good);
-    const badViewer = await transform(bad);
+    const { person, viewer: goodViewer } = await transform(good);
+    const { viewer: badViewer } = await transform(bad);
     await until("both", () => goodViewer.frames.length > 10 && badViewer.frames.length > 10);
     const noise = clips.vp8.map(({ data, keyFrame }) => ({
       keyFrame,
@@ -236,26 +230,25 @@ describe("media loop through mediasoup and the engine", function () {
       const before = goodViewer.frames.length;
       await until("the good one going on", () => goodViewer.frames.length > before + 20);
     }
-    expect(manager.status(good.producer.id)?.state).not.to.equal("fallback");
+    expect(person.transform.state).not.to.equal("fallback");
     const before = badViewer.frames.length;
     bad.play(clips.vp8);
     await until("the bad one coming back", () => badViewer.frames.length > before + 20);
   });
 
   it("follows a change of size and names a camera that stopped", async () => {
-    const { manager, sfu, transform } = context;
+    const { sfu, transform } = context;
     const publisher = await sfu.publish("h264", clips.h264);
-    const viewer = await transform(publisher);
-    const { id } = publisher.producer;
+    const { person, viewer } = await transform(publisher);
     await until("frames", () => viewer.frames.length > 10);
     publisher.play(larger);
     const before = viewer.frames.length;
     await until("frames of another size", () => viewer.frames.length > before + 20);
     publisher.pause();
-    await until("fallback", () => manager.status(id)?.state === "fallback");
-    expect(manager.status(id)?.reason).to.equal("no video arrives from the camera");
+    await until("fallback", () => person.transform.state === "fallback");
+    expect(person.transform.reason).to.equal("no video arrives from the camera");
     publisher.play(clips.h264);
-    await until("live again", () => manager.status(id)?.state === "live");
+    await until("live again", () => person.transform.state === "live");
   });
 });
 
@@ -263,21 +256,28 @@ describe("media loop with the default model", function () {
   this.timeout(180_000);
 
   it("repaints, and changes the picture with the prompt without a cut", async () => {
-    const { close, manager, sfu, transform } = await setUp(MODEL);
+    const { close, sfu, stage, transform } = await setUp(MODEL);
     const publisher = await sfu.publish("vp8", makeBarcodeClip("vp8", "320x180"));
-    const viewer = await transform(publisher, { ...SETTINGS, prompt: "oil painting", strength: 1 });
+    const { person, viewer } = await transform(publisher, {
+      ...SETTINGS,
+      prompt: "oil painting",
+      strength: 1,
+    });
     await until("repainted frames", () => viewer.frames.length >= 16, 90_000);
     const applied: { captureTimeMs: number; complete: boolean }[] = [];
-    manager.on("applied", (event) => applied.push(event));
+    let revision = 0;
+    stage.room.on("transformApplied", (_person, event) => {
+      applied.push(event);
+      revision = event.revision;
+    });
     const winter = { ...SETTINGS, prompt: "frozen winter, icy blue", strength: 1 };
-    await manager.set(sfu.target(publisher), winter);
+    await stage.set(person, winter);
     await until("the change", () => applied.length === 2, 90_000);
     expect(applied.map(({ complete }) => complete)).to.deep.equal([false, true]);
     expect(applied[1]?.captureTimeMs).to.be.greaterThan(applied[0]?.captureTimeMs ?? Infinity);
     const before = viewer.frames.length;
     await until("frames after it", () => viewer.frames.length >= before + 16, 90_000);
-    const status = manager.status(publisher.producer.id);
-    expect(status?.appliedRevision).to.equal(status?.revision);
+    expect(person.transform.revision).to.equal(revision);
 
     const frames = viewer.frames.slice(viewer.frames.findIndex((frame) => frame.keyFrame));
     expect(frames.filter((frame) => frame.keyFrame).length).to.equal(1);

@@ -21,8 +21,7 @@ import {
 import { sequenceDistance } from "../../../server/engine/process/rtp/sequence.ts";
 import { ROUTER_CODECS } from "../../../server/media/codecs.ts";
 import { PlainTransformTap } from "../../../server/media/plain-transform-tap.ts";
-import type { TrackData } from "../../../server/media/track-data.ts";
-import type { TransformTarget } from "../../../server/transform/types.ts";
+import type { TransformTap, TransformTapOptions } from "../../../server/media/transform-tap.ts";
 import { CLIP_FPS, type ClipFrame } from "./barcode.ts";
 
 const IP = "127.0.0.1";
@@ -33,7 +32,7 @@ const FEEDBACK = [{ type: "nack" }, { type: "nack", parameter: "pli" }];
 const CAMERA_DELAY_MS = 15;
 
 export interface Publisher {
-  readonly producer: ms.Producer<TrackData>;
+  readonly producer: ms.Producer;
   /** Capture times of the frames sent so far, Unix ms. */
   readonly captureTimes: number[];
   /** Replaces what is sent, from the next frame on. */
@@ -152,10 +151,9 @@ export class TestSfu {
     await transport.connect({ ip: IP, port: socket.address().port });
     const ssrc = 1 + Math.floor(Math.random() * 2 ** 31);
     const parameters = this.#producerParameters(codec, ssrc);
-    const producer = await transport.produce<TrackData>({
+    const producer = await transport.produce({
       kind: "video",
       rtpParameters: parameters,
-      appData: { participantId: "camera", track: "original", hidden: false },
     });
     const publisher = startCamera(producer, parameters, clip, (packet) =>
       socket.send(packet, transport.tuple.localPort, IP),
@@ -176,29 +174,20 @@ export class TestSfu {
     return viewer;
   }
 
-  /** The publisher as a transform's target, with the server's own tap. */
-  target(publisher: Publisher, over: Partial<TransformTarget> = {}): TransformTarget {
-    return {
-      id: publisher.producer.id,
-      roomId: "room",
-      videoProducerId: publisher.producer.id,
-      allowOriginalFallback: false,
-      createTap: async ({ engineIp, outputSsrc }) => {
-        const { tap } = await PlainTransformTap.create({
-          router: this.#router,
-          original: publisher.producer,
-          outputSsrc,
-          listenIp: IP,
-          portRange: PORTS,
-          engineIp,
-          keyFrameRequestDelayMs: 0,
-          msid: "camera generated",
-          appData: { participantId: "camera", track: "generated", hidden: false },
-        });
-        return tap;
-      },
-      ...over,
-    };
+  /** The server's own tap of a camera. */
+  async createTap({ originalProducerId, ...options }: TransformTapOptions): Promise<TransformTap> {
+    const publisher = this.#publishers.find(({ producer }) => producer.id === originalProducerId);
+    if (publisher === undefined) throw new Error(`Expected a camera, got ${originalProducerId}.`);
+    const { tap } = await PlainTransformTap.create({
+      ...options,
+      router: this.#router,
+      original: publisher.producer,
+      listenIp: IP,
+      portRange: PORTS,
+      keyFrameRequestDelayMs: 0,
+      msid: "camera generated",
+    });
+    return tap;
   }
 
   close(): void {
@@ -233,7 +222,7 @@ export class TestSfu {
 }
 
 function startCamera(
-  producer: ms.Producer<TrackData>,
+  producer: ms.Producer,
   { codecs, encodings }: ms.RtpParameters,
   firstClip: readonly ClipFrame[],
   send: (packet: Buffer) => void,
