@@ -11,7 +11,8 @@ import { SignalingGateway } from "../edges/socket/gateway.ts";
 import { toError } from "../errors.ts";
 import { WorkerPool } from "../media/worker-pool.ts";
 import { AccessPolicy } from "../security/access.ts";
-import { isLoopback } from "../security/origin.ts";
+import { isLoopbackHost } from "../security/hosts.ts";
+import { RequestGuard } from "../security/request-guard.ts";
 import type { Logger } from "../telemetry/logger.ts";
 import { createMetrics, type Metrics } from "../telemetry/metrics.ts";
 
@@ -58,7 +59,13 @@ export async function startServer(
 ): Promise<RunningServer> {
   const offers = loadOffers(config.presetsFile);
   const metrics = createMetrics();
-  const access = new AccessPolicy(config.auth);
+  const guard = new RequestGuard({
+    http: config.http,
+    warn: (details, message) => logger.warn(details, message),
+  });
+  const access = new AccessPolicy(config.auth, {
+    isLocalAdmin: (request) => guard.isLocalAdmin(request),
+  });
   warnAboutOpenMode(config, logger);
 
   const pool = await WorkerPool.create(config.sfu, logger, metrics);
@@ -72,15 +79,12 @@ export async function startServer(
     const checks = { media: pool.ready, engine: engine.ready };
     return { ready: checks.media && checks.engine, checks };
   };
-  const app = createHttpApp({ config, access, rooms, offers, readiness, logger, metrics });
+  const app = createHttpApp({
+    ...{ config, access, guard, rooms, offers, readiness, logger, metrics },
+  });
   const httpServer = createServer(app);
   const gateway = new SignalingGateway(httpServer, {
-    config,
-    access,
-    rooms,
-    offers,
-    metrics,
-    logger,
+    ...{ config, access, guard, rooms, offers, metrics, logger },
   });
 
   let closing: Promise<void> | undefined;
@@ -110,9 +114,14 @@ export async function startServer(
 }
 
 function warnAboutOpenMode(config: Config, logger: Logger): void {
-  const { host } = config.http;
-  if (config.auth.mode === "open" && !isLoopback(host) && host !== "localhost") {
-    logger.warn({ host }, "auth.mode is open: everybody who reaches this address may join");
+  const { host, publicUrl, trustedProxies } = config.http;
+  if (config.auth.mode !== "open") return;
+  const published = publicUrl === undefined ? host : new URL(publicUrl).hostname;
+  if (trustedProxies > 0 || !isLoopbackHost(host) || !isLoopbackHost(published)) {
+    logger.warn(
+      { host, publicUrl },
+      "auth.mode is open: everybody who reaches this address may join",
+    );
   }
 }
 

@@ -90,12 +90,19 @@ export class RoomManager extends SafeEmitter<RoomManagerEvents> {
 
   /**
    * Makes a room, or returns the one that exists.
-   * @param permanent it stays when it is empty.
+   * @param permanent it stays when it is empty; also one that exists already.
    * @throws DriftlessError TOO_MANY_ROOMS, SHUTTING_DOWN.
    */
   async create(roomId: string, permanent: boolean): Promise<Room> {
     const known = this.#rooms.get(roomId) ?? this.#creating.get(roomId);
-    if (known !== undefined) return known;
+    if (known !== undefined) {
+      const room = await known;
+      if (permanent) {
+        room.permanent = true;
+        this.#keep(room.id);
+      }
+      return room;
+    }
     if (this.#rooms.size + this.#creating.size >= this.#deps.config.limits.maxRooms) {
       throw new DriftlessError("TOO_MANY_ROOMS", "This server has no place for another room.");
     }

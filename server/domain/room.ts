@@ -44,7 +44,8 @@ export interface RoomOptions {
 
 export class Room extends SafeEmitter<RoomEvents> {
   readonly id: string;
-  readonly permanent: boolean;
+  /** It stays when it is empty. */
+  permanent: boolean;
   readonly createdAtMs: number;
   readonly media: MediaRoom;
   readonly #maxParticipants: number;

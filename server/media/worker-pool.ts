@@ -2,7 +2,7 @@
  * The mediasoup worker processes. Each has one WebRtcServer, so that all browsers
  * of a worker share one UDP and one TCP port. A worker that dies is replaced.
  */
-import { availableParallelism } from "node:os";
+import { availableParallelism, networkInterfaces } from "node:os";
 import { setTimeout as sleep } from "node:timers/promises";
 import { createWorker, type types as ms, setLogEventListeners } from "mediasoup";
 import type { SfuConfig } from "../config/schema.ts";
@@ -10,6 +10,7 @@ import { DriftlessError, toError } from "../errors.ts";
 import { SafeEmitter } from "../telemetry/events.ts";
 import type { Logger } from "../telemetry/logger.ts";
 import type { Metrics } from "../telemetry/metrics.ts";
+import { mediaAddresses, readRoutes } from "./listen-addresses.ts";
 
 /** Between a worker's end and the news that this process was told to end as well. */
 const SIGNAL_GRACE_MS = 100;
@@ -160,18 +161,19 @@ export class WorkerPool extends SafeEmitter<WorkerPoolEvents> {
   }
 
   async #listen(worker: ms.Worker, port: number): Promise<ms.WebRtcServer> {
-    const { listenIp: ip, announcedAddress } = this.#config;
-    const announced = announcedAddress === undefined ? {} : { announcedAddress };
+    // Read anew for each worker: an address may have changed since the last one.
+    const addresses = mediaAddresses(this.#config, networkInterfaces(), readRoutes());
     try {
       return await worker.createWebRtcServer({
-        listenInfos: [
-          { protocol: "udp", ip, port, ...announced },
-          { protocol: "tcp", ip, port, ...announced },
-        ],
+        listenInfos: addresses.flatMap((address) => [
+          { protocol: "udp", port, ...address },
+          { protocol: "tcp", port, ...address },
+        ]),
       });
     } catch (error) {
+      const where = addresses.map(({ ip }) => `${ip}:${port}`).join(" and ");
       throw new Error(
-        `Cannot listen for media on UDP and TCP ${ip}:${port}: ${toError(error).message}. ` +
+        `Cannot listen for media on UDP and TCP ${where}: ${toError(error).message}. ` +
           "Free the port or set sfu.rtcMinPort (DRIFTLESS__SFU__RTCMINPORT) to another one.",
         { cause: error },
       );

@@ -5,8 +5,10 @@ import type { Config } from "../../config/schema.ts";
 import type { Participant } from "../../domain/participant.ts";
 import type { Room } from "../../domain/room.ts";
 import { DriftlessError, toErrorBody } from "../../errors.ts";
-import { clientAddress, isAllowedOrigin } from "../../security/origin.ts";
+import { ConnectionLimits, guardHandshakes } from "../../security/connections.ts";
+import { writtenOrigins } from "../../security/origin.ts";
 import { RateLimit } from "../../security/rate-limit.ts";
+import type { RequestGuard } from "../../security/request-guard.ts";
 import type { Logger } from "../../telemetry/logger.ts";
 import { createHandlers, type HandlerDeps } from "./handlers.ts";
 import type { ServerEventName, ServerEvents } from "./protocol.ts";
@@ -14,6 +16,7 @@ import { ClientSession, type Handlers } from "./session.ts";
 
 export interface GatewayDeps extends Omit<HandlerDeps, "bind" | "config"> {
   config: Config;
+  guard: RequestGuard;
   logger: Logger;
 }
 
@@ -31,7 +34,6 @@ export class SignalingGateway {
   readonly #deps: GatewayDeps;
   readonly #handlers: Handlers;
   readonly #messageRate: RateLimit;
-  readonly #connectionRate: RateLimit;
   /** By socket id, which survives a recovered connection. */
   readonly #sessions = new Map<string, ClientSession>();
   readonly #byParticipant = new Map<string, ClientSession>();
@@ -41,17 +43,14 @@ export class SignalingGateway {
     this.#deps = deps;
     const { limits, http } = deps.config;
     this.#messageRate = new RateLimit("messages", limits.messagesPerSecond, 1);
-    this.#connectionRate = new RateLimit("connections", limits.connectionsPerMinute, 60);
     this.#handlers = createHandlers({
       ...deps,
       bind: (session, member) => this.#bind(session, member),
     });
     this.#io = new SocketServer(httpServer, {
       maxHttpBufferSize: limits.maxMessageBytes * HARD_LIMIT_FACTOR,
-      allowRequest: (request, decide) =>
-        isAllowedOrigin(request, http.allowedOrigins)
-          ? decide(null, true)
-          : decide("This page's origin is not allowed.", false),
+      // For long polling from the pages of other sites that may connect.
+      cors: { origin: writtenOrigins(http.allowedOrigins) },
       connectionStateRecovery: {
         maxDisconnectionDuration: limits.reconnectGraceSeconds * 1000,
         skipMiddlewares: true,
@@ -59,6 +58,12 @@ export class SignalingGateway {
       pingInterval: 5000,
       pingTimeout: 8000,
       serveClient: false,
+    });
+    guardHandshakes(httpServer, this.#io.engine, {
+      path: this.#io.path(),
+      guard: deps.guard,
+      limits: new ConnectionLimits(limits),
+      onRefused: (code) => deps.metrics.signallingErrors.inc({ code }),
     });
     this.#io.use((socket, next) => {
       this.#authorize(socket).then(
@@ -82,11 +87,11 @@ export class SignalingGateway {
   }
 
   async #authorize(socket: Socket): Promise<void> {
-    const { access, config } = this.#deps;
-    await this.#connectionRate.take(clientAddress(socket.request, config.http.trustedProxies));
+    const { access, guard } = this.#deps;
+    guard.checkOrigin(socket.request);
     if (access.openMode) return;
     // Only whether it is one of ours: the room is checked on joining.
-    await access.forRest(tokenOf(socket), false);
+    await access.verify(tokenOf(socket));
   }
 
   #onConnection(socket: Socket): void {
