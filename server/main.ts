@@ -7,7 +7,7 @@ import type { Config } from "./config/schema.ts";
 import { toError } from "./errors.ts";
 import { createLogger } from "./telemetry/logger.ts";
 
-/** A clean end takes well under a second; what hangs longer is cut off. */
+/** A clean end takes well under a second; what hangs longer is cut off. Calls get time before. */
 const CLOSE_LIMIT_MS = 4500;
 
 function readConfig(): Config {
@@ -24,7 +24,25 @@ function fail(message: string): never {
 }
 
 let server: RunningServer | undefined;
+let draining = false;
 let ending = false;
+
+/** Lets the calls that go on come to their end; a second signal ends them. */
+function drain(why: string): void {
+  if (draining || server === undefined) {
+    end(why, 0);
+    return;
+  }
+  draining = true;
+  logger.info({ why, seconds: config.limits.drainSeconds }, "nobody is let in any more");
+  server.drain().then(
+    () => ending || end(why, 0),
+    (err: unknown) => {
+      logger.error({ err }, "draining failed");
+      end(why, 1);
+    },
+  );
+}
 
 function end(why: string, code: number): void {
   // A second signal does not wait. Before the start is over there is nobody to say goodbye to;
@@ -47,7 +65,7 @@ function end(why: string, code: number): void {
 
 const config = readConfig();
 const logger = createLogger(config.log.level);
-process.on("SIGTERM", () => end("SIGTERM", 0));
+process.on("SIGTERM", () => drain("SIGTERM"));
 process.on("SIGINT", () => end("SIGINT", 0));
 process.on("uncaughtException", (err) => {
   logger.fatal({ err }, "uncaught exception");

@@ -14,7 +14,10 @@ import { toError } from "../errors.ts";
 import { MediaService } from "../media/media-service.ts";
 import { WorkerPool } from "../media/worker-pool.ts";
 import { AccessPolicy } from "../security/access.ts";
-import { isLoopback } from "../security/origin.ts";
+import { isLoopbackHost } from "../security/hosts.ts";
+import { RateLimit } from "../security/rate-limit.ts";
+import { RequestGuard } from "../security/request-guard.ts";
+import { concerns } from "../security/revocations.ts";
 import { reportListenerErrors } from "../telemetry/listener-errors.ts";
 import type { Logger } from "../telemetry/logger.ts";
 import { createMetrics, type Metrics } from "../telemetry/metrics.ts";
@@ -60,7 +63,13 @@ export async function startServer(
 ): Promise<RunningServer> {
   const offers = loadOffers(config.presetsFile);
   const metrics = createMetrics();
-  const access = new AccessPolicy(config.auth);
+  const guard = new RequestGuard({
+    http: config.http,
+    warn: (details, message) => logger.warn(details, message),
+  });
+  const access = new AccessPolicy(config.auth, {
+    isLocalAdmin: (request) => guard.isLocalAdmin(request),
+  });
   const onListenerError = reportListenerErrors(logger, metrics);
   warnAboutOpenMode(config, logger);
 
@@ -94,6 +103,18 @@ export async function startServer(
     schedule,
     onListenerError,
   });
+  access.onRevoked((revocation) =>
+    memberships.expel(
+      ({ token }) => token !== undefined && concerns(revocation, token),
+      "the right to be here was taken back",
+    ),
+  );
+  // A burst at once, and over time no more than so many a minute.
+  const lookRate = new RateLimit(
+    "changes of the look",
+    limits.promptChangesBurst,
+    (60 * limits.promptChangesBurst) / limits.promptChangesPerMinute,
+  );
   const engineDeps = { config, rooms, media, logger, metrics };
   const engine =
     createEngine !== undefined && config.engine.enabled
@@ -101,15 +122,17 @@ export async function startServer(
       : noEngine(engineDeps);
   const { transforms } = engine;
   const readiness = () => {
-    const checks = { media: pool.ready, engine: engine.ready };
-    return { ready: checks.media && checks.engine, checks };
+    const checks = { media: pool.ready, engine: engine.ready, admitting: !rooms.draining };
+    return { ready: Object.values(checks).every(Boolean), checks };
   };
   const app = createHttpApp({
-    ...{ config, access, rooms, transforms, offers, readiness, logger, metrics },
+    ...{ config, access, guard, rooms, transforms, lookRate },
+    ...{ offers, readiness, logger, metrics },
   });
   const httpServer = createServer(app);
   const gateway = new SignalingGateway(httpServer, {
-    ...{ config, access, rooms, memberships, media, transforms, offers, metrics, logger },
+    ...{ config, access, guard, rooms, memberships, media, transforms, lookRate },
+    ...{ offers, metrics, logger },
     nowMs: Date.now,
   });
 
@@ -166,9 +189,14 @@ function followMetrics(rooms: Rooms, metrics: Metrics, logger: Logger): void {
 }
 
 function warnAboutOpenMode(config: Config, logger: Logger): void {
-  const { host } = config.http;
-  if (config.auth.mode === "open" && !isLoopback(host) && host !== "localhost") {
-    logger.warn({ host }, "auth.mode is open: everybody who reaches this address may join");
+  const { host, publicUrl, trustedProxies } = config.http;
+  if (config.auth.mode !== "open") return;
+  const published = publicUrl === undefined ? host : new URL(publicUrl).hostname;
+  if (trustedProxies > 0 || !isLoopbackHost(host) || !isLoopbackHost(published)) {
+    logger.warn(
+      { host, publicUrl },
+      "auth.mode is open: everybody who reaches this address may join",
+    );
   }
 }
 

@@ -180,7 +180,7 @@ function describe(value: unknown): string {
 
 /** A wrong secret must not reach the log. */
 function describeValue(value: unknown, keys: readonly PropertyKey[]): string {
-  const secret = keys.some((key) => /secret|credential/i.test(String(key)));
+  const secret = keys.some((key) => /secret|credential|token$/i.test(String(key)));
   if (secret && typeof value === "string") return `${value.length} characters`;
   return describe(value);
 }

@@ -4,8 +4,29 @@
  */
 import { z } from "zod";
 
+const EXPECTED_IP = "expected auto, or an IPv4 or IPv6 address of this machine";
+const EXPECTED_PUBLIC_URL = "expected https://host or http://host, with a port if need be, no path";
+
 const port = z.int().min(1).max(65535);
 const host = z.string().min(1).max(255);
+
+const publicUrl = z.url({ protocol: /^https?$/, error: EXPECTED_PUBLIC_URL }).refine(
+  (text) => {
+    const url = URL.parse(text);
+    // The page and its socket live at the root of their host.
+    return url !== null && url.pathname === "/" && url.search + url.hash + url.username === "";
+  },
+  { error: EXPECTED_PUBLIC_URL },
+);
+
+const hostName = z.string().regex(/^(\.?[a-z0-9_-]+(\.[a-z0-9_-]+)*|[0-9a-f:.]*:[0-9a-f:.]+)$/i, {
+  error: "expected a name or an address without scheme and port, such as meet.example.org",
+});
+
+/** RFC 7065. */
+const turnUrl = z.string().regex(/^turns?:[^/?\s]+(\?transport=(udp|tcp))?$/, {
+  error: "expected turn:host:port or turns:host:port, with ?transport=udp or tcp where needed",
+});
 
 const iceServer = z.strictObject({
   urls: z.union([z.string().min(1), z.array(z.string().min(1)).min(1)]),
@@ -13,15 +34,38 @@ const iceServer = z.strictObject({
   credential: z.string().optional(),
 });
 
+/** Short-lived credentials of a TURN server that shares a secret with us (coturn: use-auth-secret). */
+const turn = z.strictObject({
+  urls: z.union([turnUrl, z.array(turnUrl).min(1).max(8)]),
+  /** coturn's static-auth-secret. */
+  secret: z.string().min(16),
+  /** How long somebody may start to use a credential; a relay that runs is not cut off. */
+  ttlSeconds: z.int().min(60).max(604_800).default(43_200),
+});
+
 const http = z.strictObject({
   /** Address to listen on. 127.0.0.1 keeps the server to this machine. */
   host: host.default("127.0.0.1"),
   /** 0 takes any free port (tests). */
   port: z.int().min(0).max(65535).default(3000),
-  /** Number of reverse proxies in front whose X-Forwarded-For is believed. */
+  /**
+   * Where browsers find this server: https://host, with a port where it is not the usual one. Needed
+   * behind a reverse proxy that does not hand on the host it was asked for.
+   */
+  publicUrl: publicUrl.optional(),
+  /**
+   * Number of reverse proxies in front whose X-Forwarded-* or Forwarded headers are believed. Each
+   * must set them anew or append to them.
+   */
   trustedProxies: z.int().min(0).max(8).default(0),
   /** Further origins (https://host) whose pages may connect; same origin always may. */
   allowedOrigins: z.array(z.url()).default([]),
+  /**
+   * Further names that this server may be asked by; .example.org stands for the domain and all below
+   * it. Other names are refused, because a foreign page may give its own name this machine's address
+   * (DNS rebinding). Addresses, localhost, this machine's name and publicUrl need no entry.
+   */
+  allowedHosts: z.array(hostName).max(100).default([]),
   /** Folder with the built web page. */
   staticDir: z.string().min(1).default("client/dist"),
   /** Room of the URL printed at the start. */
@@ -35,9 +79,14 @@ const sfu = z
   .strictObject({
     /** mediasoup worker processes, one core each; 0 = half of the machine's cores. */
     workers: z.int().min(0).max(64).default(0),
-    /** Address that browsers' media is received on. */
-    listenIp: z.string().min(1).default("127.0.0.1"),
-    /** Address told to browsers, when it differs from listenIp (NAT, 0.0.0.0). */
+    /**
+     * Address that browsers' media is received on. auto: on 127.0.0.1 and on the machine's own address
+     * of the default route, because Firefox ignores loopback addresses (server/media/listen-addresses.ts).
+     */
+    listenIp: z
+      .union([z.literal("auto"), z.ipv4(), z.ipv6()], { error: EXPECTED_IP })
+      .default("auto"),
+    /** Address or name told to browsers, when it differs from listenIp (NAT, 0.0.0.0). */
     announcedAddress: z.string().min(1).optional(),
     /** Worker n uses UDP and TCP port rtcMinPort + n for all of its browsers. */
     rtcMinPort: port.default(40000),
@@ -47,10 +96,12 @@ const sfu = z
     initialOutgoingBitrateBps: z.int().min(100_000).default(1_500_000),
     /** Most that one publisher may send. */
     maxIncomingBitrateBps: z.int().min(100_000).default(3_000_000),
-    /** Tracks that one worker sends before viewers of a room are given another worker. */
-    maxConsumersPerRouter: z.int().min(1).default(500),
-    /** STUN and TURN servers told to clients. */
+    /** STUN and TURN servers told to clients as they are: a credential here is everybody's. */
     iceServers: z.array(iceServer).default([]),
+    /** A TURN server whose credentials are made for each participant and end. */
+    turn: turn.optional(),
+    /** Consumers on one router; a room with more goes on on another worker. */
+    maxConsumersPerRouter: z.int().min(10).max(100_000).default(500),
     logLevel: z.enum(["debug", "warn", "error", "none"]).default("warn"),
   })
   .refine((s) => s.rtcMaxPort - s.rtcMinPort >= 20, {
@@ -139,8 +190,17 @@ const auth = z
     mode: z.enum(["open", "token"]).default("open"),
     /** HS256 secret, at least 32 characters; needed for mode token. */
     secret: z.string().min(32).optional(),
-    /** Life of the tokens made by POST /api/tokens. */
+    /** Life of the tokens made by POST /api/tokens, where the request does not say. */
     tokenTtlSeconds: z.int().min(10).max(31_536_000).default(3600),
+    /**
+     * Longest life of a token. One that is good for longer is refused, also when an application signed
+     * it: a revocation is remembered this long.
+     */
+    maxTokenTtlSeconds: z.int().min(10).max(31_536_000).default(2_592_000),
+  })
+  .refine((a) => a.tokenTtlSeconds <= a.maxTokenTtlSeconds, {
+    path: ["tokenTtlSeconds"],
+    error: "expected at most auth.maxTokenTtlSeconds",
   })
   .refine((a) => a.mode === "open" || a.secret !== undefined, {
     path: ["secret"],
@@ -162,23 +222,40 @@ const limits = z.strictObject({
   maxMessageBytes: z.int().min(4096).default(65_536),
   /** Per connection. */
   messagesPerSecond: z.int().min(1).default(60),
-  /** Per address. */
+  /** Per address; IPv6 addresses of one /64 count as one. */
   httpRequestsPerMinute: z.int().min(1).default(1200),
   connectionsPerMinute: z.int().min(1).default(300),
+  /** Signalling connections open at the same time; a company behind NAT is one address. */
+  maxConnectionsPerAddress: z.int().min(1).default(500),
+  /** People of one address who try a look before they join, each in a room of the server's own. */
+  maxPreviewsPerAddress: z.int().min(1).default(2),
+  /** Transforms at the same time in one room; 0: as many as the engines have places. */
+  maxTransformsPerRoom: z.int().min(0).default(0),
+  maxTransformsPerIdentity: z.int().min(1).default(1),
+  maxTransformsPerAddress: z.int().min(1).default(8),
+  /** Of one participant, over time; promptChangesBurst of them at once. */
+  promptChangesPerMinute: z.int().min(1).default(30),
+  promptChangesBurst: z.int().min(1).default(10),
+  /** People who wait for a transform; 0: a full engine refuses at once. */
+  transformQueue: z.int().min(0).max(1000).default(20),
   /** How long a participant whose connection broke keeps the place. */
   reconnectGraceSeconds: z.number().min(0).max(300).default(15),
   /** How long after that the participant may come back without a token, as the same person. */
   resumeSeconds: z.number().min(0).max(86_400).default(14_400),
-  /** Looks that people from one network address try at a time before they join. */
-  maxPreviewsPerAddress: z.int().min(0).default(2),
-  /** Repainted cameras of one room, one identity and one network address; 0: no such limit. */
-  maxTransformsPerRoom: z.int().min(0).default(0),
-  maxTransformsPerIdentity: z.int().min(0).default(1),
-  maxTransformsPerAddress: z.int().min(0).default(8),
-  /** People who may wait for a place in an engine; 0: who finds none is refused at once. */
-  transformQueue: z.int().min(0).default(20),
-  /** How long a server that is told to end lets calls go on. */
-  drainSeconds: z.number().min(0).max(86_400).default(0),
+  /** How long a server that was told to end lets people finish. */
+  drainSeconds: z.number().min(0).max(86_400).default(5),
+});
+
+const metrics = z.strictObject({
+  /** Who reads /metrics from another machine sends `Authorization: Bearer …` with it. */
+  token: z
+    .string()
+    .regex(/^[\w.~+/-]{16,256}=*$/, {
+      error: "expected at least 16 letters, digits or any of . _ ~ + / - (RFC 6750)",
+    })
+    .optional(),
+  /** True: everybody may read /metrics (where the network keeps strangers out). */
+  public: z.boolean().default(false),
 });
 
 const log = z.strictObject({
@@ -192,6 +269,7 @@ export const configSchema = z.strictObject({
   auth: auth.prefault({}),
   rooms: rooms.prefault({}),
   limits: limits.prefault({}),
+  metrics: metrics.prefault({}),
   log: log.prefault({}),
   /** Styles offered in the client. */
   presetsFile: z.string().min(1).default("config/presets.yaml"),

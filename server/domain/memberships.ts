@@ -17,11 +17,23 @@ export interface Endpoint {
   onReplaced(): void;
 }
 
+/** What a token says of itself, where one let the person in: it may be taken back later. */
+export interface TokenRef {
+  readonly room: string;
+  readonly identity: string;
+  readonly jti: string;
+  readonly issuedAtMs: number | undefined;
+}
+
+/** Who is let in; survives the participant. */
+export interface Person extends Omit<NewParticipant, "id" | "joinedAtMs" | "address"> {
+  token: TokenRef | undefined;
+}
+
 /** What a resume secret opens. */
 export interface Membership {
   readonly secret: string;
-  /** Who is let in by it; survives the participant. */
-  readonly person: Omit<NewParticipant, "id" | "joinedAtMs" | "address">;
+  readonly person: Person;
   readonly roomId: string;
   readonly room: Room;
   readonly participant: Participant;
@@ -48,7 +60,7 @@ interface Entry {
 
 /** Who left without saying so, and until when the secret is good. */
 interface Parked {
-  person: Membership["person"];
+  person: Person;
   roomId: string;
   untilMs: number;
 }
@@ -151,22 +163,25 @@ export class Memberships {
     });
   }
 
-  /** The token behind a membership was refreshed. */
-  setGrants(participantId: string, grants: Grants): void {
+  /**
+   * The token behind a membership was refreshed.
+   * @throws DriftlessError NOT_JOINED
+   */
+  onTokenRefreshed(participantId: string, grants: Grants, token: TokenRef): void {
     const entry = this.#byParticipant.get(participantId);
     if (entry === undefined) throw new DriftlessError("NOT_JOINED", "Join a room first.");
-    entry.membership.participant.grants = grants;
+    const { membership } = entry;
+    membership.participant.grants = grants;
+    entry.membership = { ...membership, person: { ...membership.person, grants, token } };
   }
 
-  /** Ends the stays of an identity, in one room or ("*") in all, and voids its secrets. */
-  expel(identity: string, roomId: string, reason: string): number {
-    const fits = (id: string, person: Membership["person"]) =>
-      person.identity === identity && (roomId === "*" || roomId === id);
-    for (const [secret, { person, roomId: id }] of this.#parked) {
-      if (fits(id, person)) this.#parked.delete(secret);
+  /** Ends the stays of those whom it concerns, and voids their secrets. @returns how many */
+  expel(concerns: (person: Person) => boolean, reason: string): number {
+    for (const [secret, { person }] of this.#parked) {
+      if (concerns(person)) this.#parked.delete(secret);
     }
     const members = [...this.#byParticipant.values()].filter(({ membership }) =>
-      fits(membership.roomId, membership.person),
+      concerns(membership.person),
     );
     for (const { membership } of members) membership.room.leave(membership.participant.id, reason);
     return members.length;

@@ -50,6 +50,7 @@ const DELAY_STEP_MS = 25;
 export class Room extends SafeEmitter<RoomEvents> {
   readonly id: string;
   readonly private: boolean;
+  /** It stays when it is empty. */
   permanent: boolean;
   readonly createdAtMs: number;
   readonly #maxParticipants: number;

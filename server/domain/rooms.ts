@@ -63,6 +63,7 @@ export class Rooms extends SafeEmitter<RoomsEvents> {
    * @throws DriftlessError ROOM_NOT_FOUND, TOO_MANY_ROOMS, SHUTTING_DOWN.
    */
   forJoin(roomId: string): Room {
+    this.#requireOpen();
     return this.#options.autoCreate ? this.create(roomId) : this.get(roomId);
   }
 
@@ -116,7 +117,12 @@ export class Rooms extends SafeEmitter<RoomsEvents> {
     this.emit("closed", room, reason);
   }
 
-  /** Makes no new rooms; those that exist go on. */
+  /** True once nobody is let in any more. */
+  get draining(): boolean {
+    return this.#closed;
+  }
+
+  /** Lets nobody in any more; who is in stays. */
   drain(): void {
     this.#closed = true;
   }
@@ -128,7 +134,7 @@ export class Rooms extends SafeEmitter<RoomsEvents> {
   }
 
   #open(id: string, isPrivate: boolean, permanent: boolean): Room {
-    if (this.#closed) throw new DriftlessError("SHUTTING_DOWN", "The server is closing.");
+    this.#requireOpen();
     const { maxRooms, maxParticipantsPerRoom, nowMs, onListenerError } = this.#options;
     if (this.#rooms.size >= maxRooms) {
       throw new DriftlessError(
@@ -151,6 +157,10 @@ export class Rooms extends SafeEmitter<RoomsEvents> {
     this.#removeLater(room);
     this.emit("opened", room);
     return room;
+  }
+
+  #requireOpen(): void {
+    if (this.#closed) throw new DriftlessError("SHUTTING_DOWN", "The server is closing.");
   }
 
   #removeLater(room: Room): void {

@@ -2,15 +2,17 @@
  * The mediasoup worker processes. Each has one WebRtcServer, so that all browsers
  * of a worker share one UDP and one TCP port. A worker that dies is replaced.
  */
-import { availableParallelism } from "node:os";
+import { availableParallelism, networkInterfaces } from "node:os";
 import { setTimeout as sleep } from "node:timers/promises";
 import { createWorker, type types as ms, setLogEventListeners } from "mediasoup";
 import type { SfuConfig } from "../config/schema.ts";
 import { SafeEmitter } from "../domain/events.ts";
 import { DriftlessError, toError } from "../errors.ts";
+import { HeartbeatWatch } from "../telemetry/heartbeat-watch.ts";
 import { reportListenerErrors } from "../telemetry/listener-errors.ts";
 import type { Logger } from "../telemetry/logger.ts";
 import type { Metrics } from "../telemetry/metrics.ts";
+import { mediaAddresses, readRoutes } from "./listen-addresses.ts";
 
 /** Between a worker's end and the news that this process was told to end as well. */
 const SIGNAL_GRACE_MS = 100;
@@ -48,6 +50,10 @@ export function errorLevel(log: string): "debug" | "error" {
   const gone = /MediaSoupNotFoundError: .*\[method:(consumer\.\w+|transport\.closeConsumer)\]/u;
   return gone.test(log) ? "debug" : "error";
 }
+
+/** A worker answers a question in under a millisecond; one that is silent for so long hangs. */
+const HANG_LIMIT_MS = 5000;
+const PING_MS = 1000;
 
 interface WorkerPoolEvents {
   /** The slot is gone with everything on it. A replacement follows. */
@@ -167,24 +173,44 @@ export class WorkerPool extends SafeEmitter<WorkerPoolEvents> {
       return;
     }
     this.#slots[index] = slot;
+    this.#watch(slot);
     worker.on("died", (error) => void this.#replace(slot, error));
     this.#logger.info({ index, pid: worker.pid }, "media worker started");
     this.#wake();
   }
 
+  /** A worker that hangs is ended: what it holds up would wait for it for ever. */
+  #watch(slot: WorkerSlot): void {
+    const { worker } = slot;
+    const watch = new HeartbeatWatch(HANG_LIMIT_MS, PING_MS);
+    const timer = setInterval(() => {
+      worker.getResourceUsage().then(
+        () => watch.beat(),
+        // A worker that has ended says so by itself.
+        () => undefined,
+      );
+      if (!watch.check(performance.now())) return;
+      this.#logger.error({ index: slot.index, pid: worker.pid }, "a media worker hangs, ending it");
+      process.kill(worker.pid, "SIGKILL");
+    }, PING_MS);
+    timer.unref();
+    worker.observer.once("close", () => clearInterval(timer));
+  }
+
   async #listen(worker: ms.Worker, port: number): Promise<ms.WebRtcServer> {
-    const { listenIp: ip, announcedAddress } = this.#config;
-    const announced = announcedAddress === undefined ? {} : { announcedAddress };
+    // Read anew for each worker: an address may have changed since the last one.
+    const addresses = mediaAddresses(this.#config, networkInterfaces(), readRoutes());
     try {
       return await worker.createWebRtcServer({
-        listenInfos: [
-          { protocol: "udp", ip, port, ...announced },
-          { protocol: "tcp", ip, port, ...announced },
-        ],
+        listenInfos: addresses.flatMap((address) => [
+          { protocol: "udp", port, ...address },
+          { protocol: "tcp", port, ...address },
+        ]),
       });
     } catch (error) {
+      const where = addresses.map(({ ip }) => `${ip}:${port}`).join(" and ");
       throw new Error(
-        `Cannot listen for media on UDP and TCP ${ip}:${port}: ${toError(error).message}. ` +
+        `Cannot listen for media on UDP and TCP ${where}: ${toError(error).message}. ` +
           "Free the port or set sfu.rtcMinPort (DRIFTLESS__SFU__RTCMINPORT) to another one.",
         { cause: error },
       );

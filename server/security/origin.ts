@@ -1,51 +1,46 @@
-/** Which pages and which machines a request may come from. */
+/**
+ * Which pages may ask. Browsers do not keep foreign pages from opening WebSockets or sending simple
+ * requests, so the server compares the page's origin (RFC 6454) with its own addresses.
+ */
 import type { IncomingMessage } from "node:http";
-import { BlockList, isIP } from "node:net";
+import { originKey, parseAuthority, parseOrigin } from "./authority.ts";
+import { forwardedHosts } from "./forwarding.ts";
 
-const LOOPBACK = new BlockList();
-LOOPBACK.addSubnet("127.0.0.0", 8, "ipv4");
-LOOPBACK.addAddress("::1", "ipv6");
-
-/** True for 127.0.0.0/8, ::1 and the IPv4-mapped form of the former. */
-export function isLoopback(address: string | undefined): boolean {
-  if (address === undefined) return false;
-  const plain = address.startsWith("::ffff:") ? address.slice(7) : address;
-  const family = isIP(plain);
-  if (family === 0) return false;
-  return LOOPBACK.check(plain, family === 6 ? "ipv6" : "ipv4");
+export interface OriginRules {
+  publicUrl: string | undefined;
+  allowedOrigins: readonly string[];
+  trustedProxies: number;
 }
 
 /**
- * True when the request comes directly from this machine. One that a proxy
- * passed on does not, wherever the proxy runs.
+ * none: a program, or a browser's same-origin GET, which carries no Origin.
+ * own: a page of this server. allowed: one of http.allowedOrigins, which needs CORS. foreign: refused.
  */
-export function isLocalRequest(request: IncomingMessage): boolean {
-  const forwarded = request.headers["x-forwarded-for"] ?? request.headers.forwarded;
-  return forwarded === undefined && isLoopback(request.socket.remoteAddress);
+export type OriginKind = "none" | "own" | "allowed" | "foreign";
+
+export function createOriginCheck(rules: OriginRules): (request: IncomingMessage) => OriginKind {
+  const allowed = new Set(rules.allowedOrigins.map(originKey));
+  const published = rules.publicUrl === undefined ? undefined : originKey(rules.publicUrl);
+
+  return (request) => {
+    const { origin: text } = request.headers;
+    if (text === undefined) return "none";
+    if (originKey(text) === published) return "own";
+    // Sandboxed frames and files say "null": any of them, so it is nobody's.
+    const origin = parseOrigin(text);
+    const asked = [request.headers.host, ...forwardedHosts(request, rules.trustedProxies)];
+    const own = asked.some((host) => {
+      if (origin === undefined) return false;
+      const authority = parseAuthority(host, origin.scheme);
+      return authority?.hostname === origin.hostname && authority.port === origin.port;
+    });
+    if (own) return "own";
+    return text !== "null" && allowed.has(originKey(text)) ? "allowed" : "foreign";
+  };
 }
 
-/**
- * The address that asks. Each trusted proxy appends the address it was asked by
- * to X-Forwarded-For; what stands before those entries may be invented.
- */
-export function clientAddress(request: IncomingMessage, trustedProxies: number): string {
-  const header = request.headers["x-forwarded-for"];
-  const hops = (Array.isArray(header) ? header.join(",") : (header ?? ""))
-    .split(",")
-    .map((hop) => hop.trim())
-    .filter((hop) => hop !== "");
-  const trusted = trustedProxies > 0 ? hops.slice(-trustedProxies)[0] : undefined;
-  return trusted ?? request.socket.remoteAddress ?? "unknown";
-}
-
-/**
- * Browsers do not keep foreign pages from opening WebSockets, so the server
- * compares the page's origin with its own. Programs send no Origin and pass.
- */
-export function isAllowedOrigin(request: IncomingMessage, allowedOrigins: string[]): boolean {
-  const origin = request.headers.origin;
-  if (origin === undefined) return true;
-  if (allowedOrigins.includes(origin)) return true;
-  const url = URL.parse(origin);
-  return url !== null && url.host === request.headers.host;
+/** Origins as browsers write them, for those who compare texts. */
+export function writtenOrigins(origins: readonly string[]): string[] {
+  // "null", the origin of URLs such as "capacitor://localhost", must never get into such a list.
+  return origins.map((text) => (parseOrigin(text) === undefined ? text : new URL(text).origin));
 }

@@ -6,12 +6,14 @@ import type { Rooms } from "../../domain/rooms.ts";
 import { DriftlessError, toErrorBody } from "../../errors.ts";
 import type { AccessPolicy } from "../../security/access.ts";
 import { securityHeaders } from "../../security/headers.ts";
-import { isAllowedOrigin } from "../../security/origin.ts";
 import { RateLimit } from "../../security/rate-limit.ts";
+import type { RequestGuard } from "../../security/request-guard.ts";
 import type { Logger } from "../../telemetry/logger.ts";
 import type { Metrics } from "../../telemetry/metrics.ts";
 import type { Transforms } from "../../transform/service.ts";
+import { checkOrigin, corsHeaders } from "./cors.ts";
 import { healthRoutes, type Readiness } from "./health-routes.ts";
+import { metricsRoute } from "./metrics-route.ts";
 import { pageRoutes } from "./page-routes.ts";
 import { roomRoutes } from "./room-routes.ts";
 import { tokenRoutes } from "./token-routes.ts";
@@ -20,8 +22,11 @@ import { transformRoutes } from "./transform-routes.ts";
 export interface HttpDeps {
   config: Config;
   access: AccessPolicy;
+  guard: RequestGuard;
   rooms: Rooms;
   transforms: Transforms;
+  /** How often one participant's look may be changed. */
+  lookRate: RateLimit;
   offers: Offers;
   readiness: () => Readiness;
   logger: Logger;
@@ -31,10 +36,9 @@ export interface HttpDeps {
 const MAX_BODY_BYTES = 16_384;
 
 export function createHttpApp(deps: HttpDeps): Express {
-  const { config, metrics } = deps;
+  const { config, guard, metrics } = deps;
   const app = express();
   app.disable("x-powered-by");
-  app.set("trust proxy", config.http.trustedProxies);
   app.use(securityHeaders());
   app.use((request, response, next) => {
     response.on("finish", () => {
@@ -43,20 +47,22 @@ export function createHttpApp(deps: HttpDeps): Express {
     });
     next();
   });
-  // Before the rate limit: a probe must not be refused because somebody else asks too much.
+  // Before the rate limit and the check of the host: a probe must not be refused because somebody
+  // else asks too much, and asks by whatever address it knows.
   app.use(healthRoutes(deps));
+  app.use((request, _response, next) => {
+    guard.checkHost(request);
+    next();
+  });
+  app.use("/api", corsHeaders(guard));
 
   const rate = new RateLimit("requests", config.limits.httpRequestsPerMinute, 60);
   app.use(async (request, _response, next) => {
-    await rate.take(request.ip ?? "unknown");
+    await rate.take(guard.limitKey(request));
     next();
   });
-  app.use("/api", (request, _response, next) => {
-    if (!isAllowedOrigin(request, config.http.allowedOrigins)) {
-      throw new DriftlessError("FORBIDDEN", "This page's origin is not allowed.");
-    }
-    next();
-  });
+  app.use(metricsRoute(deps));
+  app.use("/api", checkOrigin(guard));
   app.use("/api", express.json({ limit: MAX_BODY_BYTES, strict: true }));
   app.get("/api/presets", (_request, response) => {
     response.json(deps.offers);

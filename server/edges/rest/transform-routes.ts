@@ -6,6 +6,7 @@ import type { Rooms } from "../../domain/rooms.ts";
 import { transformSettingsSchema } from "../../domain/settings.ts";
 import { DriftlessError } from "../../errors.ts";
 import type { AccessPolicy } from "../../security/access.ts";
+import type { RateLimit } from "../../security/rate-limit.ts";
 import type { Transforms } from "../../transform/service.ts";
 import { callerOf, parseBody, requireRoom } from "./caller.ts";
 
@@ -14,10 +15,11 @@ type Target = { roomId: string; participantId: string };
 export interface TransformRoutesDeps {
   rooms: Rooms;
   transforms: Transforms;
+  lookRate: RateLimit;
   access: AccessPolicy;
 }
 
-export function transformRoutes({ rooms, transforms, access }: TransformRoutesDeps) {
+export function transformRoutes({ rooms, transforms, lookRate, access }: TransformRoutesDeps) {
   const router = Router();
   const path = "/:roomId/participants/:participantId/transform";
 
@@ -49,6 +51,7 @@ export function transformRoutes({ rooms, transforms, access }: TransformRoutesDe
   router.put(path, async (request: Request<Target>, response) => {
     const { room, participant, byOther } = await find(request, true);
     const settings = parseBody(transformSettingsSchema, request.body);
+    if (settings.mode !== "off") await lookRate.take(participant.id);
     const revision = room.wish(participant, settings, byOther);
     await transforms.settled(participant, revision);
     response.status(202).json({ ...participant.transform, revision });

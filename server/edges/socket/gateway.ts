@@ -6,16 +6,19 @@ import type { Membership } from "../../domain/memberships.ts";
 import type { Participant } from "../../domain/participant.ts";
 import type { Room } from "../../domain/room.ts";
 import { DriftlessError, toErrorBody } from "../../errors.ts";
-import { clientAddress, isAllowedOrigin } from "../../security/origin.ts";
+import { ConnectionLimits, guardHandshakes } from "../../security/connections.ts";
+import { writtenOrigins } from "../../security/origin.ts";
 import { RateLimit } from "../../security/rate-limit.ts";
+import type { RequestGuard } from "../../security/request-guard.ts";
 import type { Logger } from "../../telemetry/logger.ts";
 import { createHandlers, type HandlerDeps } from "./handlers.ts";
 import type { ServerEventName, ServerEvents } from "./protocol.ts";
 import { type Audience, followRooms } from "./room-events.ts";
 import { ClientSession, type Handlers } from "./session.ts";
 
-export interface GatewayDeps extends Omit<HandlerDeps, "bind" | "config" | "lookRate"> {
+export interface GatewayDeps extends Omit<HandlerDeps, "bind" | "config"> {
   config: Config;
+  guard: RequestGuard;
   logger: Logger;
 }
 
@@ -33,30 +36,31 @@ export class SignalingGateway implements Audience {
   readonly #deps: GatewayDeps;
   readonly #handlers: Handlers;
   readonly #messageRate: RateLimit;
-  readonly #connectionRate: RateLimit;
   readonly #byParticipant = new Map<string, ClientSession>();
 
   constructor(httpServer: HttpServer, deps: GatewayDeps) {
     this.#deps = deps;
     const { limits, http } = deps.config;
     this.#messageRate = new RateLimit("messages", limits.messagesPerSecond, 1);
-    this.#connectionRate = new RateLimit("connections", limits.connectionsPerMinute, 60);
     this.#handlers = createHandlers({
       ...deps,
-      lookRate: new RateLimit("changes of the look", LOOKS_PER_MINUTE / 6, 10),
       bind: (session, member) => this.#bind(session, member),
     });
     this.#io = new SocketServer(httpServer, {
       maxHttpBufferSize: limits.maxMessageBytes * HARD_LIMIT_FACTOR,
-      allowRequest: (request, decide) =>
-        isAllowedOrigin(request, http.allowedOrigins)
-          ? decide(null, true)
-          : decide("This page's origin is not allowed.", false),
+      // For long polling from the pages of other sites that may connect.
+      cors: { origin: writtenOrigins(http.allowedOrigins) },
       // A place in a room is kept by its membership, however long the room was quiet; what a
       // connection missed is told anew when it comes back.
       pingInterval: 5000,
       pingTimeout: 8000,
       serveClient: false,
+    });
+    guardHandshakes(httpServer, this.#io.engine, {
+      path: this.#io.path(),
+      guard: deps.guard,
+      limits: new ConnectionLimits(limits),
+      onRefused: (code) => deps.metrics.signallingErrors.inc({ code }),
     });
     this.#io.use((socket, next) => {
       this.#authorize(socket).then(
@@ -122,21 +126,21 @@ export class SignalingGateway implements Audience {
   }
 
   async #authorize(socket: Socket): Promise<void> {
-    const { access, config, memberships } = this.#deps;
-    await this.#connectionRate.take(clientAddress(socket.request, config.http.trustedProxies));
+    const { access, guard, memberships } = this.#deps;
+    guard.checkOrigin(socket.request);
     if (access.openMode) return;
     // Who is in stays in: the secret of a stay counts, whatever became of the token.
     const secret = authOf(socket, "resume");
     if (secret !== undefined && memberships.knows(secret)) return;
     // Only whether it is one of ours: the room is checked on joining.
-    await access.forRest(authOf(socket, "token"), false);
+    await access.verify(authOf(socket, "token"));
   }
 
   #onConnection(socket: Socket): void {
-    const { config, logger, metrics } = this.#deps;
+    const { config, guard, logger, metrics } = this.#deps;
     const connection = {
       id: socket.id,
-      address: clientAddress(socket.request, config.http.trustedProxies),
+      address: guard.limitKey(socket.request),
       token: authOf(socket, "token"),
     };
     const session = new ClientSession(connection, {
@@ -190,9 +194,6 @@ export class SignalingGateway implements Audience {
     this.#io.sockets.sockets.get(session.id)?.leave(channelOf(member.room));
   }
 }
-
-/** Bursts of a sixth of it: a person who tries looks quickly is not held up. */
-const LOOKS_PER_MINUTE = 120;
 
 /** socket.io's room of all connections that are in ours. */
 function channelOf(room: Room): string {

@@ -160,16 +160,16 @@ export function createHandlers(deps: HandlerDeps): Handlers {
 
     async "token:refresh"(session, { token }) {
       const { participant, roomId } = session.requireMember();
-      const { identity, grants, expiresAtMs } = await deps.access.forRoom(token, roomId);
-      if (identity !== participant.identity || expiresAtMs === undefined) {
+      const { identity, grants, token: claims } = await deps.access.forRoom(token, roomId);
+      if (identity !== participant.identity || claims === undefined) {
         throw new DriftlessError(
           "IDENTITY_MISMATCH",
           `Expected a token for "${participant.identity}".`,
         );
       }
-      session.tokenExpiresAtMs = expiresAtMs;
-      deps.memberships.setGrants(participant.id, grants);
-      return { expiresAtMs };
+      session.tokenExpiresAtMs = claims.expiresAtMs;
+      deps.memberships.onTokenRefreshed(participant.id, grants, claims);
+      return { expiresAtMs: claims.expiresAtMs };
     },
   };
 }

@@ -4,6 +4,7 @@ import type { Membership } from "../../domain/memberships.ts";
 import { PROMPT_MAX_CHARS } from "../../domain/settings.ts";
 import { DriftlessError } from "../../errors.ts";
 import { type RoomAccess, requireGrant } from "../../security/access.ts";
+import { iceServersFor } from "../../security/turn.ts";
 import type { HandlerDeps } from "./handlers.ts";
 import type { JoinReply, ParsedMessage } from "./protocol.ts";
 import type { ClientSession } from "./session.ts";
@@ -44,7 +45,7 @@ export async function join(
     transform: participant.transform,
     tokenExpiresAtMs: session.tokenExpiresAtMs ?? null,
     routerRtpCapabilities: media.rtpCapabilities,
-    iceServers: config.sfu.iceServers,
+    iceServers: iceServersFor(config.sfu, participant.identity, deps.nowMs()),
     participants: room.participants.filter((p) => p !== participant).map((p) => p.info),
     grants: participant.grants,
     ...offers,
@@ -86,10 +87,10 @@ async function enter(
   const room = preview
     ? deps.rooms.forPreview(message.roomId, session.address)
     : deps.rooms.forJoin(message.roomId);
-  session.tokenExpiresAtMs = access.expiresAtMs;
+  session.tokenExpiresAtMs = access.token?.expiresAtMs;
   const { name } = message;
   const hideRoom = preview || (message.hideOriginal ?? false);
-  const person = { identity, name, grants: access.grants, hideRoom };
+  const person = { identity, name, grants: access.grants, hideRoom, token: access.token };
   return deps.memberships.enter(room, person, session.address, session);
 }
 

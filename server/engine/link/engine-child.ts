@@ -1,8 +1,8 @@
 /** One engine process as the server sees it: start, messages, silence, end. */
 import { type ChildProcess, fork } from "node:child_process";
+import { HeartbeatWatch } from "../../telemetry/heartbeat-watch.ts";
 import type { EngineMessage, EngineOptions, ServerMessage } from "../protocol.ts";
 import { engineMessageSchema } from "../protocol.ts";
-import { HeartbeatWatch } from "./heartbeat-watch.ts";
 
 export interface EngineChildOptions {
   /** Module that the process runs. */

@@ -1,11 +1,11 @@
 import { expect } from "chai";
-import { HeartbeatWatch } from "../../../server/engine/link/heartbeat-watch.ts";
 import { DropCounters, RateMeter, ValueWindow } from "../../../server/engine/process/meters.ts";
 import {
   type SessionSample,
   SessionStateMachine,
 } from "../../../server/engine/process/session-state.ts";
 import { RestartPolicy } from "../../../server/engine/restart-policy.ts";
+import { HeartbeatWatch } from "../../../server/telemetry/heartbeat-watch.ts";
 
 function setUp() {
   const changes: string[] = [];

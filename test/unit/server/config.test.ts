@@ -67,6 +67,77 @@ describe("configuration", () => {
     expect(problem).to.include("sfu.announcedAddress: expected the address that browsers reach");
   });
 
+  it("takes as public address a URL without a path", () => {
+    for (const url of [
+      "https://meet.example.org",
+      "http://localhost:3000/",
+      "https://[::1]:8443",
+    ]) {
+      expect(loadConfig({ env: { DRIFTLESS__HTTP__PUBLICURL: url } }).http.publicUrl).to.equal(url);
+    }
+    for (const url of [
+      "meet.example.org",
+      "https://meet.example.org/rooms",
+      "ftp://meet.example.org",
+      "https://me@meet.example.org",
+      "https://meet.example.org/?a=1",
+    ]) {
+      const problem = problemOf({ DRIFTLESS__HTTP__PUBLICURL: url });
+      expect(problem, url).to.include(
+        "DRIFTLESS__HTTP__PUBLICURL: http.publicUrl: expected https://",
+      );
+      expect(problem).to.include(url);
+    }
+  });
+
+  it("takes as further hosts names and addresses, without scheme and port", () => {
+    const hosts = ["meet.lan", ".example.org", "192.168.1.20", "2001:db8::1", "my_host"];
+    const env = { DRIFTLESS__HTTP__ALLOWEDHOSTS: JSON.stringify(hosts) };
+    expect(loadConfig({ env }).http.allowedHosts).to.deep.equal(hosts);
+    for (const host of ["https://meet.lan", "meet.lan:3000", "*.lan", "a b", "", "."]) {
+      const wrong = JSON.stringify(["meet.lan", host]);
+      expect(problemOf({ DRIFTLESS__HTTP__ALLOWEDHOSTS: wrong }), host).to.include(
+        "http.allowedHosts.1: expected a name or an address without scheme and port",
+      );
+    }
+  });
+
+  it("reads where media is received", () => {
+    for (const ip of ["auto", "192.168.1.20", "::1"]) {
+      expect(loadConfig({ env: { DRIFTLESS__SFU__LISTENIP: ip } }).sfu.listenIp).to.equal(ip);
+    }
+    expect(problemOf({ DRIFTLESS__SFU__LISTENIP: "eth0" })).to.include(
+      'sfu.listenIp: expected auto, or an IPv4 or IPv6 address of this machine, got "eth0"',
+    );
+  });
+
+  it("reads a TURN server and does not print a wrong secret", () => {
+    const env = {
+      DRIFTLESS__SFU__TURN__URLS: '["turn:turn.example.org:3478?transport=udp", "turns:t.example"]',
+      DRIFTLESS__SFU__TURN__SECRET: "0123456789abcdef",
+    };
+    expect(loadConfig({ env }).sfu.turn).to.deep.equal({
+      urls: ["turn:turn.example.org:3478?transport=udp", "turns:t.example"],
+      secret: "0123456789abcdef",
+      ttlSeconds: 43_200,
+    });
+    const short = problemOf({ ...env, DRIFTLESS__SFU__TURN__SECRET: "hunter2" });
+    expect(short).to.include("sfu.turn.secret").and.not.include("hunter2");
+    const urls = problemOf({ ...env, DRIFTLESS__SFU__TURN__URLS: "stun:turn.example.org" });
+    expect(urls).to.include("sfu.turn.urls");
+    expect(problemOf({ DRIFTLESS__SFU__TURN__TTLSECONDS: "600" })).to.include("sfu.turn.urls");
+  });
+
+  it("does not print a wrong token for metrics", () => {
+    const problem = problemOf({ DRIFTLESS__METRICS__TOKEN: "two words of a token" });
+    expect(problem).to.include("metrics.token: expected at least 16").and.not.include("two words");
+  });
+
+  it("lets tokens live no longer than the longest life", () => {
+    const problem = problemOf({ DRIFTLESS__AUTH__MAXTOKENTTLSECONDS: "600" });
+    expect(problem).to.include("auth.tokenTtlSeconds: expected at most auth.maxTokenTtlSeconds");
+  });
+
   it("reads which devices the engines are on", () => {
     const lists = [
       "auto",

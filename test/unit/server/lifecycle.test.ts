@@ -79,8 +79,17 @@ describe("the server program", function () {
 
       const client = new TestClient(String(url));
       await client.join("studio", "ada");
-      const started = performance.now();
+      // Calls may come to their end first, and nobody is let in any more.
       program.child.kill("SIGTERM");
+      const { secondsLeft } = await client.event("server:draining");
+      expect(secondsLeft).to.equal(5);
+      const late = new TestClient(String(url));
+      const refused = await late.join("another", "ben").catch(String);
+      late.close();
+      expect(refused).to.include("SHUTTING_DOWN");
+      expect((await client.request("transform:get", {})).state).to.equal("off");
+      const started = performance.now();
+      await client.request("leave", {});
       expect(await program.exited).to.equal(0);
       expect(performance.now() - started).to.be.below(5000);
       expect(client.all("server:closing")).to.have.length(1);
@@ -197,4 +206,26 @@ describe("death of a media worker", () => {
       }
     });
   }
+
+  it("ends a worker that hangs, and its rooms go on without it", async function () {
+    this.timeout(40_000);
+    const server = await startTestServer({}, undefined);
+    const ada = new TestClient(server.url);
+    try {
+      const { participantId } = await ada.join("hung", "ada");
+      const [pid] = server.pool.pids;
+      process.kill(Number(pid), "SIGSTOP");
+      // Waits for the worker, and is answered once there is another.
+      const waiting = ada.raw("transport:create", { direction: "send" });
+      await eventually("the end of the worker", () => !isAlive(Number(pid)) || undefined, 20_000);
+      expect((await waiting).ok).to.equal(false);
+      await ada.event("room:rebuilt");
+      const again = await ada.join("hung", "ada");
+      expect(again.participantId).to.equal(participantId);
+      await ada.request("transport:create", { direction: "send" });
+    } finally {
+      ada.close();
+      await server.close();
+    }
+  });
 });

@@ -1,3 +1,4 @@
+import { request as httpRequest } from "node:http";
 import { expect } from "chai";
 import type { RunningServer } from "../../../server/app/server.ts";
 import { TokenAuthority } from "../../../server/security/tokens.ts";
@@ -26,6 +27,29 @@ async function call(
   });
   const text = await response.text();
   return { status: response.status, body: text === "" ? {} : JSON.parse(text) };
+}
+
+/** As fetch cannot: with another Host header than the URL's. */
+function callAs(
+  url: string,
+  host: string,
+  path: string,
+  method = "GET",
+  body?: object,
+): Promise<{ status: number; body: string }> {
+  return new Promise((resolve, reject) => {
+    const headers = { host, ...(body === undefined ? {} : { "content-type": "application/json" }) };
+    const sent = httpRequest(new URL(path, url), { method, headers }, (response) => {
+      let text = "";
+      response.setEncoding("utf8");
+      response.on("data", (chunk: string) => {
+        text += chunk;
+      });
+      response.on("end", () => resolve({ status: response.statusCode ?? 0, body: text }));
+    });
+    sent.once("error", reject);
+    sent.end(body === undefined ? undefined : JSON.stringify(body));
+  });
 }
 
 describe("REST in open mode", () => {
@@ -138,13 +162,59 @@ describe("REST in open mode", () => {
     const headers = { "x-forwarded-for": "203.0.113.9" };
     const answer = await call(`${server.url}/api/rooms`, "POST", { body: { id: "far" }, headers });
     expect(answer.body.error?.code).to.equal("FORBIDDEN");
+    expect(answer.body.error?.message).to.include("auth.mode token");
+    expect(server.rooms.find("far")).to.equal(undefined);
+  });
+
+  it("lets nobody from afar change who is called guest or local", async () => {
+    for (const identity of ["guest", "local"]) {
+      const { participantId, client } = await member(identity, identity);
+      await client.publish("camera");
+      const url = `${server.url}/api/rooms/${identity}/participants/${participantId}/transform`;
+      const headers = { "x-forwarded-for": "203.0.113.9" };
+      for (const method of ["PUT", "DELETE"]) {
+        const body = { mode: "restyle", prompt: "ink" };
+        const answer = await call(url, method, { body, headers });
+        expect(answer.body.error?.code, `${method} of ${identity}`).to.equal("FORBIDDEN");
+      }
+    }
+  });
+
+  it("refuses names that nobody gave this server, so that no page can rebind one", async () => {
+    const { port } = new URL(server.url);
+    const answer = await callAs(server.url, "evil.example", "/api/rooms", "POST", {
+      id: "rebound",
+    });
+    expect(answer.status).to.equal(421);
+    expect(answer.body).to.include("HOST_NOT_ALLOWED").and.include("http.allowedHosts");
+    expect(server.rooms.find("rebound")).to.equal(undefined);
+    for (const path of ["/", "/metrics", "/socket.io/?EIO=4&transport=polling"]) {
+      const { status } = await callAs(server.url, `evil.example:${port}`, path);
+      expect(status, path).to.equal(421);
+    }
+    for (const path of ["/healthz", "/readyz"]) {
+      expect((await callAs(server.url, "probe.example", path)).status, path).to.equal(200);
+    }
+    for (const host of ["localhost", `[::1]:${port}`, "127.0.0.2"]) {
+      expect((await callAs(server.url, host, "/api/presets")).status, host).to.equal(200);
+    }
+  });
+
+  it("keeps a room that an administrator makes again", async () => {
+    const { client } = await member("again", "ada");
+    const made = await call(`${server.url}/api/rooms`, "POST", { body: { id: "again" } });
+    expect(made.status).to.equal(200);
+    await client.request("leave", {});
+    await new Promise((resolve) => setTimeout(resolve, 50));
+    expect(server.rooms.find("again")).not.to.equal(undefined);
   });
 
   it("does nothing for pages of other origins", async () => {
     const before = server.rooms.all.length;
     const headers = { origin: "https://evil.example", "content-type": "text/plain" };
     const answer = await call(`${server.url}/api/rooms`, "POST", { body: "x", headers });
-    expect(answer.body.error?.code).to.equal("FORBIDDEN");
+    expect(answer.body.error?.code).to.equal("ORIGIN_NOT_ALLOWED");
+    expect(answer.status).to.equal(403);
     expect(server.rooms.all).to.have.length(before);
   });
 
@@ -199,6 +269,184 @@ describe("REST with tokens", () => {
     const user = String(made.body.token);
     const refused = await call(`${server.url}/api/tokens`, "POST", { body, token: user });
     expect(refused.body.error?.code).to.equal("FORBIDDEN");
+  });
+
+  it("makes no token that can more or lives longer than the caller's", async () => {
+    const tokens = `${server.url}/api/tokens`;
+    const short = await authority.sign({
+      ...{ room: "den", identity: "host", ttlSeconds: 20 },
+      grants: { publish: false, view: true, transform: false, admin: true },
+    });
+    const ask = (more: object) =>
+      call(tokens, "POST", { body: { room: "den", identity: "cy", ...more }, token: short });
+    const made = await ask({ ttlSeconds: 31_536 });
+    expect(made.status).to.equal(201);
+    const claims = await authority.verify(String(made.body.token));
+    const own = await authority.verify(short);
+    expect(claims.expiresAtMs).to.be.at.most(own.expiresAtMs);
+    expect(made.body.expiresInSeconds).to.be.within(15, 20);
+    expect(made.body.jti).to.equal(claims.jti);
+    expect(claims.grants).to.deep.equal({
+      ...{ publish: false, view: true, transform: false, admin: false },
+    });
+    const more = await ask({ grants: { publish: true } });
+    expect(more.body.error?.code).to.equal("FORBIDDEN");
+    expect(more.body.error?.message).to.include("publish");
+    const nothing = await ask({ grants: { view: false } });
+    expect(nothing.body.error?.code).to.equal("FORBIDDEN");
+    const long = await ask({ ttlSeconds: 31_536_000 });
+    expect(long.status).to.equal(400);
+    expect(long.body.error?.message).to.include("auth.maxTokenTtlSeconds");
+  });
+
+  it("takes tokens back, for those who administer the room", async () => {
+    const revoke = (body: object, token: string) =>
+      call(`${server.url}/api/tokens/revoke`, "POST", { body, token });
+    const sign = (room: string, identity: string, more: { admin?: boolean; jti?: string } = {}) => {
+      const { admin: isAdmin = false, ...rest } = more;
+      const all = { ...grants, admin: isAdmin };
+      return authority.sign({ room, identity, grants: all, ttlSeconds: 60, ...rest });
+    };
+    await call(`${server.url}/api/rooms`, "POST", { body: { id: "den" }, token: admin });
+    const [dora, host] = [await sign("den", "dora"), await sign("den", "host", { admin: true })];
+    const look = async (token: string) =>
+      (await call(`${server.url}/api/rooms/den`, "GET", { token })).body.error?.code ?? "ok";
+    const target = { identity: "dora", room: "den" };
+    expect((await revoke(target, dora)).body.error?.code).to.equal("FORBIDDEN");
+    const far = { identity: "dora", room: "attic" };
+    expect((await revoke(far, host)).body.error?.code).to.equal("TOKEN_WRONG_ROOM");
+    expect(await look(dora)).to.equal("ok");
+    expect((await revoke(target, host)).status).to.equal(204);
+    expect(await look(dora)).to.equal("TOKEN_REVOKED");
+    const client = new TestClient(server.url, dora);
+    const refused = await new Promise<Error & { data?: { code: string } }>((resolve) =>
+      client.socket.once("connect_error", resolve),
+    );
+    client.close();
+    expect(refused.data?.code).to.equal("TOKEN_REVOKED");
+
+    const eve = await sign("den", "eve", { jti: "eve-1" });
+    expect((await revoke({ jti: "eve-1" }, host)).body.error?.code).to.equal("TOKEN_WRONG_ROOM");
+    expect((await revoke({ jti: "eve-1", room: "den" }, host)).status).to.equal(204);
+    expect(await look(eve)).to.equal("TOKEN_REVOKED");
+    expect((await revoke({ jti: "eve-2" }, admin)).status).to.equal(204);
+    for (const wrong of [{}, { identity: "eve" }, { jti: "a", identity: "eve", room: "den" }]) {
+      expect((await revoke(wrong, admin)).status).to.equal(400);
+    }
+  });
+});
+
+describe("metrics", () => {
+  const TOKEN = "a-token-of-Prometheus";
+  const FAR = { "x-forwarded-for": "203.0.113.9" };
+
+  async function withServer(
+    metrics: { token?: string; public?: boolean },
+    test: (url: string) => Promise<void>,
+    limits = {},
+  ): Promise<void> {
+    const server = await startTestServer({ metrics, limits });
+    try {
+      await test(`${server.url}/metrics`);
+    } finally {
+      await server.close();
+    }
+  }
+  const status = async (url: string, headers: Record<string, string> = {}) =>
+    (await fetch(url, { headers })).status;
+
+  it("are for this machine, or for who has the token", async () => {
+    await withServer({}, async (url) => {
+      expect(await status(url)).to.equal(200);
+      const refused = await call(url, "GET", { headers: FAR });
+      expect(refused.status).to.equal(403);
+      expect(refused.body.error?.message).to.include("metrics.token");
+    });
+    await withServer({ token: TOKEN }, async (url) => {
+      expect(await status(url)).to.equal(200);
+      expect(await status(url, FAR)).to.equal(401);
+      expect(await status(url, { ...FAR, authorization: "Bearer wrong" })).to.equal(401);
+      expect(await status(url, { ...FAR, authorization: `Bearer ${TOKEN}` })).to.equal(200);
+    });
+    await withServer({ public: true }, async (url) => {
+      expect(await status(url, FAR)).to.equal(200);
+    });
+  });
+
+  it("count as requests", async () => {
+    await withServer(
+      {},
+      async (url) => {
+        const statuses = [await status(url), await status(url), await status(url)];
+        expect(statuses).to.deep.equal([200, 200, 429]);
+        expect(await status(url.replace("metrics", "healthz"))).to.equal(200);
+      },
+      { httpRequestsPerMinute: 2 },
+    );
+  });
+});
+
+describe("pages of other sites that may connect", () => {
+  const ORIGIN = "https://app.example";
+  let server: RunningServer;
+  before(async () => {
+    server = await startTestServer({
+      http: { allowedOrigins: [ORIGIN] },
+      auth: { mode: "token", secret: SECRET },
+    });
+  });
+  after(() => server.close());
+
+  it("may read answers, also refusals", async () => {
+    const answer = await fetch(`${server.url}/api/presets`, { headers: { origin: ORIGIN } });
+    expect(answer.status).to.equal(200);
+    expect(answer.headers.get("access-control-allow-origin")).to.equal(ORIGIN);
+    expect(answer.headers.get("access-control-allow-credentials")).to.equal(null);
+    expect(answer.headers.get("vary")).to.match(/\borigin\b/i);
+    const refused = await fetch(`${server.url}/api/rooms`, { headers: { origin: ORIGIN } });
+    expect(refused.status).to.equal(401);
+    expect(refused.headers.get("access-control-allow-origin")).to.equal(ORIGIN);
+  });
+
+  it("get their preflights answered", async () => {
+    const answer = await fetch(`${server.url}/api/rooms/den/participants/p/transform`, {
+      method: "OPTIONS",
+      headers: {
+        origin: ORIGIN,
+        "access-control-request-method": "PUT",
+        "access-control-request-headers": "authorization,content-type",
+      },
+    });
+    expect(answer.status).to.equal(204);
+    expect(answer.headers.get("access-control-allow-origin")).to.equal(ORIGIN);
+    expect(answer.headers.get("access-control-allow-methods")).to.include("PUT");
+    expect(answer.headers.get("access-control-allow-headers")).to.include("authorization");
+    expect(Number(answer.headers.get("access-control-max-age"))).to.be.above(0);
+  });
+
+  it("are told from all others", async () => {
+    for (const origin of ["https://evil.example", "null", "http://app.example"]) {
+      for (const method of ["GET", "OPTIONS"]) {
+        const answer = await fetch(`${server.url}/api/presets`, {
+          method,
+          headers: { origin, "access-control-request-method": "GET" },
+        });
+        expect(answer.status, `${method} ${origin}`).to.equal(403);
+        expect(answer.headers.get("access-control-allow-origin")).to.equal(null);
+        expect(answer.headers.get("vary")).to.match(/\borigin\b/i);
+      }
+    }
+    const own = await fetch(`${server.url}/api/presets`, { headers: { origin: server.url } });
+    expect(own.status).to.equal(200);
+    expect(own.headers.get("access-control-allow-origin")).to.equal(null);
+  });
+
+  it("may poll for signalling", async () => {
+    const url = `${server.url}/socket.io/?EIO=4&transport=polling`;
+    const answer = await fetch(url, { headers: { origin: ORIGIN } });
+    expect(answer.status).to.equal(200);
+    expect(answer.headers.get("access-control-allow-origin")).to.equal(ORIGIN);
+    await answer.body?.cancel();
   });
 });
 

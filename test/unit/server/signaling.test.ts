@@ -348,7 +348,7 @@ describe("signalling", () => {
     });
     try {
       let nowMs = Date.now();
-      const authority = new TokenAuthority(SECRET, () => nowMs);
+      const authority = new TokenAuthority(SECRET, { nowMs: () => nowMs });
       const grants = { publish: true, view: true, transform: true, admin: false };
       const person = { room: "long", identity: "ada", grants };
       const token = await authority.sign({ ...person, ttlSeconds: 2 });

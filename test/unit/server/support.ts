@@ -152,13 +152,17 @@ export class TestClient {
   }
 }
 
-/** Waits until `look` finds something. @throws Error after eight seconds. */
-export async function eventually<T>(what: string, look: () => T | undefined): Promise<T> {
-  const endMs = performance.now() + 8000;
+/** Waits until `look` finds something. @throws Error after `limitMs`. */
+export async function eventually<T>(
+  what: string,
+  look: () => T | undefined,
+  limitMs = 8000,
+): Promise<T> {
+  const endMs = performance.now() + limitMs;
   for (;;) {
     const found = look();
     if (found !== undefined && found !== false) return found;
-    if (performance.now() > endMs) throw new Error(`Expected ${what} within 8 s.`);
+    if (performance.now() > endMs) throw new Error(`Expected ${what} within ${limitMs} ms.`);
     await new Promise((resolve) => setTimeout(resolve, 10));
   }
 }
