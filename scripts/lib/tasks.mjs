@@ -17,6 +17,7 @@ import { makeThumbnails } from "./thumbnails.mjs";
  *
  * @typedef {object} Task
  * @property {string} profile what has to be set up before
+ * @property {(args: string[]) => string} [profileFor] in place of `profile`, where arguments decide
  * @property {string} summary one line
  * @property {string} [usage] arguments that the task takes
  * @property {(context: TaskContext) => Promise<number>} run resolves to the exit code
@@ -85,18 +86,22 @@ export const TASKS = {
   bench: {
     profile: "bench",
     summary:
-      "Measure the engine: one forward pass (dit), whole streams (stream), cutting people out (matte, background), looks (look, restyle), and how good they are (quality).",
+      "Measure the engine: one forward pass (dit), whole streams (stream), cutting people out (matte, background), looks (look, restyle), and how good they are (quality); or what signalling costs in rooms of many (signaling).",
     usage:
       "dit --dim D --ffn F --heads H --layers L --tokens T --kv K --rows R --dtype auto [--json]\n" +
       "       npm run bench -- stream --model NAME --sessions S --seconds N [--json]\n" +
       "       npm run bench -- memory --model NAME --sessions S --steps N [--measure] [--json]\n" +
       "       npm run bench -- matte|background [--seconds N] [--json]\n" +
       "       npm run bench -- look --clip FILE --mode restyle --prompt TEXT --picture FILE.ppm\n" +
-      "       npm run bench -- quality [--clip FILE]... [--model NAME|DIR] [--minutes N] [--out DIR] [--json]",
-    run: (context) =>
-      context.args[0] === "quality"
-        ? measureQuality(context)
-        : nativeProgram("driftless-bench")(context),
+      "       npm run bench -- quality [--clip FILE]... [--model NAME|DIR] [--minutes N] [--out DIR] [--json]\n" +
+      "       npm run bench -- signaling [--participants N] [--seconds N] [--joins N] [--json]",
+    profileFor: (args) => (args[0] === "signaling" ? "loadtest" : "bench"),
+    run: (context) => {
+      const [what, ...args] = context.args;
+      if (what === "quality") return measureQuality(context);
+      if (what === "signaling") return program("loadtest/signaling/main.ts")({ ...context, args });
+      return nativeProgram("driftless-bench")(context);
+    },
   },
   thumbnails: {
     profile: "bench",
