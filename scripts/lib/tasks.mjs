@@ -74,7 +74,9 @@ export const TASKS = {
   e2e: {
     profile: "test",
     summary: "Let one real browser publish a webcam clip and another watch it; report what it saw.",
-    usage: "[--json] [--seconds N] and more, see test/e2e/run.ts",
+    usage:
+      "[--json] [--seconds N] [--browser chromium|firefox] [--camera WIDTHxHEIGHT] [--clip FILE]\n" +
+      "       npm run e2e -- --lips [--json] [--seconds N] [--browser chromium|firefox]",
     run: program("test/e2e/run.ts"),
   },
   parity: {
@@ -129,10 +131,17 @@ export const TASKS = {
     usage: "--out DIR",
     run: runGpuSuite,
   },
+  chaos: {
+    profile: "chaos",
+    summary: "Break things in a running call, and report what viewers saw of it and what leaked.",
+    usage: "[--json] [--short] [--case NAME]...",
+    run: program("test/chaos/run.ts"),
+  },
   loadtest: {
     profile: "loadtest",
     summary: "Simulate publishers and viewers against a server and report delays and loss.",
-    usage: "--publishers P --viewers V --rooms R --seconds N [--json]",
+    usage:
+      "--publishers P --transforms T --viewers V --rooms R --seconds N [--hours N] [--threads N] [--json]",
     run: program("loadtest/main.ts"),
   },
 };
