@@ -16,7 +16,8 @@ if (!TASKS[name]) {
   console.log(`${summary}\n\nusage: npm run ${name} --${usage ? ` ${usage}` : ""}\n`);
   console.log("What is missing on this machine is brought first; see scripts/setup.mjs.");
 } else {
-  const { profile, run } = TASKS[name];
+  const { profileFor, run } = TASKS[name];
+  const profile = profileFor ? profileFor(args) : TASKS[name].profile;
   const code = await orExplain(async () => run({ ...(await setUp(profile)), args }));
   process.exitCode = code ?? 1;
 }

@@ -9,7 +9,7 @@ import { ensureNpmPackages } from "./npm-packages.mjs";
 import { setupDir } from "./paths.mjs";
 import { Stamps } from "./stamps.mjs";
 import { SetupError, Steps } from "./steps.mjs";
-import { CHROMIUM_NAMES, ensureSystemPackages } from "./system-packages.mjs";
+import { CHROMIUM_NAMES, ensureSystemPackages, FIREFOX_NAMES } from "./system-packages.mjs";
 import { buildWorker, findWorker } from "./worker.mjs";
 
 /**
@@ -34,11 +34,19 @@ export const PROFILES = {
     clips: false,
   },
   test: {
-    packages: ["build", "native", "nativeTest", "browser", "media"],
+    packages: ["build", "native", "nativeTest", "browser", "firefox", "media", "chaos"],
     npm: true,
     worker: true,
     native: "all",
     client: true,
+    clips: true,
+  },
+  chaos: {
+    packages: ["build", "native", "media", "chaos"],
+    npm: true,
+    worker: true,
+    native: "addon",
+    client: false,
     clips: true,
   },
   loadtest: {
@@ -204,6 +212,8 @@ function variables(worker) {
   env.DRIFTLESS_CLIPS = process.env.DRIFTLESS_CLIPS ?? clipsDir;
   const chromium = process.env.DRIFTLESS_CHROMIUM ?? findProgram(CHROMIUM_NAMES);
   if (chromium) env.DRIFTLESS_CHROMIUM = chromium;
+  const firefox = process.env.DRIFTLESS_FIREFOX ?? findProgram(FIREFOX_NAMES);
+  if (firefox) env.DRIFTLESS_FIREFOX = firefox;
   const libraries = wheelFolders();
   if (libraries.length > 0) {
     const own = process.env.LD_LIBRARY_PATH;

@@ -9,8 +9,13 @@ import { SetupError } from "./steps.mjs";
 
 /** Programs that serve in place of a group of packages, whoever installed them. */
 export const CHROMIUM_NAMES = ["chromium", "chromium-browser", "google-chrome", "chrome"];
+export const FIREFOX_NAMES = ["firefox-esr", "firefox"];
 /** @type {Record<string, string[]>} */
-const SUBSTITUTES = { browser: CHROMIUM_NAMES, media: ["ffmpeg"], format: ["clang-format"] };
+const SUBSTITUTES = {
+  browser: CHROMIUM_NAMES,
+  media: ["ffmpeg"],
+  format: ["clang-format"],
+};
 
 /** @returns {PackageGroups} */
 export function readPackageGroups() {

@@ -17,6 +17,7 @@ import { makeThumbnails } from "./thumbnails.mjs";
  *
  * @typedef {object} Task
  * @property {string} profile what has to be set up before
+ * @property {(args: string[]) => string} [profileFor] in place of `profile`, where arguments decide
  * @property {string} summary one line
  * @property {string} [usage] arguments that the task takes
  * @property {(context: TaskContext) => Promise<number>} run resolves to the exit code
@@ -73,7 +74,9 @@ export const TASKS = {
   e2e: {
     profile: "test",
     summary: "Let one real browser publish a webcam clip and another watch it; report what it saw.",
-    usage: "[--json] [--seconds N] and more, see test/e2e/run.ts",
+    usage:
+      "[--json] [--seconds N] [--browser chromium|firefox] [--camera WIDTHxHEIGHT] [--clip FILE]\n" +
+      "       npm run e2e -- --lips [--json] [--seconds N] [--browser chromium|firefox]",
     run: program("test/e2e/run.ts"),
   },
   parity: {
@@ -85,18 +88,22 @@ export const TASKS = {
   bench: {
     profile: "bench",
     summary:
-      "Measure the engine: one forward pass (dit), whole streams (stream), cutting people out (matte, background), looks (look, restyle), and how good they are (quality).",
+      "Measure the engine: one forward pass (dit), whole streams (stream), cutting people out (matte, background), looks (look, restyle), and how good they are (quality); or what signalling costs in rooms of many (signaling).",
     usage:
       "dit --dim D --ffn F --heads H --layers L --tokens T --kv K --rows R --dtype auto [--json]\n" +
       "       npm run bench -- stream --model NAME --sessions S --seconds N [--json]\n" +
       "       npm run bench -- memory --model NAME --sessions S --steps N [--measure] [--json]\n" +
       "       npm run bench -- matte|background [--seconds N] [--json]\n" +
       "       npm run bench -- look --clip FILE --mode restyle --prompt TEXT --picture FILE.ppm\n" +
-      "       npm run bench -- quality [--clip FILE]... [--model NAME|DIR] [--minutes N] [--out DIR] [--json]",
-    run: (context) =>
-      context.args[0] === "quality"
-        ? measureQuality(context)
-        : nativeProgram("driftless-bench")(context),
+      "       npm run bench -- quality [--clip FILE]... [--model NAME|DIR] [--minutes N] [--out DIR] [--json]\n" +
+      "       npm run bench -- signaling [--participants N] [--seconds N] [--joins N] [--json]",
+    profileFor: (args) => (args[0] === "signaling" ? "loadtest" : "bench"),
+    run: (context) => {
+      const [what, ...args] = context.args;
+      if (what === "quality") return measureQuality(context);
+      if (what === "signaling") return program("loadtest/signaling/main.ts")({ ...context, args });
+      return nativeProgram("driftless-bench")(context);
+    },
   },
   thumbnails: {
     profile: "bench",
@@ -124,10 +131,17 @@ export const TASKS = {
     usage: "--out DIR",
     run: runGpuSuite,
   },
+  chaos: {
+    profile: "chaos",
+    summary: "Break things in a running call, and report what viewers saw of it and what leaked.",
+    usage: "[--json] [--short] [--case NAME]...",
+    run: program("test/chaos/run.ts"),
+  },
   loadtest: {
     profile: "loadtest",
     summary: "Simulate publishers and viewers against a server and report delays and loss.",
-    usage: "--publishers P --viewers V --rooms R --seconds N [--json]",
+    usage:
+      "--publishers P --transforms T --viewers V --rooms R --seconds N [--hours N] [--threads N] [--json]",
     run: program("loadtest/main.ts"),
   },
 };

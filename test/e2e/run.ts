@@ -1,29 +1,38 @@
 /**
- * `npm run e2e -- [--json] [--seconds 15]`: one real Chromium publishes a webcam clip, a second one
- * watches; the transform is switched on through the page. Prints what the viewer saw; with --json
- * the last line is
+ * `npm run e2e -- [--json] [--seconds 15] [--browser firefox] [--camera 720x1280] [--clip FILE]`: one
+ * real browser publishes a webcam clip, a second one watches; the transform is switched on through
+ * the page. Prints what the viewer saw; with --json the last line is
  * {joinMs, firstGeneratedMs, generatedFps, delayP50Ms, delayP95Ms, avOffsetMs, changedByPrompt}
- * with `delaySource`, which says how the delay was measured, and `promptChangeMs`.
+ * with `delaySource`, which says how the delay was measured, `promptChangeMs`, `browser`, and the
+ * size of the generated picture (`outputWidth`, `outputHeight`).
+ *
+ * `--lips` measures lip sync with flashes and beeps instead (test/e2e/lips.ts); its last line is
+ * {avOffsetMs, original, afterOn, afterDelayChange, afterOff}.
  */
 import path from "node:path";
-import { parseArgs } from "node:util";
-import type { Browser, Page } from "playwright-core";
-import { launchChromium } from "./support/browser.ts";
+import { setTimeout as sleep } from "node:timers/promises";
+import { FLASH, measureLips } from "./lips.ts";
+import { launchBrowser } from "./support/browser.ts";
 import { webcamMedia } from "./support/clips.ts";
 import { percentile, watchGenerated } from "./support/delay.ts";
 import { GENERATED } from "./support/frames.ts";
 import { isClear, lookChange } from "./support/look-change.ts";
+import { readOptions } from "./support/options.ts";
 import { artifactsDir } from "./support/paths.ts";
-import { startServer } from "./support/server.ts";
-import { Visitor } from "./support/visitor.ts";
+import type { BrowserName, Person, Screen, TestBrowser } from "./support/screen.ts";
+import { mediaForFirefox, startServer } from "./support/server.ts";
 
 interface Report {
+  browser: BrowserName;
   /** Viewer: click on "Join" to the first picture of the publisher on screen. */
   joinMs: number;
   /** Publisher's click on a style to the first generated frame on the viewer's screen. */
   firstGeneratedMs: number;
   /** Generated frames on the viewer's screen in a second. */
   generatedFps: number;
+  /** Size of the generated picture, as the viewer's browser decodes it. */
+  outputWidth: number;
+  outputHeight: number;
   delayP50Ms: number | null;
   delayP95Ms: number | null;
   delaySource: string;
@@ -42,23 +51,31 @@ const SECOND_STYLE = "Cyberpunk";
 const SETTLE_MS = 5_000;
 const CHANGE_LIMIT_MS = 20_000;
 
-const { json, seconds } = readArguments();
+const options = readOptions(process.argv.slice(2));
 const say = (line: string): void => console.log(line);
 
 // The server and the browsers are children: they end with this program, however it ends.
 for (const signal of ["SIGINT", "SIGTERM"] as const) process.once(signal, () => process.exit(1));
 
-const media = webcamMedia();
-const server = await startServer();
-const browsers: Browser[] = [];
+const media = webcamMedia({ ...options.camera, clip: options.clip });
+const server = await startServer(
+  options.browser === "firefox" ? { sfu: await mediaForFirefox() } : {},
+);
+const browsers: TestBrowser[] = [];
+const launch = async (): Promise<TestBrowser> => {
+  const browser = await launchBrowser(options.browser, media, options.lips ? FLASH : null);
+  browsers.push(browser);
+  return browser;
+};
 try {
-  const publishing = await launchChromium(media);
-  browsers.push(publishing);
-  const watching = await launchChromium(media);
-  browsers.push(watching);
-  const report = await measure(server.origin, publishing, watching);
-  printReport(report);
-  if (json) console.log(JSON.stringify(report));
+  const publishing = await launch();
+  const watching = await launch();
+  const { origin } = server;
+  const report = options.lips
+    ? await measureLips({ origin, publishing, watching, seconds: options.seconds, say })
+    : await measure(origin, publishing, watching);
+  if ("joinMs" in report) printReport(report);
+  if (options.json) console.log(JSON.stringify(report));
 } catch (error) {
   console.error(error);
   console.error(`The server's last words:\n${server.log().slice(-4_000)}`);
@@ -68,26 +85,14 @@ try {
   await server.stop();
 }
 
-/** `--seconds` is how long the generated picture is watched. Throws on anything unknown. */
-function readArguments(): { json: boolean; seconds: number } {
-  const { values } = parseArgs({
-    options: { json: { type: "boolean", default: false }, seconds: { type: "string" } },
-  });
-  const watch = Number(values.seconds ?? 15);
-  if (!(watch >= 1 && watch <= 3600)) {
-    throw new Error(`expected --seconds between 1 and 3600, got ${values.seconds}`);
-  }
-  return { json: values.json, seconds: watch };
-}
-
-async function measure(origin: string, publishing: Browser, watching: Browser): Promise<Report> {
-  const publisher = await Visitor.join(publishing, origin, { name: "Publisher", roomId: ROOM });
+async function measure(
+  origin: string,
+  publishing: TestBrowser,
+  watching: TestBrowser,
+): Promise<Report> {
+  const publisher = await publishing.join(origin, { name: "Publisher", roomId: ROOM });
   say("publisher: in the room, camera on");
-  const viewer = await Visitor.join(watching, origin, {
-    name: "Viewer",
-    roomId: ROOM,
-    devices: false,
-  });
+  const viewer = await watching.join(origin, { name: "Viewer", roomId: ROOM, devices: false });
   const joinMs =
     (await firstFrameAt(viewer.page, "video[data-track=original]")) - viewer.joinedAtMs;
   say(`viewer: sees the publisher ${joinMs} ms after joining`);
@@ -99,8 +104,9 @@ async function measure(origin: string, publishing: Browser, watching: Browser): 
   await viewer.waitForGenerated();
   say(`viewer: first generated frame ${firstGeneratedMs} ms after the click on ${FIRST_STYLE}`);
 
-  await viewer.page.waitForTimeout(SETTLE_MS);
-  const watched = await watchGenerated(viewer.page, seconds);
+  await sleep(SETTLE_MS);
+  const watched = await watchGenerated(viewer.page, options.seconds);
+  const output = await sizeOf(viewer.page, GENERATED);
   await screenshot(publisher, "publisher.png");
   await screenshot(viewer, "viewer.png");
 
@@ -114,9 +120,12 @@ async function measure(origin: string, publishing: Browser, watching: Browser): 
   await screenshot(viewer, "viewer-second-style.png");
   const known = watched.delaysMs.length > 0;
   return {
+    browser: watching.name,
     joinMs,
     firstGeneratedMs,
     generatedFps: round(watched.frames / watched.seconds),
+    outputWidth: output.width,
+    outputHeight: output.height,
     delayP50Ms: known ? round(percentile(watched.delaysMs, 0.5)) : null,
     delayP95Ms: known ? round(percentile(watched.delaysMs, 0.95)) : null,
     delaySource: watched.delaySource,
@@ -126,32 +135,54 @@ async function measure(origin: string, publishing: Browser, watching: Browser): 
   };
 }
 
-/** Unix ms at which the first matching video shows its next frame. */
-function firstFrameAt(page: Page, selector: string): Promise<number> {
+/** Unix ms at which the first matching video shows its next frame. Throws after half a minute. */
+function firstFrameAt(page: Screen, selector: string): Promise<number> {
   return page.evaluate(async (wanted) => {
-    const videos = [...document.querySelectorAll<HTMLVideoElement>(wanted)];
-    if (videos.length === 0) throw new Error(`expected a video for ${wanted}`);
-    return Promise.race(
-      videos.map(
-        (video) =>
-          new Promise<number>((resolve) => {
-            video.requestVideoFrameCallback(() => resolve(Date.now()));
-          }),
-      ),
-    );
+    const LIMIT_MS = 30_000;
+    return new Promise<number>((resolve, reject) => {
+      // Some pages make the element only when there is something to show.
+      const asked = new WeakSet<HTMLVideoElement>();
+      const look = (): void => {
+        for (const video of document.querySelectorAll<HTMLVideoElement>(wanted)) {
+          if (asked.has(video)) continue;
+          asked.add(video);
+          video.requestVideoFrameCallback(() => {
+            clearInterval(timer);
+            resolve(Date.now());
+          });
+        }
+      };
+      const timer = setInterval(look, 20);
+      look();
+      setTimeout(() => {
+        clearInterval(timer);
+        reject(new Error(`expected a frame of ${wanted} within ${LIMIT_MS} ms`));
+      }, LIMIT_MS);
+    });
   }, selector);
 }
 
-async function screenshot(visitor: Visitor, name: string): Promise<void> {
-  await visitor.page.screenshot({ path: path.join(artifactsDir(), name) });
+function sizeOf(page: Screen, selector: string): Promise<{ width: number; height: number }> {
+  return page.evaluate((wanted) => {
+    const videos = [...document.querySelectorAll<HTMLVideoElement>(wanted)];
+    const video = videos.find((each) => each.videoWidth > 0);
+    if (video === undefined) throw new Error(`expected a playing video for ${wanted}`);
+    return { width: video.videoWidth, height: video.videoHeight };
+  }, selector);
+}
+
+async function screenshot(person: Person, name: string): Promise<void> {
+  await person.page.screenshot({ path: path.join(artifactsDir(), name) });
 }
 
 function printReport(report: Report): void {
   const ms = (value: number | null): string => (value === null ? "unknown" : `${value} ms`);
   say("");
+  say(`browser                  ${report.browser}`);
   say(`time to join             ${ms(report.joinMs)}`);
   say(`first generated frame    ${ms(report.firstGeneratedMs)}`);
   say(`generated frames         ${report.generatedFps} a second`);
+  say(`generated picture        ${report.outputWidth}x${report.outputHeight}`);
   say(`delay (${report.delaySource})  p50 ${ms(report.delayP50Ms)}, p95 ${ms(report.delayP95Ms)}`);
   say(`picture behind the voice ${ms(report.avOffsetMs)}`);
   say(

@@ -1,6 +1,10 @@
 import { existsSync } from "node:fs";
 import { type Browser, chromium } from "playwright-core";
 import type { FakeMedia } from "./clips.ts";
+import type { FakeDeviceOptions } from "./fake-devices.ts";
+import { devicesOf, FirefoxVisitor, launchFirefox } from "./firefox.ts";
+import type { BrowserName, TestBrowser } from "./screen.ts";
+import { Visitor } from "./visitor.ts";
 
 /**
  * A headless Chromium with the given fake camera and microphone.
@@ -36,4 +40,32 @@ export async function launchChromium(media: FakeMedia): Promise<Browser> {
       "--autoplay-policy=no-user-gesture-required",
     ],
   });
+}
+
+/**
+ * A browser by name, for one person.
+ * @param flash set: camera and microphone flash and beep together (both browsers make them in the
+ * page then; Firefox always does)
+ */
+export async function launchBrowser(
+  name: BrowserName,
+  media: FakeMedia,
+  flash: FakeDeviceOptions["flash"] = null,
+): Promise<TestBrowser> {
+  if (name === "firefox") {
+    const browser = await launchFirefox();
+    return {
+      name,
+      join: (origin, options) =>
+        FirefoxVisitor.join(browser, origin, options, devicesOf(media, flash)),
+      close: () => browser.close(),
+    };
+  }
+  const browser = await launchChromium(media);
+  const devices = flash === null ? null : devicesOf(media, flash);
+  return {
+    name,
+    join: (origin, options) => Visitor.join(browser, origin, options, devices),
+    close: () => browser.close(),
+  };
 }

@@ -1,5 +1,5 @@
-import type { Page } from "playwright-core";
 import { GENERATED } from "./frames.ts";
+import type { Screen } from "./screen.ts";
 
 /** Where a delay comes from, best first. */
 export type DelaySource =
@@ -27,7 +27,7 @@ export interface Watched {
  * Watches the viewer's generated track for `seconds`. Both browsers run on this machine, so
  * capture times compare directly with the viewer's clock.
  */
-export async function watchGenerated(page: Page, seconds: number): Promise<Watched> {
+export async function watchGenerated(page: Screen, seconds: number): Promise<Watched> {
   const raw = await page.evaluate(
     async ({ selector, seconds }) => {
       const videos = [...document.querySelectorAll<HTMLVideoElement>(selector)];

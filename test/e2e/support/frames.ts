@@ -1,4 +1,4 @@
-import type { Page } from "playwright-core";
+import type { Screen } from "./screen.ts";
 
 /** A small picture of what a video element showed, for comparisons. */
 export interface Frame {
@@ -20,7 +20,7 @@ export const GENERATED = "video[data-track=generated]";
  * Throws when none of them plays.
  */
 export async function takeFrames(
-  page: Page,
+  page: Screen,
   selector: string,
   count: number,
   everyMs: number,

@@ -1,5 +1,6 @@
-import type { Page } from "playwright-core";
+import { setTimeout as sleep } from "node:timers/promises";
 import { type Frame, GENERATED, meanDifference, meanFrame, takeFrames } from "./frames.ts";
+import type { Screen } from "./screen.ts";
 
 /** How far a viewer's picture moved after a change of the look, in mean difference per pixel. */
 export interface LookChange {
@@ -19,7 +20,7 @@ const VISIBLE = 6;
  * because a busy machine takes its time, but for `limitMs` at most.
  */
 export async function lookChange(
-  viewer: Page,
+  viewer: Screen,
   change: () => Promise<void>,
   limitMs: number,
 ): Promise<LookChange> {
@@ -30,14 +31,14 @@ export async function lookChange(
   await change();
   let tookMs: number | null = null;
   while (tookMs === null && Date.now() - changedAtMs < limitMs) {
-    await viewer.waitForTimeout(300);
+    await sleep(300);
     const [now] = await takeFrames(viewer, GENERATED, 1, 0);
     if (now !== undefined && meanDifference(still, now) > VISIBLE + 2 * own) {
       tookMs = Date.now() - changedAtMs;
     }
   }
   // The memory of the earlier look fades over a few chunks.
-  await viewer.waitForTimeout(3_000);
+  await sleep(3_000);
   const after = await meanLook(viewer);
   const afterwards = await meanLook(viewer);
   return {
@@ -52,6 +53,6 @@ export function isClear({ byPrompt, byItself }: LookChange): boolean {
   return byPrompt > VISIBLE && byPrompt > 2 * byItself;
 }
 
-async function meanLook(viewer: Page): Promise<Frame> {
+async function meanLook(viewer: Screen): Promise<Frame> {
   return meanFrame(await takeFrames(viewer, GENERATED, 8, 150));
 }

@@ -1,8 +1,9 @@
 import { type ChildProcess, spawn } from "node:child_process";
 import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { createServer } from "node:net";
-import { tmpdir } from "node:os";
+import { networkInterfaces, tmpdir } from "node:os";
 import path from "node:path";
+import { freePortRange } from "../../../loadtest/free-ports.ts";
 import { ROOT } from "./paths.ts";
 
 /** A Driftless server of our own, on ports of its own, with default settings otherwise. */
@@ -17,6 +18,8 @@ export interface TestServer {
   stop(): Promise<void>;
 }
 
+/** How many ports a server of the tests gets. */
+const PORTS = 200;
 /** Loading the model and starting the workers on a busy machine. */
 const START_LIMIT_MS = 40_000;
 const STOP_LIMIT_MS = 8_000;
@@ -29,9 +32,10 @@ export async function startServer(overrides: Record<string, object> = {}): Promi
   const folder = mkdtempSync(path.join(tmpdir(), "driftless-e2e-"));
   const port = await freePort();
   const config = path.join(folder, "config.yaml");
+  const rtcMinPort = await freePortRange(PORTS);
   const settings = {
     http: { host: "127.0.0.1", port },
-    sfu: { workers: 1, listenIp: "127.0.0.1", rtcMinPort: 41000, rtcMaxPort: 41499 },
+    sfu: { workers: 1, listenIp: "127.0.0.1", rtcMinPort, rtcMaxPort: rtcMinPort + PORTS - 1 },
     ...overrides,
   };
   // Every JSON text is YAML.
@@ -79,6 +83,25 @@ export async function startServer(overrides: Record<string, object> = {}): Promi
       rmSync(folder, { recursive: true, force: true });
     },
   };
+}
+
+/**
+ * An IPv4 address of this machine that other machines could reach. Firefox leaves candidates of
+ * 127.0.0.1 out, so a server for it listens here. Throws where the machine has none.
+ */
+export function ownAddress(): string {
+  for (const addresses of Object.values(networkInterfaces())) {
+    const found = addresses?.find(({ family, internal }) => family === "IPv4" && !internal);
+    if (found !== undefined) return found.address;
+  }
+  throw new Error("expected an IPv4 address besides 127.0.0.1, found none");
+}
+
+/** Media settings of a server that Firefox reaches. */
+export async function mediaForFirefox(): Promise<object> {
+  const listenIp = ownAddress();
+  const rtcMinPort = await freePortRange(PORTS, Math.random, listenIp);
+  return { workers: 1, listenIp, rtcMinPort, rtcMaxPort: rtcMinPort + PORTS - 1 };
 }
 
 /** The person's own settings must not change what is tested. */

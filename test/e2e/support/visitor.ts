@@ -1,17 +1,11 @@
 import type { Browser, Page } from "playwright-core";
 import type { DebugSample, DebugState } from "../../../client/src/debug.ts";
+import { type FakeDeviceOptions, installFakeDevices } from "./fake-devices.ts";
+import { chooseStepsInPage } from "./firefox.ts";
+import type { Person, PersonOptions } from "./screen.ts";
 
-export interface VisitorOptions {
-  name: string;
-  roomId: string;
-  hideOriginal?: boolean;
-  /** False: joins with the camera and the microphone off. */
-  devices?: boolean;
-  viewport?: { width: number; height: number };
-}
-
-/** Somebody at a browser: everything goes through the page's own controls. */
-export class Visitor {
+/** Somebody at a Chromium: everything goes through the page's own controls. */
+export class Visitor implements Person {
   readonly page: Page;
   /** Errors that the page's own code threw. */
   readonly errors: string[] = [];
@@ -23,10 +17,19 @@ export class Visitor {
     page.on("pageerror", (error) => this.errors.push(String(error)));
   }
 
-  /** Opens the room's link and joins. */
-  static async join(browser: Browser, origin: string, options: VisitorOptions): Promise<Visitor> {
+  /**
+   * Opens the room's link and joins.
+   * @param devices a camera and a microphone made in the page, in place of the browser's fake ones
+   */
+  static async join(
+    browser: Browser,
+    origin: string,
+    options: PersonOptions,
+    devices: FakeDeviceOptions | null = null,
+  ): Promise<Visitor> {
     const viewport = options.viewport ?? { width: 1280, height: 800 };
     const context = await browser.newContext({ viewport });
+    if (devices !== null) await context.addInitScript(installFakeDevices, devices);
     const visitor = new Visitor(await context.newPage());
     const { page } = visitor;
     await page.goto(`${origin}/r/${options.roomId}`);
@@ -65,6 +68,14 @@ export class Visitor {
   /** Chooses a style by the words on its button, which also turns the transform on. */
   async chooseStyle(name: string): Promise<void> {
     await this.page.getByRole("button", { name, exact: true }).click();
+  }
+
+  chooseSteps(steps: number): Promise<void> {
+    return this.page.evaluate(chooseStepsInPage, steps);
+  }
+
+  async showOriginal(): Promise<void> {
+    await this.page.getByRole("switch", { checked: true }).click();
   }
 
   /** Types a look of one's own and sends it. */
