@@ -115,8 +115,10 @@ export class Admission {
     const holder = this.#holders.get(id);
     if (holder === undefined) return;
     this.#holders.delete(id);
-    this.#queue.unshift(holder.claim);
-    this.#tellFrom(0);
+    // In front of its own kind only: who tries a look does not go before live rooms by it.
+    const index = holder.claim.priority === "live" ? 0 : this.#firstPreview();
+    this.#queue.splice(index, 0, holder.claim);
+    this.#tellFrom(index);
   }
 
   /** Where one stands in the line; null for one who does not wait. */
@@ -150,15 +152,14 @@ export class Admission {
 
   #enqueue(claim: Claim): void {
     // Behind all of the same or a higher priority.
-    const index =
-      claim.priority === "live"
-        ? this.#queue.findIndex(({ priority }) => priority === "preview")
-        : -1;
-    if (index < 0) this.#queue.push(claim);
-    else {
-      this.#queue.splice(index, 0, claim);
-      this.#tellFrom(index + 1);
-    }
+    const index = claim.priority === "live" ? this.#firstPreview() : this.#queue.length;
+    this.#queue.splice(index, 0, claim);
+    this.#tellFrom(index + 1);
+  }
+
+  #firstPreview(): number {
+    const index = this.#queue.findIndex(({ priority }) => priority === "preview");
+    return index < 0 ? this.#queue.length : index;
   }
 
   #serve(): void {

@@ -137,7 +137,9 @@ export class Memberships {
 
   /** Whether a secret would be taken: lets a connection in whose token has ended meanwhile. */
   knows(secret: string): boolean {
-    return this.#bySecret.has(secret) || this.#parked.has(secret);
+    if (this.#bySecret.has(secret)) return true;
+    const parked = this.#parked.get(secret);
+    return parked !== undefined && this.#options.nowMs() <= parked.untilMs;
   }
 
   /** A connection is gone. @param final it was closed on purpose: the place is given up at once */

@@ -32,6 +32,9 @@ export interface Wish {
   readonly fallback: readonly Fallback[];
 }
 
+/** Wishes that one engine may have under way; of more the oldest are no more returned to. */
+const MAX_ASKED = 32;
+
 /**
  * Changed by its room only; everybody else reads. Nothing here waits for anything: a wish counts
  * from the moment at which it is written.
@@ -58,6 +61,8 @@ export class Participant {
   #revision = 0;
   /** Settings that the engine has taken over, to return to after a refusal. */
   #accepted: ActiveSettings | undefined;
+  /** Settings that the engine has not answered yet, by revision; the newest few. */
+  readonly #asked = new Map<number, ActiveSettings>();
   #status: TransformStatus | undefined;
   #left = false;
 
@@ -177,9 +182,11 @@ export class Participant {
   setSettings(settings: ActiveSettings | undefined): number {
     this.#revision += 1;
     this.#settings = settings;
-    this.#privacy.onWish(settings, this.#revision);
+    this.#privacy.onWish(settings, this.#revision, this.#generated !== undefined);
+    this.#remember();
     if (settings === undefined) {
       this.#accepted = undefined;
+      this.#asked.clear();
       this.#status = undefined;
       this.#generatedPicture = "none";
     }
@@ -188,12 +195,14 @@ export class Participant {
 
   setHideRoom(hideRoom: boolean): void {
     this.#revision += 1;
-    this.#privacy.onHideRoom(hideRoom, this.#revision);
+    this.#privacy.onHideRoom(hideRoom, this.#revision, this.#generated !== undefined);
+    this.#remember();
   }
 
   setFallback(order: readonly Fallback[]): void {
     this.#revision += 1;
     this.#fallback = order;
+    this.#remember();
   }
 
   setViews(views: ReadonlyMap<string, TileView>): void {
@@ -222,13 +231,19 @@ export class Participant {
     return changed;
   }
 
-  /** The engine shows this revision. */
+  /** The engine shows this revision. One that nobody has asked for yet says nothing. */
   onShown(revision: number): void {
+    if (revision > this.#revision) return;
     this.#privacy.onShown(revision);
+    this.onAccepted(revision);
   }
 
+  /** The engine has taken over the settings of this revision, and so none of those before. */
   onAccepted(revision: number): void {
-    if (revision === this.#revision) this.#accepted = this.#settings;
+    const accepted = this.#asked.get(revision);
+    if (accepted === undefined) return;
+    this.#accepted = accepted;
+    for (const asked of this.#asked.keys()) if (asked <= revision) this.#asked.delete(asked);
   }
 
   /**
@@ -251,5 +266,12 @@ export class Participant {
   leave(): void {
     this.#left = true;
     this.connected = false;
+  }
+
+  #remember(): void {
+    if (this.#settings === undefined) return;
+    this.#asked.set(this.#revision, this.#settings);
+    const [oldest] = this.#asked.keys();
+    if (this.#asked.size > MAX_ASKED && oldest !== undefined) this.#asked.delete(oldest);
   }
 }

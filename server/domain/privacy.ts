@@ -63,21 +63,28 @@ export class Privacy {
     return this.#hideRoom || this.#settings?.mode === "background";
   }
 
-  /** Whether these settings would show a room that is hidden now. */
+  /**
+   * Whether these settings would show a room that is hidden now: by the wish in force, or because
+   * the one that shows it again is not seen yet ("off" would not wait for that).
+   */
   wouldShowRoom(settings: ActiveSettings | undefined): boolean {
-    return this.roomHidden && !this.#hideRoom && settings?.mode !== "background";
+    if (this.#hideRoom || settings?.mode === "background") return false;
+    return this.roomHidden || (settings === undefined && !this.#policy.original);
   }
 
-  /** A new wish; undefined: no transform. */
-  onWish(settings: ActiveSettings | undefined, revision: number): void {
-    this.#change(revision, () => {
+  /**
+   * A new wish; undefined: no transform.
+   * @param repainted there is a generated track, maybe the last of a transform that ended just now
+   */
+  onWish(settings: ActiveSettings | undefined, revision: number, repainted = false): void {
+    this.#change(revision, repainted, () => {
       this.#settings = settings;
     });
   }
 
   /** "Hide my room" was switched. */
-  onHideRoom(hideRoom: boolean, revision: number): void {
-    this.#change(revision, () => {
+  onHideRoom(hideRoom: boolean, revision: number, repainted = false): void {
+    this.#change(revision, repainted, () => {
       this.#hideRoom = hideRoom;
     });
   }
@@ -88,9 +95,9 @@ export class Privacy {
     this.#renew();
   }
 
-  #change(revision: number, apply: () => void): void {
+  #change(revision: number, repainted: boolean, apply: () => void): void {
     const before = this.roomHidden;
-    const painting = this.#settings !== undefined;
+    const painting = repainted || this.#settings !== undefined;
     apply();
     const now = this.roomHidden;
     // Where nothing was being repainted, the first session begins with the room hidden.
