@@ -69,8 +69,16 @@ export const openSessionSchema = z.strictObject({
     sequenceStart: uint16,
     /** VP8 picture id of the first frame (15 bits). */
     pictureIdStart: z.int().min(0).max(0x7fff),
-    /** RTP timestamp = capture time in 1/90 ms + this, modulo 2^32. Constant for a track's life. */
+    /**
+     * RTP timestamp = time on the session's timeline in 1/90 ms + this, modulo 2^32. Constant for a
+     * track's life.
+     */
     timestampOffset: uint32,
+    /**
+     * Time on the timeline now, for a track that another process began: what it reported last, and
+     * the time that passed since. Without it the timeline starts at this machine's wall clock.
+     */
+    timelineMs: z.number().optional(),
     absCaptureTimeId: z.int().min(1).max(14).nullable(),
   }),
   bitrateBps: z.int().min(30_000).max(50_000_000),
@@ -141,6 +149,12 @@ export const sessionProgressSchema = z.strictObject({
   sessionId,
   nextSequence: uint16,
   nextPictureId: z.int().min(0).max(0x7fff),
+  /** Time on the session's timeline when this was sent: where another process goes on. */
+  timelineMs: z.number().optional(),
+  /** How long a missing packet of the camera is waited for at the moment. */
+  jitterWaitMs: count.optional(),
+  /** How often a clock leapt: the camera's RTP clock, or the SFU's wall clock. */
+  clockSteps: count.optional(),
   /** Capture to sent, over the last seconds; null while no frame was sent in them. */
   delayMs: z.strictObject({ p50: z.number(), p95: z.number() }).nullable(),
   fps: count,

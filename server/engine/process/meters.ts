@@ -43,6 +43,8 @@ export class ValueWindow {
   }
 }
 
+const MOST_RATE_SAMPLES = 512;
+
 /** Amount a second over the last seconds: frames (add 1 each) or bits. */
 export class RateMeter {
   readonly #windowMs: number;
@@ -55,7 +57,16 @@ export class RateMeter {
 
   add(amount: number, nowMs: number): void {
     this.#startedAtMs ??= nowMs;
+    const last = this.#samples.at(-1);
+    // Bounded whatever the rate: what happens in the same few milliseconds is one sample.
+    if (last !== undefined && nowMs - last.atMs < this.#windowMs / MOST_RATE_SAMPLES) {
+      last.value += amount;
+      return;
+    }
     this.#samples.push({ atMs: nowMs, value: amount });
+    if (this.#samples.length > MOST_RATE_SAMPLES) {
+      this.#samples.shift();
+    }
   }
 
   /** 0 before the first; a stream younger than the window is not underrated. */

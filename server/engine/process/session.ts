@@ -9,6 +9,7 @@ import { isIPv6 } from "node:net";
 import { RtcpSrPacket, RtpPacket } from "werift-rtp";
 import type { EngineMessage, EngineTransform, OpenSession } from "../protocol.ts";
 import type { Clock, Moment } from "./clock.ts";
+import { FrameFeed } from "./frame-feed.ts";
 import { DropCounters, RateMeter, ValueWindow } from "./meters.ts";
 import type {
   EncodedFrame,
@@ -19,8 +20,10 @@ import type {
   ServiceLevel,
 } from "./native.ts";
 import { InputStream } from "./rtp/input-stream.ts";
+import { MediaTimeline } from "./rtp/media-timeline.ts";
 import { OutputStream } from "./rtp/output-stream.ts";
 import { isRtcpDatagram, parseRtcp } from "./rtp/rtcp.ts";
+import { ClockConverter } from "./rtp/wall-clock.ts";
 import { SessionStateMachine } from "./session-state.ts";
 
 export interface EngineSessionOptions {
@@ -31,6 +34,8 @@ export interface EngineSessionOptions {
   onDeviceLost: (message: string) => void;
 }
 
+/** Settings under way whose first frame is awaited; newer ones make older ones superfluous. */
+const MOST_REVISIONS = 256;
 const TICK_MS = 20;
 const PROGRESS_MS = 500;
 const RECEIVER_REPORT_MS = 1000;
@@ -40,11 +45,17 @@ const RECEIVE_BUFFER_BYTES = 1024 * 1024;
 export class EngineSession {
   readonly #options: EngineSessionOptions;
   readonly #socket: Socket;
+  readonly #timeline: MediaTimeline;
+  readonly #sfuClock: ClockConverter;
+  /** This machine's own wall clock, for times that people are told. */
+  readonly #wallClock: ClockConverter;
+  readonly #feed: FrameFeed;
   readonly #input: InputStream;
   readonly #output: OutputStream;
   readonly #state: SessionStateMachine;
   readonly #drops = new DropCounters();
-  readonly #delays = new ValueWindow();
+  /** Short, as the voice is held back by it: after a clock leapt it must tell the truth soon. */
+  readonly #delays = new ValueWindow({ windowMs: 2000 });
   readonly #stages = {
     queued: new ValueWindow(),
     decode: new ValueWindow(),
@@ -79,8 +90,21 @@ export class EngineSession {
       type: isIPv6(open.localIp) ? "udp6" : "udp4",
       recvBufferSize: RECEIVE_BUFFER_BYTES,
     });
+    const start = clock.now();
+    this.#timeline = new MediaTimeline(start, open.output.timelineMs);
+    this.#sfuClock = new ClockConverter({ offsetMs: start.unixMs - start.monoMs });
+    this.#wallClock = new ClockConverter({ offsetMs: start.unixMs - start.monoMs });
+    this.#feed = new FrameFeed({
+      push: ({ data, captureMonoMs }) =>
+        this.#native?.pushFrame(data, this.#timeline.at(captureMonoMs)),
+      onOverflow: (frames) => {
+        this.#drops.add("feedFull", frames);
+        this.#input.requestKeyFrame("frames came faster than they can be decoded");
+      },
+    });
     this.#input = new InputStream({
       ...open.input,
+      sfuClock: this.#sfuClock,
       localSsrc: open.output.ssrc,
       sendRtcp: (packet) => this.#sendDatagram(packet),
       onFrame: (frame) => {
@@ -88,18 +112,20 @@ export class EngineSession {
         const { monoMs } = clock.now();
         this.#lastInputMs = monoMs;
         this.#inputRate.add(1, monoMs);
-        this.#native?.pushFrame(frame.data, frame.captureTimeMs);
+        this.#feed.push(frame);
       },
       onDrop: (reason) => this.#drops.add(reason),
     });
     this.#output = new OutputStream({
       ...open.output,
+      timeline: this.#timeline,
+      sfuClock: this.#sfuClock,
       bitrateBps: open.bitrateBps,
       send: (packet) => this.#sendDatagram(packet),
       onKeyFrameRequest: () => this.#native?.requestKeyFrame(),
       onBitrate: (bps) => this.#native?.setBitrate(bps),
     });
-    this.#state = new SessionStateMachine(clock.now().monoMs, (standing) =>
+    this.#state = new SessionStateMachine(start.monoMs, (standing) =>
       this.#send({ type: "sessionState", sessionId: open.sessionId, ...standing }),
     );
   }
@@ -142,6 +168,10 @@ export class EngineSession {
   setTransform(transform: EngineTransform, revision: number): void {
     if (this.#native !== null) {
       this.#revisions.set(this.#native.setTransform(transform), revision);
+      const [oldest] = this.#revisions.keys();
+      if (this.#revisions.size > MOST_REVISIONS && oldest !== undefined) {
+        this.#revisions.delete(oldest);
+      }
       this.#mode = transform.mode;
     }
   }
@@ -153,6 +183,11 @@ export class EngineSession {
         this.#revisions.delete(revision);
       }
     }
+  }
+
+  /** The round trip between the SFU and the camera, where the server knows it. */
+  setRoundTrip(roundTripMs: number): void {
+    this.#input.setRoundTrip(roundTripMs);
   }
 
   setBitrate(bps: number): void {
@@ -238,20 +273,21 @@ export class EngineSession {
       return;
     }
     const now = this.#options.clock.now();
-    const ahead = this.#input.sfuAheadMs;
-    const bytes = this.#output.sendFrame(frame, now, ahead);
+    const captureMonoMs = this.#timeline.toMonoMs(frame.captureTimeMs);
+    const { data, keyFrame } = frame;
+    const bytes = this.#output.sendFrame({ data, keyFrame, captureMonoMs }, now);
     this.#framesOut += 1;
     this.#keyFramesOut += frame.keyFrame ? 1 : 0;
     this.#lastOutputMs = now.monoMs;
     this.#outputRate.add(1, now.monoMs);
     this.#bits.add(bytes * 8, now.monoMs);
-    this.#delays.add(now.unixMs + ahead - frame.captureTimeMs, now.monoMs);
+    this.#delays.add(now.monoMs - captureMonoMs, now.monoMs);
     this.#stages.queued.add(frame.timing.queuedMs, now.monoMs);
     this.#stages.decode.add(frame.timing.decodeMs, now.monoMs);
     this.#stages.compute.add(frame.timing.computeMs, now.monoMs);
     this.#stages.encode.add(frame.timing.encodeMs, now.monoMs);
     if (this.#framesOut === 1) {
-      const { captureTimeMs } = frame;
+      const captureTimeMs = this.#wallClock.toWallMs(captureMonoMs);
       this.#send({ type: "firstFrame", sessionId: this.id, captureTimeMs });
       this.#updateState(now);
     }
@@ -271,7 +307,10 @@ export class EngineSession {
       case "applied": {
         const revision = this.#revisions.get(event.revision);
         if (revision !== undefined) {
-          const { captureTimeMs, complete } = event;
+          const { complete } = event;
+          const captureTimeMs = this.#wallClock.toWallMs(
+            this.#timeline.toMonoMs(event.captureTimeMs),
+          );
           this.#forgetRevisions(complete ? event.revision : event.revision - 1);
           this.#send({ type: "applied", sessionId, revision, captureTimeMs, complete });
         }
@@ -306,6 +345,8 @@ export class EngineSession {
 
   #tick(): void {
     const now = this.#options.clock.now();
+    this.#wallClock.observe(now.unixMs, now.monoMs);
+    this.#feed.tick();
     this.#input.tick(now);
     this.#output.tick(now);
     this.#sendReports(now);
@@ -318,7 +359,7 @@ export class EngineSession {
 
   #sendReports(now: Moment): void {
     const blocks = () => this.#input.reportBlocks(now);
-    const report = this.#output.dueReport(now, this.#input.sfuAheadMs, blocks);
+    const report = this.#output.dueReport(now, blocks);
     if (report !== null) {
       this.#lastReceiverReportMs = now.monoMs;
       this.#sendDatagram(report);
@@ -355,7 +396,10 @@ export class EngineSession {
       sessionId: this.id,
       nextSequence: this.#output.nextSequence,
       nextPictureId: this.#output.nextPictureId,
+      timelineMs: this.#timeline.at(now.monoMs),
       delayMs: this.#delays.percentiles(now.monoMs),
+      jitterWaitMs: this.#input.jitterWaitMs(now),
+      clockSteps: this.#input.clockSteps,
       fps: this.#outputRate.perSecond(now.monoMs),
       inputFps: this.#inputRate.perSecond(now.monoMs),
       bitrateBps: this.#bits.perSecond(now.monoMs),

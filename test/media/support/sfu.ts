@@ -11,6 +11,7 @@ import { RtcpSrPacket, RtpPacket } from "werift-rtp";
 import { systemClock } from "../../../server/engine/process/clock.ts";
 import type { VideoCodec } from "../../../server/engine/process/native.ts";
 import { createDepacketizer } from "../../../server/engine/process/rtp/depacketize.ts";
+import { MediaTimeline } from "../../../server/engine/process/rtp/media-timeline.ts";
 import { ntpToUnixMs } from "../../../server/engine/process/rtp/ntp.ts";
 import { OutputStream } from "../../../server/engine/process/rtp/output-stream.ts";
 import {
@@ -19,6 +20,7 @@ import {
   pictureLossIndication,
 } from "../../../server/engine/process/rtp/rtcp.ts";
 import { sequenceDistance } from "../../../server/engine/process/rtp/sequence.ts";
+import { ClockConverter } from "../../../server/engine/process/rtp/wall-clock.ts";
 import { ROUTER_CODECS } from "../../../server/media/codecs.ts";
 import { PlainTransformTap } from "../../../server/media/plain-transform-tap.ts";
 import type { TransformTap, TransformTapOptions } from "../../../server/media/transform-tap.ts";
@@ -228,7 +230,11 @@ function startCamera(
   send: (packet: Buffer) => void,
 ): Publisher {
   const captureTimes: number[] = [];
+  const start = systemClock.now();
+  const timeline = new MediaTimeline(start);
   const stream = new OutputStream({
+    timeline,
+    sfuClock: new ClockConverter({ offsetMs: start.unixMs - start.monoMs }),
     ssrc: encodings?.[0]?.ssrc ?? 0,
     payloadType: codecs[0]?.payloadType ?? 0,
     codec: codecs[0]?.mimeType === "video/VP8" ? "vp8" : "h264",
@@ -247,7 +253,7 @@ function startCamera(
   let paused = false;
   const timer = setInterval(() => {
     const now = systemClock.now();
-    const report = stream.dueReport(now, 0, () => []);
+    const report = stream.dueReport(now, () => []);
     if (report !== null) {
       send(report);
     }
@@ -256,9 +262,9 @@ function startCamera(
       return;
     }
     index += 1;
-    const captureTimeMs = now.unixMs - CAMERA_DELAY_MS;
-    captureTimes.push(captureTimeMs);
-    stream.sendFrame({ ...frame, captureTimeMs }, now, 0);
+    const captureMonoMs = now.monoMs - CAMERA_DELAY_MS;
+    captureTimes.push(timeline.at(captureMonoMs));
+    stream.sendFrame({ ...frame, captureMonoMs }, now);
   }, 1000 / CLIP_FPS);
   return {
     producer,

@@ -6,6 +6,7 @@ import { packetizeH264 } from "../../../server/engine/process/rtp/h264-packetize
 import { type InputFrame, InputStream } from "../../../server/engine/process/rtp/input-stream.ts";
 import { parseRtcp } from "../../../server/engine/process/rtp/rtcp.ts";
 import { packetizeVp8 } from "../../../server/engine/process/rtp/vp8-packetizer.ts";
+import { ClockConverter } from "../../../server/engine/process/rtp/wall-clock.ts";
 import { annexB, nal, vp8Frame } from "./support/packets.ts";
 
 /** A small seeded generator (mulberry32): the same accidents in each run. */
@@ -34,6 +35,7 @@ function run(codec: VideoCodec, seed: number, { loss, duplicates, reordering }: 
   const repairs: number[] = [];
   let keyFrameAsked = true;
   const stream = new InputStream({
+    sfuClock: new ClockConverter({ offsetMs: 1_790_000_000_000 }),
     ssrc: 1,
     codec,
     absCaptureTimeId: null,
@@ -111,7 +113,7 @@ describe("InputStream on a bad network", () => {
           expect(found, "a frame that was not sent, or out of order").to.be.at.least(from);
           from = found + 1;
         }
-        const times = received.map((frame) => frame.captureTimeMs);
+        const times = received.map((frame) => frame.captureMonoMs);
         expect(times.every((time, at) => at === 0 || time > (times[at - 1] ?? 0))).to.equal(true);
         expect(received[0]?.keyFrame).to.equal(true);
         // Repairs and key frames keep most of the picture alive.

@@ -28,12 +28,12 @@ const EPOCH = 1_790_000_000_000;
 describe("SenderReporter", () => {
   it("is silent before the first packet, quick at the start and then steady", () => {
     const reporter = new SenderReporter(1, 0);
-    expect(reporter.due(0, EPOCH, 0, [])).to.equal(null);
+    expect(reporter.due(0, EPOCH, EPOCH, [])).to.equal(null);
     reporter.onPacketSent(100, 0);
     let early = 0;
     let late = 0;
     for (let at = 0; at < 15_000; at += 20) {
-      const due = reporter.due(at, EPOCH + at, 0, []) !== null;
+      const due = reporter.due(at, EPOCH + at, EPOCH + at, []) !== null;
       early += due && at < 5000 ? 1 : 0;
       late += due && at >= 5000 ? 1 : 0;
     }
@@ -45,7 +45,7 @@ describe("SenderReporter", () => {
     const offset = 0xfffffff0;
     const reporter = new SenderReporter(1, offset);
     reporter.onPacketSent(100, 0);
-    const info = reporter.due(0, EPOCH, 0, [])?.senderInfo;
+    const info = reporter.due(0, EPOCH, EPOCH, [])?.senderInfo;
     expect(ntpToUnixMs(info?.ntpTimestamp ?? 0n)).to.be.closeTo(EPOCH, 0.01);
     expect(info?.rtpTimestamp).to.equal(rtpTimestampAt(EPOCH, offset));
     expect(info?.packetCount).to.equal(1);
@@ -55,8 +55,9 @@ describe("SenderReporter", () => {
   it("speaks of the SFU's clock where that is another", () => {
     const reporter = new SenderReporter(1, 5);
     reporter.onPacketSent(1, 0);
-    const info = reporter.due(0, EPOCH, 3_600_000, [])?.senderInfo;
-    expect(info?.rtpTimestamp).to.equal(rtpTimestampAt(EPOCH + 3_600_000, 5));
+    const info = reporter.due(0, EPOCH, EPOCH + 3_600_000, [])?.senderInfo;
+    expect(ntpToUnixMs(info?.ntpTimestamp ?? 0n)).to.be.closeTo(EPOCH + 3_600_000, 0.01);
+    expect(info?.rtpTimestamp).to.equal(rtpTimestampAt(EPOCH, 5));
   });
 });
 
@@ -128,7 +129,7 @@ describe("RTCP", () => {
   it("writes sender reports that parse", () => {
     const reporter = new SenderReporter(77, 0);
     reporter.onPacketSent(1, 0);
-    const [parsed] = parseRtcp(reporter.due(0, EPOCH, 0, [])?.serialize() ?? Buffer.alloc(0));
+    const [parsed] = parseRtcp(reporter.due(0, EPOCH, EPOCH, [])?.serialize() ?? Buffer.alloc(0));
     expect((parsed as RtcpSrPacket).ssrc).to.equal(77);
   });
 });

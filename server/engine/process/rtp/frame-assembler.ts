@@ -10,9 +10,9 @@ export interface AssembledFrame {
   keyFrame: boolean;
   /** 32-bit RTP timestamp. */
   timestamp: number;
-  /** When the first packet arrived, Unix ms. */
+  /** When the first of its packets arrived, monotonic. */
   arrivalMs: number;
-  /** Capture time where a packet carried it, Unix ms. */
+  /** Capture time where a packet carried it, on the same clock. */
   captureMs: number | null;
 }
 
@@ -131,7 +131,8 @@ export class FrameAssembler {
     frames.push({
       ...frame,
       timestamp: first.timestamp,
-      arrivalMs: first.arrivalMs,
+      // Not of the first in order: that one may have been repaired.
+      arrivalMs: packets.reduce((least, p) => Math.min(least, p.arrivalMs), first.arrivalMs),
       captureMs,
     });
   }

@@ -17,12 +17,13 @@ import { NackGenerator } from "./nack-generator.ts";
 import { ntpToUnixMs } from "./ntp.ts";
 import { ReceptionStatistics } from "./receiver-report.ts";
 import { genericNack, pictureLossIndication } from "./rtcp.ts";
+import type { ClockConverter } from "./wall-clock.ts";
 
 export interface InputFrame {
   data: Buffer;
   keyFrame: boolean;
-  /** Unix ms in the SFU's clock; grows from frame to frame. */
-  captureTimeMs: number;
+  /** On the monotonic clock; grows from frame to frame and is never after the arrival. */
+  captureMonoMs: number;
   captureSource: CaptureSource;
 }
 
@@ -30,18 +31,14 @@ export interface InputStreamOptions {
   ssrc: number;
   codec: VideoCodec;
   absCaptureTimeId: number | null;
+  /** The SFU's clock, learned here from its sender reports. */
+  sfuClock: ClockConverter;
   /** SSRC that our RTCP speaks as. */
   localSsrc: number;
   sendRtcp: (packet: Buffer) => void;
   onFrame: (frame: InputFrame) => void;
   onDrop: (reason: string) => void;
 }
-
-/** Clocks this close are the same clock seen through network jitter and a busy machine. */
-const SAME_CLOCK_MS = 250;
-/** Sender reports from which the difference of clocks is taken, at least and at most. */
-const CLOCK_SAMPLES_MIN = 4;
-const CLOCK_SAMPLES_MAX = 8;
 
 export class InputStream {
   readonly #options: InputStreamOptions;
@@ -51,7 +48,6 @@ export class InputStream {
   readonly #assembler: FrameAssembler;
   readonly #captureClock = new CaptureClock();
   readonly #statistics: ReceptionStatistics;
-  #clockDifferences: number[] = [];
   #hasPackets = false;
 
   constructor(options: InputStreamOptions) {
@@ -68,16 +64,22 @@ export class InputStream {
     return this.#statistics.lost;
   }
 
+  /** How long a missing packet is waited for at the moment. */
+  jitterWaitMs(now: Moment): number {
+    return this.#jitterBuffer.waitMs(now.monoMs);
+  }
+
+  /** How often a clock leapt: the sender's or the SFU's. */
+  get clockSteps(): number {
+    return this.#captureClock.steps + this.#options.sfuClock.steps;
+  }
+
   /**
-   * How far the SFU's clock is ahead of ours; 0 where they are the same clock. The largest of the
-   * recent differences counts, as it had the least waiting on the way.
+   * The round trip between the SFU and the camera, where the server knows it. Without it the wait for
+   * missing packets follows the repairs that are seen.
    */
-  get sfuAheadMs(): number {
-    if (this.#clockDifferences.length < CLOCK_SAMPLES_MIN) {
-      return 0;
-    }
-    const ahead = Math.max(...this.#clockDifferences);
-    return Math.abs(ahead) < SAME_CLOCK_MS ? 0 : ahead;
+  setRoundTrip(roundTripMs: number): void {
+    this.#jitterBuffer.setRoundTrip(roundTripMs);
   }
 
   /** A packet of this stream (SSRC and payload type are checked by the caller). */
@@ -91,7 +93,7 @@ export class InputStream {
         timestamp: header.timestamp,
         marker: header.marker,
         payload: packet.payload,
-        arrivalMs: now.unixMs + this.sfuAheadMs,
+        arrivalMs: now.monoMs,
         captureMs: this.#absCaptureMs(packet),
       },
       now.monoMs,
@@ -104,13 +106,14 @@ export class InputStream {
 
   onSenderReport(report: RtcpSrPacket, now: Moment): void {
     const { ntpTimestamp, rtpTimestamp } = report.senderInfo;
-    const ntpMs = ntpToUnixMs(ntpTimestamp);
-    this.#captureClock.onSenderReport(ntpMs, rtpTimestamp);
     this.#statistics.onSenderReport(ntpTimestamp, now.monoMs);
-    this.#clockDifferences.push(ntpMs - now.unixMs);
-    if (this.#clockDifferences.length > CLOCK_SAMPLES_MAX) {
-      this.#clockDifferences.shift();
+    if (ntpTimestamp === 0n) {
+      return; // RFC 3550: a sender without a wall clock.
     }
+    const { sfuClock } = this.#options;
+    const ntpMs = ntpToUnixMs(ntpTimestamp);
+    sfuClock.observe(ntpMs, now.monoMs);
+    this.#captureClock.onSenderReport(sfuClock.toMonoMs(ntpMs), rtpTimestamp);
   }
 
   /** A key frame is wanted, for instance by the decoder. */
@@ -125,6 +128,7 @@ export class InputStream {
     const { sequences, hopeless } = this.#nackGenerator.due(
       this.#jitterBuffer.missing(),
       now.monoMs,
+      this.#jitterBuffer.retryMs(now.monoMs),
     );
     if (sequences.length > 0) {
       sendRtcp(genericNack(localSsrc, ssrc, sequences));
@@ -160,10 +164,12 @@ export class InputStream {
       return null;
     }
     const extension = packet.header.extensions.find((candidate) => candidate.id === id);
-    return extension === undefined ? null : readAbsCaptureTime(extension.payload);
+    const ntpMs = extension === undefined ? null : readAbsCaptureTime(extension.payload);
+    return ntpMs === null ? null : this.#options.sfuClock.toMonoMs(ntpMs);
   }
 
   #release(now: Moment): void {
+    const gapsBefore = this.#jitterBuffer.gapsGivenUp;
     for (const released of this.#jitterBuffer.release(now.monoMs)) {
       for (const frame of this.#assembler.push(released)) {
         const { captureTimeMs, source } = this.#captureClock.frame(
@@ -177,10 +183,13 @@ export class InputStream {
         this.#options.onFrame({
           data: frame.data,
           keyFrame: frame.keyFrame,
-          captureTimeMs,
+          captureMonoMs: captureTimeMs,
           captureSource: source,
         });
       }
+    }
+    for (let gaps = gapsBefore; gaps < this.#jitterBuffer.gapsGivenUp; gaps += 1) {
+      this.#options.onDrop("gapGivenUp");
     }
   }
 }

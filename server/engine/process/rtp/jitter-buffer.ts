@@ -1,8 +1,10 @@
 /**
- * Puts packets back into order. What is missing is waited for, but never longer than `maxWaitMs`:
- * then the gap is given up and the packet behind it is marked, so that the frame assembler looks
- * for the next decodable frame. Bounded in time and in packets.
+ * Puts packets back into order. What is missing is waited for as long as repairs take here (see
+ * repair-times.ts), up to a bound: then the gap is given up and the packet behind it is marked, so
+ * that the frame assembler looks for the next decodable frame. Packets in order never wait. Bounded
+ * in time and in packets.
  */
+import { RepairTimes } from "./repair-times.ts";
 import { sequenceDistance, Unwrapper } from "./sequence.ts";
 
 /** A video packet, reduced to what later stages need. */
@@ -14,9 +16,9 @@ export interface VideoPacket {
   marker: boolean;
   /** Empty for padding-only packets: they fill the sequence and carry nothing. */
   payload: Buffer;
-  /** Unix ms. */
+  /** Monotonic. */
   arrivalMs: number;
-  /** From abs-capture-time where the packet carries it, Unix ms. */
+  /** From abs-capture-time where the packet carries it, on the same clock. */
   captureMs: number | null;
 }
 
@@ -29,38 +31,72 @@ export interface ReleasedPacket {
 export type InsertResult = "accepted" | "duplicate" | "late" | "jump" | "overflow";
 
 export interface JitterBufferOptions {
-  /** Longest wait for a missing packet. Default 200: more would be seen as delay by viewers. */
+  /** Longest wait for a missing packet. Default: see RepairTimesOptions. */
   maxWaitMs?: number;
-  /** Most packets held. Default 1024: 200 ms of 40 Mbps video. */
+  /** Shortest one, where repairs are quick. */
+  minWaitMs?: number;
+  /** Most packets held. Default 2048: 700 ms of 28 Mbps video. */
   maxPackets?: number;
 }
 
 /** A sequence number this far from the expected one means that the sender started anew. */
 const JUMP = 3000;
-
-interface Entry {
-  packet: VideoPacket;
-  insertedAtMs: number;
-}
+/** Given-up packets whose late arrival still teaches how long repairs take. */
+const GIVEN_UP_KEPT = 512;
+const GIVEN_UP_KEPT_MS = 3000;
 
 export class JitterBuffer {
-  readonly #maxWaitMs: number;
   readonly #maxPackets: number;
-  readonly #entries = new Map<number, Entry>();
+  readonly #repairTimes: RepairTimes;
+  readonly #entries = new Map<number, VideoPacket>();
+  /** When each missing packet was missed, by extended sequence number, ascending. */
+  readonly #missing = new Map<number, number>();
+  /** The same of those that are not waited for any more. */
+  readonly #givenUp = new Map<number, number>();
   readonly #unwrapper = new Unwrapper(16);
   #next: number | undefined;
   #highest = 0;
   #afterGap = true;
   #jumpCandidate: number | undefined;
+  #gapsGivenUp = 0;
+  #lateRepairs = 0;
 
-  constructor({ maxWaitMs = 200, maxPackets = 1024 }: JitterBufferOptions = {}) {
-    this.#maxWaitMs = maxWaitMs;
+  constructor({ maxWaitMs, minWaitMs, maxPackets = 2048 }: JitterBufferOptions = {}) {
     this.#maxPackets = maxPackets;
+    this.#repairTimes = new RepairTimes({
+      ...(maxWaitMs === undefined ? {} : { maxWaitMs }),
+      ...(minWaitMs === undefined ? {} : { minWaitMs }),
+    });
   }
 
   /** Packets held at the moment. */
   get size(): number {
     return this.#entries.size;
+  }
+
+  /** Gaps that were not filled in time, so far. */
+  get gapsGivenUp(): number {
+    return this.#gapsGivenUp;
+  }
+
+  /** Packets that came after their gap was given up, so far. */
+  get lateRepairs(): number {
+    return this.#lateRepairs;
+  }
+
+  /** How long a gap is waited for at the moment. */
+  waitMs(nowMs: number): number {
+    return this.#repairTimes.waitMs(nowMs);
+  }
+
+  /** How long to wait between two requests for a missing packet. */
+  retryMs(nowMs: number): number {
+    return this.#repairTimes.retryMs(nowMs);
+  }
+
+  /** What is known of the round trip between the SFU and the camera; null: nothing. */
+  setRoundTrip(roundTripMs: number | null): void {
+    this.#repairTimes.setRoundTrip(roundTripMs);
   }
 
   /**
@@ -83,15 +119,16 @@ export class JitterBuffer {
   release(nowMs: number): ReleasedPacket[] {
     const released: ReleasedPacket[] = [];
     while (this.#next !== undefined && this.#entries.size > 0) {
-      const entry = this.#entries.get(this.#next);
-      if (entry === undefined) {
-        if (!this.#giveUpGap(nowMs)) {
+      const packet = this.#entries.get(this.#next);
+      if (packet === undefined) {
+        if (!this.#isOver(this.#next, nowMs)) {
           break;
         }
+        this.#giveUpGap(this.#next, nowMs);
         continue;
       }
       this.#entries.delete(this.#next);
-      released.push({ packet: entry.packet, afterGap: this.#afterGap });
+      released.push({ packet, afterGap: this.#afterGap });
       this.#afterGap = false;
       this.#next += 1;
     }
@@ -100,23 +137,16 @@ export class JitterBuffer {
 
   /** Extended sequence numbers that are awaited: holes before the newest packet. */
   missing(): number[] {
-    const missing: number[] = [];
-    if (this.#next === undefined || this.#entries.size === 0) {
-      return missing;
-    }
-    for (let sequence = this.#next; sequence < this.#highest; sequence += 1) {
-      if (!this.#entries.has(sequence)) {
-        missing.push(sequence);
-      }
-    }
-    return missing;
+    return [...this.#missing.keys()];
   }
 
   #start(sequence: number): void {
     this.#entries.clear();
+    this.#missing.clear();
+    this.#givenUp.clear();
     this.#unwrapper.reset();
     this.#next = this.#unwrapper.unwrap(sequence);
-    this.#highest = this.#next;
+    this.#highest = this.#next - 1;
     this.#afterGap = true;
     this.#jumpCandidate = undefined;
   }
@@ -135,6 +165,7 @@ export class JitterBuffer {
   #insertAt(extended: number, packet: VideoPacket, nowMs: number): InsertResult {
     this.#jumpCandidate = undefined;
     if (this.#next !== undefined && extended < this.#next) {
+      this.#noteLate(extended, nowMs);
       return "late";
     }
     if (this.#entries.has(extended)) {
@@ -143,26 +174,57 @@ export class JitterBuffer {
     if (this.#entries.size >= this.#maxPackets) {
       return "overflow";
     }
-    this.#entries.set(extended, { packet, insertedAtMs: nowMs });
+    this.#entries.set(extended, packet);
+    const missedAtMs = this.#missing.get(extended);
+    if (missedAtMs !== undefined) {
+      this.#missing.delete(extended);
+      this.#repairTimes.onRepair(nowMs - missedAtMs, nowMs, false);
+    }
     if (extended > this.#highest) {
+      for (let sequence = this.#highest + 1; sequence < extended; sequence += 1) {
+        this.#missing.set(sequence, nowMs);
+      }
       this.#highest = this.#unwrapper.unwrap(packet.sequence);
     }
     return "accepted";
   }
 
-  /** Moves on to the first held packet if it, or the whole buffer, has waited long enough. */
-  #giveUpGap(nowMs: number): boolean {
-    const first = Math.min(...this.#entries.keys());
-    let oldest = Number.POSITIVE_INFINITY;
-    for (const entry of this.#entries.values()) {
-      oldest = Math.min(oldest, entry.insertedAtMs);
+  #noteLate(extended: number, nowMs: number): void {
+    const missedAtMs = this.#givenUp.get(extended);
+    if (missedAtMs !== undefined) {
+      this.#givenUp.delete(extended);
+      this.#lateRepairs += 1;
+      this.#repairTimes.onRepair(nowMs - missedAtMs, nowMs, true);
     }
-    const waited = nowMs - oldest >= this.#maxWaitMs;
-    if (!waited && this.#entries.size < this.#maxPackets) {
-      return false;
+  }
+
+  /** Whether the missing packet, or the whole buffer, has been waited for long enough. */
+  #isOver(sequence: number, nowMs: number): boolean {
+    const missedAtMs = this.#missing.get(sequence) ?? nowMs;
+    return (
+      nowMs - missedAtMs >= this.#repairTimes.waitMs(nowMs) ||
+      this.#entries.size >= this.#maxPackets
+    );
+  }
+
+  /** Moves on to the first held packet behind a gap. */
+  #giveUpGap(from: number, nowMs: number): void {
+    let sequence = from;
+    // Ends: this is called only while a packet above the gap is held.
+    while (!this.#entries.has(sequence)) {
+      this.#givenUp.set(sequence, this.#missing.get(sequence) ?? nowMs);
+      this.#missing.delete(sequence);
+      sequence += 1;
     }
-    this.#next = first;
+    for (const [old, missedAtMs] of this.#givenUp) {
+      if (this.#givenUp.size <= GIVEN_UP_KEPT && nowMs - missedAtMs <= GIVEN_UP_KEPT_MS) {
+        break;
+      }
+      this.#givenUp.delete(old);
+    }
+    this.#next = sequence;
     this.#afterGap = true;
-    return true;
+    this.#gapsGivenUp += 1;
+    this.#repairTimes.onGivenUp();
   }
 }

@@ -8,7 +8,7 @@ export interface NackGeneratorOptions {
   firstDelayMs?: number;
   /** Wait between requests for the same packet. Default 50: above a usual local round trip. */
   retryMs?: number;
-  /** Most requests for one packet. Default 3: all of them fit into the jitter buffer's 200 ms. */
+  /** Most requests for one packet. Default 10, as mediasoup does: the jitter buffer gives up before. */
   maxTries?: number;
   /** With more packets missing than this, none is asked for. Default 100. */
   maxMissing?: number;
@@ -29,15 +29,20 @@ export class NackGenerator {
   constructor(options: NackGeneratorOptions = {}) {
     this.#firstDelayMs = options.firstDelayMs ?? 10;
     this.#retryMs = options.retryMs ?? 50;
-    this.#maxTries = options.maxTries ?? 3;
+    this.#maxTries = options.maxTries ?? 10;
     this.#maxMissing = options.maxMissing ?? 100;
   }
 
   /**
    * Given what is missing now (extended sequence numbers), tells what to ask for at `nowMs`.
    * `hopeless`: too much is missing, ask for a key frame instead.
+   * @param retryMs wait between requests for the same packet; default: that of the options
    */
-  due(missing: readonly number[], nowMs: number): { sequences: number[]; hopeless: boolean } {
+  due(
+    missing: readonly number[],
+    nowMs: number,
+    retryMs = this.#retryMs,
+  ): { sequences: number[]; hopeless: boolean } {
     if (missing.length > this.#maxMissing) {
       this.#pending.clear();
       return { sequences: [], hopeless: true };
@@ -51,7 +56,7 @@ export class NackGenerator {
       };
       if (nowMs >= state.nextAtMs && state.tries < this.#maxTries) {
         state.tries += 1;
-        state.nextAtMs = nowMs + this.#retryMs;
+        state.nextAtMs = nowMs + retryMs;
         sequences.push(sequence);
       }
       pending.set(sequence, state);

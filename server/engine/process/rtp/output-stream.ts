@@ -21,12 +21,18 @@ import { writeAbsCaptureTime } from "./abs-capture-time.ts";
 import { BitrateController } from "./bitrate-controller.ts";
 import { packetizeH264 } from "./h264-packetizer.ts";
 import { KeyFrameRequester } from "./key-frame-requester.ts";
+import type { MediaTimeline } from "./media-timeline.ts";
 import { ResendBuffer } from "./resend-buffer.ts";
 import { sourceDescription } from "./rtcp.ts";
 import { rtpTimestampAt, SenderReporter } from "./sender-report.ts";
 import { packetizeVp8 } from "./vp8-packetizer.ts";
+import type { ClockConverter } from "./wall-clock.ts";
 
 export interface OutputStreamOptions {
+  /** Gives RTP timestamps: the same throughout the track's life. */
+  timeline: MediaTimeline;
+  /** NTP times are written in the SFU's clock, in which it also forwards the voice's reports. */
+  sfuClock: ClockConverter;
   ssrc: number;
   payloadType: number;
   codec: VideoCodec;
@@ -45,8 +51,8 @@ export interface OutputStreamOptions {
 export interface OutgoingFrame {
   data: Uint8Array;
   keyFrame: boolean;
-  /** Unix ms in the SFU's clock. */
-  captureTimeMs: number;
+  /** Monotonic. */
+  captureMonoMs: number;
 }
 
 /** abs-capture-time travels on one frame in so much time: receivers interpolate. */
@@ -80,15 +86,15 @@ export class OutputStream {
 
   /**
    * Sends a frame at once.
-   * @param sfuAheadMs difference of clocks, see InputStream
    * @returns bytes of payload sent
    */
-  sendFrame(frame: OutgoingFrame, now: Moment, sfuAheadMs: number): number {
+  sendFrame(frame: OutgoingFrame, now: Moment): number {
     const payloads =
       this.#options.codec === "vp8"
         ? packetizeVp8(frame.data, this.#nextPictureId)
         : packetizeH264(frame.data);
-    const timestamp = rtpTimestampAt(frame.captureTimeMs, this.#options.timestampOffset);
+    const { timeline, timestampOffset } = this.#options;
+    const timestamp = rtpTimestampAt(timeline.at(frame.captureMonoMs), timestampOffset);
     let bytes = 0;
     payloads.forEach((payload, index) => {
       const header = new RtpHeader({
@@ -99,7 +105,7 @@ export class OutputStream {
         marker: index === payloads.length - 1,
       });
       if (index === 0) {
-        this.#addCaptureTime(header, frame.captureTimeMs - sfuAheadMs, now.monoMs);
+        this.#addCaptureTime(header, frame.captureMonoMs, now.monoMs);
       }
       const packet = new RtpPacket(header, payload).serialize();
       this.#options.send(packet);
@@ -147,8 +153,10 @@ export class OutputStream {
    * The compound sender report, when one is due.
    * @param blocks asked only then, as reading them closes their interval
    */
-  dueReport(now: Moment, sfuAheadMs: number, blocks: () => RtcpReceiverInfo[]): Buffer | null {
-    const report = this.#reporter.due(now.monoMs, now.unixMs, sfuAheadMs, []);
+  dueReport(now: Moment, blocks: () => RtcpReceiverInfo[]): Buffer | null {
+    const { timeline, sfuClock } = this.#options;
+    const { monoMs } = now;
+    const report = this.#reporter.due(monoMs, timeline.at(monoMs), sfuClock.toWallMs(monoMs), []);
     if (report === null) {
       return null;
     }
@@ -159,14 +167,15 @@ export class OutputStream {
     ]);
   }
 
-  #addCaptureTime(header: RtpHeader, captureUnixMs: number, nowMs: number): void {
+  #addCaptureTime(header: RtpHeader, captureMonoMs: number, nowMs: number): void {
     const id = this.#options.absCaptureTimeId;
     if (id === null || nowMs - this.#lastAbsCaptureMs < ABS_CAPTURE_INTERVAL_MS) {
       return;
     }
     this.#lastAbsCaptureMs = nowMs;
     header.extension = true;
-    header.extensions = [{ id, payload: writeAbsCaptureTime(captureUnixMs) }];
+    const payload = writeAbsCaptureTime(this.#options.sfuClock.toWallMs(captureMonoMs));
+    header.extensions = [{ id, payload }];
   }
 
   #onPayloadFeedback(feedback: RtcpPayloadSpecificFeedback["feedback"], now: Moment): void {

@@ -16,7 +16,7 @@ const QUICK_FOR_MS = 5000;
 const INTERVAL_MS = 1000;
 const TWO_POW_32 = 2 ** 32;
 
-/** RTP timestamp of a moment of the capture timeline (Unix ms), modulo 2^32. */
+/** RTP timestamp of a moment of the capture timeline (see media-timeline.ts), modulo 2^32. */
 export function rtpTimestampAt(captureTimeMs: number, timestampOffset: number): number {
   return modulo(Math.round(captureTimeMs * TICKS_PER_MS) + timestampOffset, TWO_POW_32);
 }
@@ -44,13 +44,13 @@ export class SenderReporter {
   /**
    * The report to send now, or null when none is due (none ever is before the first packet).
    * @param nowMs monotonic
-   * @param unixMs the same moment on this machine's wall clock
-   * @param sfuAheadMs how far the SFU's clock, in which capture times are given, is ahead of it
+   * @param timelineMs the same moment on the capture timeline
+   * @param ntpUnixMs the same moment on the wall clock that the receiver is told (Unix ms)
    */
   due(
     nowMs: number,
-    unixMs: number,
-    sfuAheadMs: number,
+    timelineMs: number,
+    ntpUnixMs: number,
     reports: RtcpReceiverInfo[],
   ): RtcpSrPacket | null {
     if (this.#startedAtMs === null) {
@@ -64,8 +64,8 @@ export class SenderReporter {
     return new RtcpSrPacket({
       ssrc: this.#ssrc,
       senderInfo: new RtcpSenderInfo({
-        ntpTimestamp: unixMsToNtp(unixMs),
-        rtpTimestamp: rtpTimestampAt(unixMs + sfuAheadMs, this.#timestampOffset),
+        ntpTimestamp: unixMsToNtp(ntpUnixMs),
+        rtpTimestamp: rtpTimestampAt(timelineMs, this.#timestampOffset),
         packetCount: this.#packets % TWO_POW_32,
         octetCount: this.#octets % TWO_POW_32,
       }),
