@@ -1,5 +1,6 @@
-// The state machine of the stream: bytes open, change, run and close sessions of a tiny model in
-// any order and company. After every run, against a model of the stream batch in a few lines:
+// The state machine of the stream: bytes open, change, run and close sessions of a tiny model, of
+// two shapes, in any order and company. After every run, against a model of the stream batch in a
+// few lines:
 //
 // - frames come out exactly when the last row holds a chunk, and they are that chunk's; another
 // size
@@ -51,6 +52,7 @@ struct World {
     Json json = tiny_model_json();
     json["width"] = 48;
     json["height"] = 16;
+    json["sizes"] = {{48, 16}, {16, 48}};  // as many bytes
     return json;
   }
 
@@ -113,10 +115,11 @@ void open_or_update(Client& client, bool with_twin, Bytes& bytes) {
   bool taken = true;
   try {
     if (client.session == nullptr) {
-      auto session = world().shared->open(settings);
+      const PictureSize size = settings.seed == 2 ? PictureSize{16, 48} : PictureSize{48, 16};
+      auto session = world().shared->open(settings, size);
       client = Client();
       client.session = std::move(session);
-      if (with_twin) client.twin = world().alone->open(settings);
+      if (with_twin) client.twin = world().alone->open(settings, size);
       client.revision = 1;
     } else {
       const uint64_t revision = world().shared->update(*client.session, settings);

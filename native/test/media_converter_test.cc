@@ -50,15 +50,17 @@ TEST_P(AnySize, FlatColourSurvivesBothWays) {
   EXPECT_NEAR(back.data[2][5], 240, 2);
 }
 
-TEST(FrameConverter, CropsAWideSourceAroundItsCentre) {
-  // 400x100: the middle 100 columns fill a square model frame; they alone are white.
+TEST(FrameConverter, StretchesAWideSourceWithoutLosingItsEnds) {
+  // 400x100: the last 50 columns at either end are white, and so an eighth of a square picture.
   AvFramePtr source = make_yuv_frame(400, 100);
-  fill(*source, 0, 400, 16, 128, 128);
-  fill(*source, 150, 250, 235, 128, 128);
+  fill(*source, 0, 400, 235, 128, 128);
+  fill(*source, 50, 350, 16, 128, 128);
   FrameConverter converter(64, 64);
   std::vector<uint8_t> rgb(64 * 64 * 3);
   converter.to_rgb(*source, rgb.data());
-  for (int x = 2; x < 62; ++x) EXPECT_GT(rgb[(32 * 64 + x) * 3], 245) << "column " << x;
+  const auto at = [&](int x) { return rgb[static_cast<size_t>(32 * 64 + x) * 3]; };
+  for (const int x : {0, 6, 57, 63}) EXPECT_GT(at(x), 245) << "column " << x;
+  for (int x = 10; x < 54; ++x) EXPECT_LT(at(x), 10) << "column " << x;
 }
 
 TEST(FrameConverter, FollowsTheRangeThatTheStreamDeclares) {

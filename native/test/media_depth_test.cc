@@ -122,7 +122,7 @@ class Depth : public ::testing::Test {
     Chunk made;
     made.scene = scene;
     made.rgb.assign(static_cast<size_t>(64) * 32 * 3 * 4, number);
-    for (int i = 0; i < 4; ++i) made.frames.push_back({1000.0 * number + i, 0, 0, nullptr, {}});
+    for (int i = 0; i < 4; ++i) made.frames.push_back({1000.0 * number + i, 0, 0, nullptr, {}, {}});
     return made;
   }
   // Submits a chunk that the loop is to begin before this returns.
@@ -285,7 +285,7 @@ TEST(SplitEngine, ServesTracksThatChangeTheirMinds) {
     }
     Chunk chunk;
     chunk.rgb = tiny_chunk(static_cast<int>(t), turn);
-    for (int i = 0; i < 4; ++i) chunk.frames.push_back({1000.0 * turn + i, 0, 0, nullptr, {}});
+    for (int i = 0; i < 4; ++i) chunk.frames.push_back({1000.0 * turn + i, 0, 0, nullptr, {}, {}});
     while (loop.chunk_waiting(tracks[t])) std::this_thread::yield();
     loop.submit(tracks[t], std::move(chunk));
     ++submitted[t];

@@ -11,7 +11,7 @@
 #include "emulated_cuda.h"
 #include "media/background_canvas.h"
 #include "media/ffmpeg_support.h"
-#include "media/guided_upscaler.h"
+#include "media/output_size.h"
 #include "media/picture_intake.h"
 #include "media/picture_outlet.h"
 #include "media_session_test_support.h"
@@ -128,17 +128,17 @@ TEST_F(DevicePictures, ComeOutAsTheHostEnlargesThem) {
   const ModelInfo model = model_of(64, 36);
   const auto host = PictureOutlet::make(nullptr, model),
              device = PictureOutlet::make(make_cuda_video_ops(0), model);
-  // A camera that goes on with smaller pictures does not change the size.
-  for (const auto& [width, height] : {std::pair{64, 36}, {150, 84}, {128, 90}, {48, 27}}) {
+  for (const auto& [width, height] :
+       {std::pair{64, 36}, {150, 84}, {128, 90}, {48, 27}, {90, 160}}) {
     take(model, {smooth_picture(width, height, 0), smooth_picture(width, height, 3)});
     for (size_t i = 0; i < 2; ++i) {
-      const PictureSize size = device->size(device_.frames[i]);
-      EXPECT_TRUE(size == host->size(host_.frames[i]));
+      const PictureSize size = device->size(device_, i);
+      EXPECT_TRUE(size == host->size(host_, i));
+      EXPECT_TRUE(size == output_size(model, {width, height}));
       const AVFrame &expected = host->picture(host_, i, nullptr),
                     &got = device->picture(device_, i, nullptr);
       ASSERT_EQ(expected.width, got.width);
       ASSERT_EQ(expected.height, got.height);
-      EXPECT_EQ(width > 64 || height > 36 || size.width > 64, got.width > 64);
       EXPECT_GT(luma_psnr(expected, got), 37) << width << "x" << height;
       for (int plane = 1; plane < 3; ++plane) {
         for (int y = 0; y < got.height / 2; ++y) {
@@ -224,6 +224,7 @@ TEST_F(DevicePictures, MemoryIsUsedAgain) {
 struct SessionCase {
   TransformMode mode;
   int steps;
+  bool upright = false;
 };
 
 class DeviceSession : public SessionHarness, public ::testing::TestWithParam<SessionCase> {
@@ -274,22 +275,27 @@ class DeviceSession : public SessionHarness, public ::testing::TestWithParam<Ses
     Json json = tiny_model_json();
     json["schedule"]["driftGuard"] = "off";
     if (GetParam().steps > 1) json["schedule"]["contextPass"] = "clean";
+    if (GetParam().upright) json["sizes"] = {{64, 32}, {32, 64}};
     return json;
   }
 
   EmulatedCuda cuda_;
   const TinyModel model_{model_json()};
-  const std::vector<EncodedPicture> camera_ = encode_clip(VideoCodec::kVp8, 128, 64, 12);
+  const std::vector<EncodedPicture> camera_ = encode_clip(
+      VideoCodec::kVp8, GetParam().upright ? 64 : 128, GetParam().upright ? 128 : 64, 12);
 };
 
 INSTANTIATE_TEST_SUITE_P(Media, DeviceSession,
                          ::testing::Values(SessionCase{TransformMode::kRestyle, 1},
                                            SessionCase{TransformMode::kRestyle, 2},
-                                           SessionCase{TransformMode::kPassthrough, 1}),
+                                           SessionCase{TransformMode::kPassthrough, 1},
+                                           SessionCase{TransformMode::kRestyle, 2, true},
+                                           SessionCase{TransformMode::kPassthrough, 1, true}),
                          [](const auto& info) {
                            return (info.param.mode == TransformMode::kRestyle ? "Restyle"
                                                                               : "Passthrough") +
-                                  std::to_string(info.param.steps);
+                                  std::to_string(info.param.steps) +
+                                  (info.param.upright ? "Upright" : "");
                          });
 
 TEST_P(DeviceSession, ShowsWhatTheProcessorShows) {
@@ -298,6 +304,7 @@ TEST_P(DeviceSession, ShowsWhatTheProcessorShows) {
   for (size_t i = 0; i < got.size(); ++i) {
     ASSERT_EQ(expected[i]->width, got[i]->width);
     ASSERT_EQ(expected[i]->height, got[i]->height);
+    EXPECT_EQ(got[i]->height, GetParam().upright ? 128 : 64);
     EXPECT_GT(luma_psnr(*expected[i], *got[i]), 27) << "frame " << i;
   }
 }

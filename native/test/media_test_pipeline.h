@@ -20,21 +20,30 @@ namespace driftless {
 
 class InvertingPipeline : public Pipeline {
  public:
-  explicit InvertingPipeline(int width = 64, int height = 32, double fps = 50) {
+  /// Paints pictures that stand upright at the same size turned around, where `turns` says so.
+  explicit InvertingPipeline(int width = 64, int height = 32, double fps = 50, bool turns = false) {
     info_.name = "inverting";
     info_.width = width;
     info_.height = height;
     info_.smaller_width = width / 4 * 3;
     info_.smaller_height = height / 4 * 3;
+    if (turns) {
+      const PictureSize smaller{info_.smaller_width, info_.smaller_height};
+      info_.sizes = {{{width, height}, smaller},
+                     {{height, width}, {smaller.height, smaller.width}}};
+    }
     info_.frames_per_chunk = 4;
     info_.fps = fps;
   }
 
   const ModelInfo& info() const override { return info_; }
 
-  std::unique_ptr<StreamSession> open(const TransformSettings& settings) override {
+  std::unique_ptr<StreamSession> open(const TransformSettings& settings,
+                                      const PictureSize& size) override {
     check(settings);
     auto stream = std::make_unique<Stream>();
+    stream->size = size;
+    ++opened_;
     stream->settings = settings;
     stream->live = &live_streams_;
     ++live_streams_;
@@ -81,9 +90,9 @@ class InvertingPipeline : public Pipeline {
         throw Error("batch", "luck", "none");
       }
     }
-    const size_t bytes = static_cast<size_t>(info_.width) * info_.height * 3 * 4;
     for (size_t j = 0; j < count; ++j) {
       auto& stream = *static_cast<Stream*>(jobs[j].session);
+      const auto bytes = static_cast<size_t>(stream.size.rgb(4).count());
       std::vector<uint8_t> inverted(bytes);
       for (size_t i = 0; i < bytes; ++i) inverted[i] = 255 - jobs[j].rgb_in[i];
       if (stream.blending > 0) --stream.blending;
@@ -141,6 +150,8 @@ class InvertingPipeline : public Pipeline {
     return smaller_seen_;
   }
   int live_streams() const { return live_streams_; }
+  /// Streams since the beginning.
+  int opened() const { return opened_; }
 
  private:
   static void check(const TransformSettings& settings) {
@@ -156,6 +167,7 @@ class InvertingPipeline : public Pipeline {
   struct Stream : StreamSession {
     ~Stream() override { --*live; }
     TransformSettings settings;
+    PictureSize size;
     uint64_t revision = 1, next_index = 0;
     int blending = 0;
     std::deque<Inside> inside;
@@ -171,7 +183,7 @@ class InvertingPipeline : public Pipeline {
   std::vector<size_t> batch_sizes_;
   std::vector<int> steps_seen_;
   std::vector<bool> smaller_seen_;
-  std::atomic<int> live_streams_{0};
+  std::atomic<int> live_streams_{0}, opened_{0};
 };
 
 }  // namespace driftless

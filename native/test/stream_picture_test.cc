@@ -173,7 +173,7 @@ TEST(SmallerPicture, NeverTakesMoreThanThePlanSays) {
       const auto opened = pipeline->open(settings("rain", true));
       const auto& session = static_cast<const Session&>(*opened);
       SessionBytes smaller = Session::bytes(parse_model_config(json, "tiny"), {4, 1});
-      PictureMemory::count(parse_model_config(json, "tiny"), {48, 32}, {4, 1}, smaller);
+      PictureMemory::count(parse_model_config(json, "tiny"), {64, 32}, {48, 32}, {4, 1}, smaller);
       EXPECT_EQ(session.arena_bytes(), smaller.arena());
       EXPECT_EQ(session.codec_bytes(), smaller.codec);
       EXPECT_LT(smaller.sum(), plan.sum());

@@ -133,6 +133,8 @@ export const engineInfoSchema = z.object({
   model: z.string(),
   width: z.number(),
   height: z.number(),
+  /** All sizes that it paints at, width x height among them. */
+  sizes: z.array(z.object({ width: z.number(), height: z.number() })),
   fps: z.number(),
   framesPerChunk: z.number(),
   backend: z.string(),

@@ -70,20 +70,20 @@ describe("native addon, default model", function () {
     expect(a.events.filter((each) => each.type === "error")).to.deep.equal([]);
     for (const frame of a.frames) {
       expect(frame.timing.computeMs).to.be.greaterThan(0);
-      expect([frame.width, frame.height]).to.deep.equal([320, 180]);
+      expect([frame.width, frame.height]).to.deep.equal([320, 240]);
     }
 
     const repainted = decodeFrames(
       "vp8",
       a.frames.map((frame) => frame.data),
       320,
-      180,
+      240,
     );
     const plain = decodeFrames(
       "h264",
       b.frames.map((frame) => frame.data),
       320,
-      180,
+      240,
     );
     expect(repainted.length).to.equal(a.frames.length);
     expect(plain.length).to.equal(b.frames.length);

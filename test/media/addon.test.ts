@@ -10,7 +10,7 @@ import {
   type VideoCodec,
 } from "../../server/engine/process/native.ts";
 import { until } from "../support/wait.ts";
-import { decodeFrames, makeClip, meanDifference } from "./clips.ts";
+import { decodeFrames, makeClip, meanDifference, sideOf } from "./clips.ts";
 import { HEIGHT, open, options, passthrough, play, WIDTH } from "./support/native-session.ts";
 
 function threadCount(): number {
@@ -33,6 +33,7 @@ describe("native addon, passthrough", function () {
 
   it("says what it runs", () => {
     expect(engine.info()).to.include({ width: WIDTH, height: HEIGHT, fps: 16, framesPerChunk: 4 });
+    expect(engine.info().sizes).to.deep.include({ width: HEIGHT, height: WIDTH });
     expect(engine.info()).to.include({ h264Encoder: "libx264", videoDecoder: "software" });
   });
 
@@ -89,7 +90,10 @@ describe("native addon, passthrough", function () {
       expect(stats.driftCorrections).to.deep.equal({ latents: 0, pictures: 0, renewals: 0 });
       await session.close();
 
-      expect(events[0]).to.deep.equal({ type: "inputSize", width: 640, height: 360 });
+      expect(events[0]).to.deep.equal({
+        ...{ type: "inputSize", width: 640, height: 360 },
+        ...{ paintedWidth: 256, paintedHeight: 144, outputWidth: 640, outputHeight: 360 },
+      });
       expect(events.find((event) => event.type === "applied")).to.deep.include({
         revision: 0,
         captureTimeMs: frames[0]?.captureTimeMs,
@@ -193,7 +197,7 @@ describe("native addon, passthrough", function () {
       await play(session, clip, startMs, 62.5);
       startMs += 1000;
     }
-    await until("frames of both sizes", () => frames.length >= 8);
+    await until("frames of both sizes", () => frames.at(-1)?.height === 426);
     await session.close();
     const changes = events.filter((event) => event.type === "inputSize");
     expect(changes.map((event) => [event.width, event.height])).to.deep.equal([
@@ -202,9 +206,53 @@ describe("native addon, passthrough", function () {
     ]);
     const error = events.find((event) => event.type === "error");
     expect(error?.message).to.contain("8x8").and.contain("16x16");
-    // The model's shape in the larger of the two; a smaller camera does not shrink what goes out.
-    for (const frame of frames) expect([frame.width, frame.height]).to.deep.equal([320, 180]);
+    // Each in the camera's own shape.
+    const shown = frames.map((frame) => `${frame.width}x${frame.height}`);
+    expect([...new Set(shown)]).to.deep.equal(["320x240", "240x426"]);
+    expect(frames.filter((frame) => frame.keyFrame).length).to.equal(2);
   });
+
+  for (const [width, height, outWidth, outHeight, paintedWidth, paintedHeight] of [
+    [360, 640, 360, 640, 144, 256],
+    [720, 1280, 360, 640, 144, 256],
+    [480, 640, 480, 640, 160, 224],
+    [640, 480, 640, 480, 224, 160],
+    [1050, 1500, 448, 640, 160, 224],
+    [853, 479, 640, 360, 256, 144],
+  ] as const) {
+    it(`shows a camera of ${width}x${height} whole, as ${outWidth}x${outHeight}`, async () => {
+      // x264 takes even sizes only.
+      const inputCodec = width % 2 === 0 ? "h264" : "vp8";
+      const clip = makeClip(inputCodec, width, height, 16, 16);
+      const { session, frames, events } = open(engine, { inputCodec });
+      const times = await play(session, clip, 1000, 62.5);
+      await until("two chunks", () => frames.length >= 8);
+      await session.close();
+      expect(events.find((event) => event.type === "inputSize")).to.deep.equal({
+        ...{ type: "inputSize", width, height, paintedWidth, paintedHeight },
+        ...{ outputWidth: outWidth, outputHeight: outHeight },
+      });
+      for (const frame of frames) {
+        expect([frame.width, frame.height]).to.deep.equal([outWidth, outHeight]);
+      }
+      const camera = decodeFrames(inputCodec, clip, width, height, [outWidth, outHeight]);
+      const data = frames.map((frame) => frame.data);
+      const shown = decodeFrames("vp8", data, outWidth, outHeight);
+      expect(shown.length).to.equal(frames.length);
+      const differences = shown.flatMap((picture, index) => {
+        const other = camera[times.indexOf(frames[index]?.captureTimeMs ?? Number.NaN)];
+        if (!other) throw new Error("a picture of no camera frame");
+        // The outermost eighth at each side: what a crop would have lost or put elsewhere.
+        return (["top", "bottom", "left", "right"] as const).map((side) =>
+          meanDifference(
+            sideOf(picture, outWidth, outHeight, side),
+            sideOf(other, outWidth, outHeight, side),
+          ),
+        );
+      });
+      expect(Math.max(...differences)).to.be.below(16);
+    });
+  }
 
   it("refuses wrong arguments with what it expected and what came", async () => {
     const create = (changes: object) => () =>
@@ -267,7 +315,7 @@ describe("native addon, passthrough", function () {
 
   it("does not lose frames to a listener that throws", () => {
     const program = `
-      import { loadNativeEngine } from ${JSON.stringify(path.resolve("server/engine/native.ts"))};
+      import { loadNativeEngine } from ${JSON.stringify(path.resolve("server/engine/process/native.ts"))};
       import { makeClip } from ${JSON.stringify(path.resolve("test/media/clips.ts"))};
       const engine = loadNativeEngine({ modelDir: "", backend: "cpu", computeThreads: 1, maxSessions: 1 });
       let thrown = 0;
@@ -286,7 +334,7 @@ describe("native addon, passthrough", function () {
 
   it("lets a process end while sessions are running", () => {
     const program = (ending: string) => `
-      import { loadNativeEngine } from ${JSON.stringify(path.resolve("server/engine/native.ts"))};
+      import { loadNativeEngine } from ${JSON.stringify(path.resolve("server/engine/process/native.ts"))};
       import { makeClip } from ${JSON.stringify(path.resolve("test/media/clips.ts"))};
       const engine = loadNativeEngine({ modelDir: "", backend: "cpu", computeThreads: 1, maxSessions: 2 });
       for (const id of ["a", "b"]) {

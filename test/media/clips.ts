@@ -61,7 +61,10 @@ export function makeClip(
   const before = made.get(key);
   if (before) return before;
   const source = ["-f", "lavfi", "-i", `testsrc2=size=${width}x${height}:rate=${fps}`];
+  // The test picture itself has even sides.
+  const odd = width % 2 === 1 || height % 2 === 1 ? ["-vf", `scale=${width}:${height}`] : [];
   const common = [
+    ...odd,
     "-frames:v",
     `${frames}`,
     "-g",
@@ -101,23 +104,46 @@ export function joinIvf(frames: Buffer[], width: number, height: number): Buffer
   return Buffer.concat([header, ...parts]);
 }
 
-/** The decoded pictures as RGB, one buffer of width x height x 3 bytes for each frame. */
+/**
+ * The decoded pictures as RGB, one buffer of width x height x 3 bytes for each frame; or scaled to
+ * another size.
+ */
 export function decodeFrames(
   codec: VideoCodec,
   frames: Buffer[],
   width: number,
   height: number,
+  scaled: readonly [number, number] = [width, height],
 ): Buffer[] {
   const input = codec === "vp8" ? joinIvf(frames, width, height) : Buffer.concat(frames);
   const format = codec === "vp8" ? "ivf" : "h264";
-  const rgb = run(
-    ["-f", format, "-i", "-", "-vsync", "passthrough", "-f", "rawvideo", "-pix_fmt", "rgb24", "-"],
-    input,
-  );
-  const size = width * height * 3;
+  const [toWidth, toHeight] = scaled;
+  const scale =
+    toWidth === width && toHeight === height ? [] : ["-vf", `scale=${toWidth}:${toHeight}`];
+  const raw = ["-vsync", "passthrough", "-f", "rawvideo", "-pix_fmt", "rgb24", "-"];
+  const rgb = run(["-f", format, "-i", "-", ...scale, ...raw], input);
+  const size = toWidth * toHeight * 3;
   return Array.from({ length: Math.floor(rgb.length / size) }, (_, index) =>
     rgb.subarray(index * size, (index + 1) * size),
   );
+}
+
+/** The outermost eighth of an RGB picture at one side. */
+export function sideOf(
+  rgb: Buffer,
+  width: number,
+  height: number,
+  side: "top" | "bottom" | "left" | "right",
+): Buffer {
+  const row = width * 3;
+  const [deep, wide] = [Math.floor(height / 8) * row, Math.floor(width / 8) * 3];
+  if (side === "top") return rgb.subarray(0, deep);
+  if (side === "bottom") return rgb.subarray(height * row - deep, height * row);
+  const from = side === "left" ? 0 : row - wide;
+  const lines = Array.from({ length: height }, (_, y) =>
+    rgb.subarray(y * row + from, y * row + from + wide),
+  );
+  return Buffer.concat(lines);
 }
 
 /** Mean absolute difference of two pictures of one size, 0 to 255. */

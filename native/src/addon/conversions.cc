@@ -84,6 +84,10 @@ Napi::Object to_js(Napi::Env env, const SessionEvent& event) {
       object.Set("type", "inputSize");
       set(object, "width", event.width);
       set(object, "height", event.height);
+      set(object, "paintedWidth", event.painted.width);
+      set(object, "paintedHeight", event.painted.height);
+      set(object, "outputWidth", event.output.width);
+      set(object, "outputHeight", event.output.height);
       break;
     case SessionEvent::Type::kLevel:
       object.Set("type", "level");

@@ -77,6 +77,14 @@ Napi::Value EngineObject::info(const Napi::CallbackInfo& call) {
   object.Set("model", model.name);
   object.Set("width", model.width);
   object.Set("height", model.height);
+  Napi::Array sizes = Napi::Array::New(call.Env());
+  for (const ModelInfo::Size& each : model.sizes) {
+    Napi::Object size = Napi::Object::New(call.Env());
+    size.Set("width", each.full.width);
+    size.Set("height", each.full.height);
+    sizes.Set(sizes.Length(), size);
+  }
+  object.Set("sizes", sizes);
   object.Set("fps", model.fps);
   object.Set("framesPerChunk", model.frames_per_chunk);
   object.Set("backend", backend_);

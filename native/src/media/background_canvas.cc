@@ -62,7 +62,7 @@ class HostCanvas : public BackgroundCanvas {
   explicit HostCanvas(std::shared_ptr<const MatteModels> models) : matte_(std::move(models)) {}
 
   void take(const AVFrame& camera) override {
-    const PictureSize size = normal_size(camera.width, camera.height);
+    const PictureSize size = size_for({camera.width, camera.height});
     const bool as_it_is = size.width == camera.width && size.height == camera.height &&
                           camera.format == AV_PIX_FMT_YUV420P && !is_full_range(camera) &&
                           camera.colorspace != AVCOL_SPC_BT709;
@@ -110,10 +110,11 @@ class HostCanvas : public BackgroundCanvas {
 
 }  // namespace
 
-PictureSize BackgroundCanvas::normal_size(int width, int height) {
-  if (width > kMaxWidth || height > kMaxHeight) {
-    const double factor =
-        std::min(static_cast<double>(kMaxWidth) / width, static_cast<double>(kMaxHeight) / height);
+PictureSize BackgroundCanvas::size_for(const PictureSize& camera) {
+  int width = camera.width, height = camera.height;
+  const double factor = std::min(static_cast<double>(kMostLongSide) / std::max(width, height),
+                                 static_cast<double>(kMostShortSide) / std::min(width, height));
+  if (factor < 1) {
     width = static_cast<int>(width * factor);
     height = static_cast<int>(height * factor);
   }

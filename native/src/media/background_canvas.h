@@ -23,12 +23,16 @@ struct ComposedPicture {
 /// scene. Not thread-safe.
 class BackgroundCanvas {
  public:
-  static constexpr int kMaxWidth = 1280, kMaxHeight = 720;  ///< Larger cameras are scaled down.
+  /// Larger cameras are scaled down.
+  static constexpr int kMostLongSide = 1280, kMostShortSide = 720;
 
   /// By swscale and the host's code; or on a GPU where `video` is not null.
   static std::unique_ptr<BackgroundCanvas> make(std::shared_ptr<const MatteModels> models,
                                                 std::shared_ptr<VideoOps> video);
   virtual ~BackgroundCanvas() = default;
+
+  /// Of the picture that is made of a camera's, in its shape.
+  static PictureSize size_for(const PictureSize& camera);
 
   /// camera: as decoded; it must live until compose(). Throws driftless::Error when it cannot be
   /// used at all.
@@ -43,10 +47,6 @@ class BackgroundCanvas {
   /// The person before a part of a scene, 4:2:0 in the host's memory. opacity: of the person; 0
   /// where cut() has failed.
   virtual ComposedPicture compose(const AVFrame& scene, const PicturePart& part, float opacity) = 0;
-
- protected:
-  /// Of a camera's picture of that size.
-  static PictureSize normal_size(int width, int height);
 };
 
 /// The two kinds.

@@ -54,6 +54,7 @@ void BackgroundStage::set(const Transform& transform, uint64_t revision) {
 
 ComposedPicture BackgroundStage::compose(const AVFrame& camera, double capture_ms,
                                          std::string& problem) {
+  feed_.fit({camera.width, camera.height});
   if (std::optional<Chunk> chunk = feed_.advance(capture_ms)) sink_(std::move(*chunk));
   canvas_->take(camera);
   bool cut = false;

@@ -6,11 +6,13 @@
 
 #include "core/tensor.h"
 #include "media/device_pool.h"
+#include "models/picture_size.h"
 
 namespace driftless {
 
 /// The pixels of a chunk, frames x height x width x 3: in the host's memory or in a GPU's.
 struct ChunkPixels {
+  PictureSize size;                  // of each frame; unknown: the model's own
   std::vector<uint8_t> rgb;          // empty where they are on a GPU:
   std::shared_ptr<uint8_t> device;   //   there,
   std::shared_ptr<DevicePool> pool;  //   from here
@@ -23,6 +25,7 @@ struct ChunkPixels {
   /// Room for as many in the same memory.
   ChunkPixels like() const {
     ChunkPixels other;
+    other.size = size;
     if (on_device()) {
       other.pool = pool;
       other.device = pool->take();

@@ -19,8 +19,7 @@ SloScheduler::Config scheduler_config(const Pipeline* pipeline) {
   const ModelInfo& info = pipeline->info();
   config.frames_per_chunk = info.frames_per_chunk;
   config.warm_up_ms = info.warm_up_ms;
-  config.smaller_area = static_cast<double>(info.smaller_width) * info.smaller_height /
-                        (static_cast<double>(info.width) * info.height);
+  config.smaller_area = info.smaller_share_of(info.size());
   return config;
 }
 
@@ -70,6 +69,12 @@ void ComputeLoop::submit(const std::shared_ptr<Track>& track, Chunk chunk) {
     if (track->waiting) {
       counters.drop_chunk_replaced += track->waiting->frames.size();
       ++counters.chunks_replaced;
+    }
+    if (track->turn && track->size != chunk.size) {
+      track->size = chunk.size;
+      const ModelInfo& info = pipeline_->info();
+      const PictureSize size = chunk.size.known() ? chunk.size : info.size();
+      scheduler_.set_picture(*track->turn, {info.area_of(size), info.smaller_share_of(size)});
     }
     track->waits_for_turn = track->takes_turns && track->begun;
     if (track->waits_for_turn &&

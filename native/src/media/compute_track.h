@@ -21,6 +21,7 @@ struct ComputeLoop::Track {
   std::optional<size_t> turn;  // the scheduler's number; none without a model
   bool takes_turns = false;    // false while frames only pass through, which costs nothing
   std::optional<Chunk> waiting;
+  PictureSize size;             // of its pictures
   bool waits_for_turn = false;  // the waiting chunk is the scheduler's to choose
   std::optional<std::pair<Transform, uint64_t>> pending;    // settings and their revision
   std::optional<std::pair<Transform, uint64_t>> preparing;  // the same, its prompt not encoded yet

@@ -14,7 +14,7 @@ class DeviceCanvas : public BackgroundCanvas {
       : video_(std::move(video)), mask_(std::move(models)) {}
 
   void take(const AVFrame& camera) override {
-    const PictureSize size = normal_size(camera.width, camera.height);
+    const PictureSize size = size_for({camera.width, camera.height});
     const YuvColours colours = colours_of(camera);
     picture_ = camera_.reach(camera, *video_);
     const bool as_it_is = size.width == camera.width && size.height == camera.height &&

@@ -5,7 +5,6 @@
 #include <string>
 
 #include "core/error.h"
-#include "media/centre_crop.h"
 #include "media/ffmpeg_support.h"
 
 extern "C" {
@@ -40,7 +39,6 @@ struct FrameConverter::Impl {
   SwsPtr to_rgb, to_yuv;
   // What to_rgb was made for.
   int source_width = 0, source_height = 0, source_format = -1, source_range = -1, source_space = -1;
-  Crop crop;
 
   void prepare_source(const AVFrame& frame);
 };
@@ -58,9 +56,7 @@ void FrameConverter::Impl::prepare_source(const AVFrame& frame) {
     throw Error("picture to convert", "a pixel format in memory",
                 descriptor ? descriptor->name : std::to_string(frame.format).c_str());
   }
-  const Crop part = centre_crop(frame.width, frame.height, width, height,
-                                1 << descriptor->log2_chroma_w, 1 << descriptor->log2_chroma_h);
-  SwsPtr context(sws_getContext(part.width, part.height, format, width, height, AV_PIX_FMT_RGB24,
+  SwsPtr context(sws_getContext(frame.width, frame.height, format, width, height, AV_PIX_FMT_RGB24,
                                 SWS_BILINEAR | SWS_ACCURATE_RND, nullptr, nullptr, nullptr));
   if (!context) {
     throw Error("picture to convert", "a size that swscale can scale",
@@ -71,7 +67,6 @@ void FrameConverter::Impl::prepare_source(const AVFrame& frame) {
   sws_setColorspaceDetails(context.get(), source_table, is_full_range(frame) ? 1 : 0,
                            sws_getCoefficients(SWS_CS_ITU601), 1, 0, 1 << 16, 1 << 16);
   to_rgb = std::move(context);
-  crop = part;
   source_width = frame.width;
   source_height = frame.height;
   source_format = frame.format;
@@ -103,23 +98,7 @@ FrameConverter::~FrameConverter() = default;
 void FrameConverter::to_rgb(const AVFrame& frame, uint8_t* rgb) {
   Impl& impl = *impl_;
   impl.prepare_source(frame);
-  const AVPixFmtDescriptor* descriptor =
-      av_pix_fmt_desc_get(static_cast<AVPixelFormat>(frame.format));
-  const uint8_t* planes[4] = {};
-  for (int plane = 0; plane < 4 && frame.data[plane]; ++plane) {
-    const bool chroma = plane == 1 || plane == 2;
-    const int x = impl.crop.x >> (chroma ? descriptor->log2_chroma_w : 0);
-    const int y = impl.crop.y >> (chroma ? descriptor->log2_chroma_h : 0);
-    int bytes_per_pixel = 1;
-    for (int component = 0; component < descriptor->nb_components; ++component) {
-      if (descriptor->comp[component].plane == plane) {
-        bytes_per_pixel = descriptor->comp[component].step;
-      }
-    }
-    planes[plane] = frame.data[plane] + static_cast<ptrdiff_t>(y) * frame.linesize[plane] +
-                    static_cast<ptrdiff_t>(x) * bytes_per_pixel;
-  }
-  sws_scale(impl.to_rgb.get(), planes, frame.linesize, 0, impl.crop.height, impl.rgb->data,
+  sws_scale(impl.to_rgb.get(), frame.data, frame.linesize, 0, frame.height, impl.rgb->data,
             impl.rgb->linesize);
   const size_t row = static_cast<size_t>(impl.width) * 3;
   for (int y = 0; y < impl.height; ++y) {

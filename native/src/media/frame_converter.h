@@ -8,11 +8,11 @@
 namespace driftless {
 
 /// Brings decoded pictures of any size to the model's size and back into the encoder's form.
-/// Aspect ratios that differ are cropped around the centre, so that the picture fills the frame
-/// without distortion and without bars that the model would repaint. Not thread-safe.
+/// A picture of another shape is stretched, so that nothing of it is lost and no bars are added
+/// that the model would repaint. Not thread-safe.
 class FrameConverter {
  public:
-  /// width, height: the model's size in pixels. Throws driftless::Error below 2x2.
+  /// width, height: of the model's picture in pixels. Throws driftless::Error below 2x2.
   FrameConverter(int width, int height);
   ~FrameConverter();
   FrameConverter(const FrameConverter&) = delete;

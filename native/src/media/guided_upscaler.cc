@@ -1,12 +1,10 @@
 #include "media/guided_upscaler.h"
 
 #include <algorithm>
-#include <cmath>
 #include <string>
 #include <vector>
 
 #include "core/error.h"
-#include "media/centre_crop.h"
 #include "media/ffmpeg_support.h"
 #include "ops/guided_detail.h"
 
@@ -88,7 +86,7 @@ struct GuidedUpscaler::Impl {
   // slopes at both sizes.
   AvFramePtr guide, shrunk, soft, smooth, slope, slopes;
   std::vector<float> i, p, ii, ip, rows, sums[4];
-  PlaneScaler crop{SWS_BILINEAR}, shrink{SWS_AREA}, enlarge{SWS_BICUBIC},
+  PlaneScaler bring{SWS_BILINEAR}, shrink{SWS_AREA}, enlarge{SWS_BICUBIC},
       enlarge_slope{SWS_BILINEAR}, enlarge_colour{SWS_BICUBIC};
 
   void prepare(PictureSize small_size, PictureSize out_size) {
@@ -174,15 +172,6 @@ struct GuidedUpscaler::Impl {
 GuidedUpscaler::GuidedUpscaler() : impl_(std::make_unique<Impl>()) {}
 GuidedUpscaler::~GuidedUpscaler() = default;
 
-PictureSize GuidedUpscaler::size_for(PictureSize camera, PictureSize model) {
-  const double fit = std::min(static_cast<double>(camera.width) / model.width,
-                              static_cast<double>(camera.height) / model.height);
-  const double scale = std::clamp(fit, 1.0, kMostScale);
-  if (scale == 1.0) return model;
-  const auto even = [](double value) { return static_cast<int>(value / 2 + 0.5) * 2; };
-  return {even(model.width * scale), even(model.height * scale)};
-}
-
 const AVFrame& GuidedUpscaler::upscale(const AVFrame& small, const AVFrame& camera,
                                        PictureSize size) {
   Impl& s = *impl_;
@@ -190,10 +179,8 @@ const AVFrame& GuidedUpscaler::upscale(const AVFrame& small, const AVFrame& came
   // The encoder may still hold a reference to the last picture.
   const int code = av_frame_make_writable(s.out.get());
   if (code < 0) throw Error("picture to encode", "memory for it", av_error_text(code));
-  const Crop crop = centre_crop(camera.width, camera.height, small.width, small.height, 2, 2);
-  s.crop.scale(camera.data[0] + static_cast<ptrdiff_t>(crop.y) * camera.linesize[0] + crop.x,
-               camera.linesize[0], {crop.width, crop.height}, s.guide->data[0],
-               s.guide->linesize[0], size);
+  s.bring.scale(camera.data[0], camera.linesize[0], {camera.width, camera.height}, s.guide->data[0],
+                s.guide->linesize[0], size);
   s.shrink.scale(s.guide->data[0], s.guide->linesize[0], size, s.shrunk->data[0],
                  s.shrunk->linesize[0], s.small);
   s.fit_slopes(small);

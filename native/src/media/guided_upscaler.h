@@ -7,8 +7,8 @@
 
 namespace driftless {
 
-/// Brings what the model made to the camera's size, with the contours of the very camera frame that
-/// it was made from:
+/// Brings what the model made to the camera's size and shape, with the contours of the very camera
+/// frame that it was made from:
 ///
 ///   out = enlarged(small) + enlarged(a) * (camera - enlarged(softened(shrunk(camera))))
 ///
@@ -20,22 +20,15 @@ namespace driftless {
 /// its own pair only, so a still scene stays still. Not thread-safe.
 class GuidedUpscaler {
  public:
-  /// Most that width and height are multiplied by: 640x360 for a model of 256x144.
-  static constexpr double kMostScale = 2.5;
-
   GuidedUpscaler();
   ~GuidedUpscaler();
   GuidedUpscaler(const GuidedUpscaler&) = delete;
   GuidedUpscaler& operator=(const GuidedUpscaler&) = delete;
 
-  /// The size to enlarge a model's picture to: the model's shape, even, no larger than the camera's
-  /// picture or kMostScale times the model's, no smaller than the model's.
-  static PictureSize size_for(PictureSize camera, PictureSize model);
-
-  /// small: 4:2:0, the model's picture. camera: planar with 8 bits of brightness in plane 0,
-  /// cropped around the centre to the small one's shape. The result is 4:2:0 of that size and stays
-  /// the upscaler's: the next call overwrites it. Throws driftless::Error for sizes that swscale
-  /// cannot scale or when memory is short.
+  /// small: 4:2:0, the model's picture of the whole camera picture, whose shape may differ a
+  /// little. camera: planar with 8 bits of brightness in plane 0. size: even. The result is 4:2:0
+  /// of that size and stays the upscaler's: the next call overwrites it. Throws driftless::Error
+  /// for sizes that swscale cannot scale or when memory is short.
   const AVFrame& upscale(const AVFrame& small, const AVFrame& camera, PictureSize size);
 
  private:

@@ -129,15 +129,7 @@ void InputStage::decode_one(const Incoming& incoming) {
   ++counters_.frames_decoded;
   const std::shared_ptr<const AVFrame> shared = std::move(result.frame);
   const AVFrame& frame = *shared;
-  if (frame.width != width_ || frame.height != height_) {
-    width_ = frame.width;
-    height_ = frame.height;
-    SessionEvent event;
-    event.type = SessionEvent::Type::kInputSize;
-    event.width = width_;
-    event.height = height_;
-    events_(std::move(event));
-  }
+  tell_size(frame);
   sampler_.set_fps(fps_ * rate_);
   if (!(background ? picture_sampler_ : sampler_).accept(incoming.capture_ms)) {
     ++counters_.drop_above_rate;
@@ -158,7 +150,30 @@ void InputStage::decode_one(const Incoming& incoming) {
   }
 }
 
+// Also where only what viewers get has changed: with the mode.
+void InputStage::tell_size(const AVFrame& frame) {
+  const PictureSize camera{frame.width, frame.height};
+  const PictureSize output = mode_ == TransformMode::kBackground
+                                 ? BackgroundCanvas::size_for(camera)
+                                 : intake_->output_size(camera);
+  if (camera == camera_ && output == told_output_) return;
+  camera_ = camera;
+  told_output_ = output;
+  SessionEvent event;
+  event.type = SessionEvent::Type::kInputSize;
+  event.width = camera.width;
+  event.height = camera.height;
+  event.painted = intake_->painted_size(camera);
+  event.output = output;
+  events_(std::move(event));
+}
+
 void InputStage::add_to_chunk(const std::shared_ptr<const AVFrame>& frame, FrameMeta meta) {
+  if (chunk_.size != intake_->painted_size({frame->width, frame->height})) {
+    // The camera was turned: what was gathered in another shape cannot be painted with this.
+    counters_.drop_stream_batch += chunk_.frames.size();
+    chunk_ = Chunk{};
+  }
   intake_->take(frame, chunk_.frames.size(), chunk_, meta);
   chunk_.frames.push_back(std::move(meta));
   ++counters_.frames_sampled;

@@ -74,6 +74,7 @@ class InputStage {
   void decode_one(const Incoming& incoming);
   void add_to_chunk(const std::shared_ptr<const AVFrame>& frame, FrameMeta meta);
   void compose(const AVFrame& frame, FrameMeta meta, double start_ms);
+  void tell_size(const AVFrame& frame);
   void adopt_transform();
   void ask_for_key_frame(const std::string& reason, double now_ms);
   void report(const std::string& message, double now_ms);
@@ -101,7 +102,7 @@ class InputStage {
   TransformMode mode_ = TransformMode::kRestyle;
   uint64_t revision_ = 0;
   Chunk chunk_;
-  int width_ = 0, height_ = 0;
+  PictureSize camera_, told_output_;
   bool bad_size_ = false;
   double last_request_ms_ = -1e9, last_report_ms_ = -1e9;
 

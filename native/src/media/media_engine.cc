@@ -13,6 +13,10 @@ ModelInfo info_of(const Pipeline* pipeline) {
   info.name = "passthrough";
   info.width = 256;
   info.height = 144;
+  for (const PictureSize& size :
+       {PictureSize{256, 144}, {224, 160}, {192, 192}, {160, 224}, {144, 256}}) {
+    info.sizes.push_back({size, size});
+  }
   info.frames_per_chunk = 4;
   info.fps = 16;
   return info;

@@ -14,7 +14,8 @@ namespace driftless {
 class MediaEngine {
  public:
   /// pipeline: null for an engine without a model, whose sessions can only pass frames through at
-  /// 256x144 and 16 frames a second. max_sessions: at least 1. Throws driftless::Error otherwise.
+  /// 256x144, or another shape of as many pixels, and 16 frames a second. max_sessions: at least 1.
+  /// Throws driftless::Error otherwise.
   /// mattes: null for an engine without background mode. gpu: whose codecs sessions
   /// try first.
   MediaEngine(std::unique_ptr<Pipeline> pipeline, size_t max_sessions,

@@ -28,11 +28,17 @@ size_t ModelTrack::apply(const Transform& transform, uint64_t revision) {
   return lost;
 }
 
+PictureSize ModelTrack::size_of(const ChunkPixels& chunk) const {
+  if (chunk.size.known() || pipeline_ == nullptr) return chunk.size;
+  return pipeline_->info().size();
+}
+
 Pipeline::Job ModelTrack::begin(const Chunk& chunk, ChunkPixels& out, size_t& lost) {
-  if (stream_ && stream_is_scene_ != chunk.scene) lost += reset();
+  if (stream_ && !stream_is_for(chunk)) lost += reset();
   if (!stream_) {
     if (!pipeline_) throw Error("transform", "an engine with a model", "one without (no modelDir)");
-    stream_ = pipeline_->open(settings_);
+    stream_size_ = size_of(chunk);
+    stream_ = pipeline_->open(settings_, stream_size_);
     revisions_ = {{kFirstPipelineRevision, revision_}};
     stream_is_scene_ = chunk.scene;
     next_index_ = 0;

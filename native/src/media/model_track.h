@@ -28,15 +28,16 @@ class ModelTrack {
   /// stream.
   bool ends_stream(const Transform* change, const Chunk& chunk) const {
     const bool passes = change != nullptr && change->mode == TransformMode::kPassthrough;
-    return stream_ != nullptr && (passes || stream_is_scene_ != chunk.scene);
+    return stream_ != nullptr && (passes || !stream_is_for(chunk));
   }
 
   bool passthrough() const { return mode_ == TransformMode::kPassthrough; }
   uint64_t revision() const { return revision_; }
 
   /// The job for this chunk; its buffers must live until finish(). Opens the stream when there is
-  /// none, and a new one when camera pictures follow scenes or the other way round: a scene must
-  /// not be painted from what the stream remembers of a room. Adds frames that are lost by that to
+  /// none, and a new one when camera pictures follow scenes or the other way round, because a
+  /// scene must not be painted from what the stream remembers of a room, and when the pictures have
+  /// another size. Adds frames that are lost by that to
   /// `lost`. Throws driftless::Error when the pipeline refuses the settings or there is no model.
   Pipeline::Job begin(const Chunk& chunk, ChunkPixels& out, size_t& lost);
 
@@ -55,11 +56,16 @@ class ModelTrack {
     std::vector<FrameMeta> frames;
   };
 
+  bool stream_is_for(const Chunk& chunk) const {
+    return stream_is_scene_ == chunk.scene && stream_size_ == size_of(chunk);
+  }
+  PictureSize size_of(const ChunkPixels& chunk) const;
   uint64_t named_revision(uint64_t pipeline_revision);
 
   Pipeline* const pipeline_;
   std::unique_ptr<StreamSession> stream_;
   bool stream_is_scene_ = false;
+  PictureSize stream_size_;
   TransformMode mode_ = TransformMode::kPassthrough;
   TransformSettings settings_;
   uint64_t revision_ = 0;

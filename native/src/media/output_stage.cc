@@ -146,12 +146,15 @@ const AVFrame& OutputStage::prepare(const Waiting& waiting) {
   }
   const GeneratedChunk& chunk = *waiting.chunk;
   PictureOutlet& outlet = chunk.on_device() ? *device_outlet_ : *host_outlet_;
-  fit_encoder(outlet.size(chunk.frames[waiting.index]), false, chunk.on_device());
+  fit_encoder(outlet.size(chunk, waiting.index), false, chunk.on_device());
   return outlet.picture(chunk, waiting.index, encoder_->gpu_frames());
 }
 
 void OutputStage::fit_encoder(PictureSize size, bool whole_pictures, bool gpu_frames) {
   gpu_frames = gpu_frames && encoder_options_.gpu >= 0;
+  // Pictures of the other kind have nothing in common with those before, and nobody needs those to
+  // decode them.
+  if (std::exchange(whole_pictures_, whole_pictures) != whole_pictures) key_frame_wanted_ = true;
   if (encoder_ && size.width == encoder_options_.width && size.height == encoder_options_.height &&
       gpu_frames == encoder_options_.gpu_frames) {
     return;

@@ -81,6 +81,7 @@ class OutputStage {
 
   // Used by the thread only.
   std::unique_ptr<Encoder> encoder_;
+  bool whole_pictures_ = false;                                       // the last one was
   const std::unique_ptr<PictureOutlet> host_outlet_, device_outlet_;  // the latter may be null
   Pacer pacer_;
   int failures_in_a_row_ = 0;

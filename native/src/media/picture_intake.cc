@@ -1,82 +1,86 @@
 #include "media/picture_intake.h"
 
+#include <optional>
+#include <string>
 #include <utility>
 
-#include "media/centre_crop.h"
+#include "core/error.h"
 #include "media/device_camera.h"
 #include "media/ffmpeg_support.h"
 #include "media/frame_converter.h"
-#include "media/guided_upscaler.h"
 
 namespace driftless {
 namespace {
 
-size_t frame_bytes(const ModelInfo& model) {
-  return static_cast<size_t>(model.width) * static_cast<size_t>(model.height) * 3;
-}
-
-size_t chunk_bytes(const ModelInfo& model) {
-  return frame_bytes(model) * static_cast<size_t>(model.frames_per_chunk);
-}
-
 class HostIntake : public PictureIntake {
  public:
-  explicit HostIntake(const ModelInfo& model)
-      : model_(model), converter_(model.width, model.height) {}
+  explicit HostIntake(const ModelInfo& model) : PictureIntake(model) {}
 
   int gpu() const override { return -1; }
 
-  void take(const std::shared_ptr<const AVFrame>& frame, size_t index, ChunkPixels& chunk,
-            FrameMeta& meta) override {
-    chunk.rgb.resize(chunk_bytes(model_));
-    converter_.to_rgb(*frame, chunk.rgb.data() + frame_bytes(model_) * index);
+ private:
+  void bring(const std::shared_ptr<const AVFrame>& frame, size_t index, ChunkPixels& chunk,
+             FrameMeta& meta) override {
+    const size_t bytes = frame_bytes(chunk.size);
+    chunk.rgb.resize(bytes * static_cast<size_t>(model_.frames_per_chunk));
+    if (!converter_ || size_ != chunk.size) converter_.emplace(chunk.size.width, chunk.size.height);
+    size_ = chunk.size;
+    converter_->to_rgb(*frame, chunk.rgb.data() + bytes * index);
     meta.camera = frame;
   }
 
- private:
-  const ModelInfo model_;
-  FrameConverter converter_;
+  PictureSize size_;
+  std::optional<FrameConverter> converter_;
 };
 
 class DeviceIntake : public PictureIntake {
  public:
   DeviceIntake(std::shared_ptr<VideoOps> video, const ModelInfo& model)
-      : model_(model),
-        video_(std::move(video)),
-        chunks_(DevicePool::make(video_->memory(), chunk_bytes(model))) {}
+      : PictureIntake(model), video_(std::move(video)) {}
 
   int gpu() const override { return video_->device(); }
 
-  void take(const std::shared_ptr<const AVFrame>& frame, size_t index, ChunkPixels& chunk,
-            FrameMeta& meta) override {
+ private:
+  void bring(const std::shared_ptr<const AVFrame>& frame, size_t index, ChunkPixels& chunk,
+             FrameMeta& meta) override {
     const YuvPicture picture = camera_.reach(*frame, *video_);
+    const size_t frame_size = frame_bytes(chunk.size);
     if (!chunk.on_device()) {
+      const size_t bytes = frame_size * static_cast<size_t>(model_.frames_per_chunk);
+      if (!chunks_ || chunks_->bytes() != bytes)
+        chunks_ = DevicePool::make(video_->memory(), bytes);
       chunk.pool = chunks_;
       chunk.device = chunks_->take();
     }
-    const Crop crop = centre_crop(frame->width, frame->height, model_.width, model_.height, 2, 2);
-    const PicturePart part = {crop.x, crop.y, crop.width, crop.height};
-    video_->to_rgb(picture, colours_of(*frame), part, model_.width, model_.height,
-                   chunk.device.get() + frame_bytes(model_) * index);
-    const PictureSize size =
-        GuidedUpscaler::size_for({frame->width, frame->height}, {model_.width, model_.height});
+    const PicturePart whole = {0, 0, frame->width, frame->height};
+    video_->to_rgb(picture, colours_of(*frame), whole, chunk.size.width, chunk.size.height,
+                   chunk.device.get() + frame_size * index);
+    const PictureSize size = driftless::output_size(model_, {frame->width, frame->height});
     const size_t bytes = static_cast<size_t>(size.width) * static_cast<size_t>(size.height);
     if (!guides_ || guides_->bytes() != bytes) guides_ = DevicePool::make(video_->memory(), bytes);
     meta.guide = {guides_->take(), size};
-    video_->to_luma(picture, part, size.width, size.height, meta.guide.luma.get());
+    video_->to_luma(picture, whole, size.width, size.height, meta.guide.luma.get());
     // The decoder may use the picture's memory again, and others read what was made of it.
     video_->wait();
   }
 
- private:
-  const ModelInfo model_;
   const std::shared_ptr<VideoOps> video_;
-  const std::shared_ptr<DevicePool> chunks_;
-  std::shared_ptr<DevicePool> guides_;
+  std::shared_ptr<DevicePool> chunks_, guides_;
   DeviceCamera camera_;
 };
 
 }  // namespace
+
+void PictureIntake::take(const std::shared_ptr<const AVFrame>& frame, size_t index,
+                         ChunkPixels& chunk, FrameMeta& meta) {
+  const PictureSize camera{frame->width, frame->height}, size = painted_size(camera);
+  if (index == 0) chunk.size = size;
+  DL_CHECK(chunk.size == size, "pictures of a chunk",
+           std::to_string(chunk.size.width) + "x" + std::to_string(chunk.size.height),
+           std::to_string(size.width) + "x" + std::to_string(size.height));
+  bring(frame, index, chunk, meta);
+  meta.output = output_size(camera);
+}
 
 std::unique_ptr<PictureIntake> PictureIntake::make(std::shared_ptr<VideoOps> video,
                                                    const ModelInfo& model) {

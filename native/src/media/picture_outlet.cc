@@ -1,5 +1,6 @@
 #include "media/picture_outlet.h"
 
+#include <optional>
 #include <utility>
 
 #include "core/error.h"
@@ -17,15 +18,15 @@ namespace {
 
 class HostOutlet : public PictureOutlet {
  public:
-  explicit HostOutlet(const ModelInfo& model)
-      : PictureOutlet(model), converter_(model.width, model.height) {}
+  explicit HostOutlet(const ModelInfo& model) : PictureOutlet(model) {}
 
   const AVFrame& picture(const GeneratedChunk& chunk, size_t index, AVBufferRef*) override {
-    const FrameMeta& meta = chunk.frames[index];
-    const AVFrame& small = converter_.to_yuv(pixels(chunk, index));
-    const PictureSize wanted = size(meta);
-    if (wanted.width <= model_.width) return small;
-    return upscaler_.upscale(small, *meta.camera, wanted);
+    const PictureSize painted = painted_size(chunk), wanted = size(chunk, index);
+    if (!converter_ || painted_ != painted) converter_.emplace(painted.width, painted.height);
+    painted_ = painted;
+    const AVFrame& small = converter_->to_yuv(pixels(chunk, index));
+    if (wanted == painted) return small;
+    return upscaler_.upscale(small, *chunk.frames[index].camera, wanted);
   }
 
   const AVFrame& whole(const ComposedPicture& picture, AVBufferRef*) override {
@@ -33,13 +34,10 @@ class HostOutlet : public PictureOutlet {
   }
 
  private:
-  std::optional<PictureSize> asked_size(const FrameMeta& meta) const override {
-    if (!meta.camera) return std::nullopt;
-    return GuidedUpscaler::size_for({meta.camera->width, meta.camera->height},
-                                    {model_.width, model_.height});
-  }
+  bool knows_camera(const FrameMeta& meta) const override { return meta.camera != nullptr; }
 
-  FrameConverter converter_;
+  PictureSize painted_;
+  std::optional<FrameConverter> converter_;
   GuidedUpscaler upscaler_;
 };
 
@@ -50,7 +48,7 @@ class DeviceOutlet : public PictureOutlet {
 
   const AVFrame& picture(const GeneratedChunk& chunk, size_t index,
                          AVBufferRef* gpu_frames) override {
-    const PictureSize wanted = size(chunk.frames[index]);
+    const PictureSize wanted = size(chunk, index);
     return finish(wanted, gpu_frames,
                   [&](const YuvPicture& to) { draw(chunk, index, wanted, to); });
   }
@@ -61,10 +59,7 @@ class DeviceOutlet : public PictureOutlet {
   }
 
  private:
-  std::optional<PictureSize> asked_size(const FrameMeta& meta) const override {
-    if (!meta.guide.luma) return std::nullopt;
-    return meta.guide.size;
-  }
+  bool knows_camera(const FrameMeta& meta) const override { return meta.guide.luma != nullptr; }
 
   /// A picture of that size where the encoder wants it, after draw(there).
   template <typename Draw>
@@ -97,9 +92,10 @@ class DeviceOutlet : public PictureOutlet {
             const YuvPicture& to) {
     const uint8_t* rgb = pixels(chunk, index);
     const CameraGuide& guide = chunk.frames[index].guide;
-    if (wanted.width <= model_.width) return video_->to_yuv(rgb, to);
-    const YuvPicture small =
-        small_.make(video_->memory(), model_.width, model_.height, model_.width, model_.width / 2);
+    const PictureSize painted = painted_size(chunk);
+    if (wanted == painted) return video_->to_yuv(rgb, to);
+    const YuvPicture small = small_.make(video_->memory(), painted.width, painted.height,
+                                         painted.width, painted.width / 2);
     video_->to_yuv(rgb, small);
     video_->enlarge(small, guide.luma.get(), guide.size.width, guide.size.height, to);
   }
@@ -111,11 +107,9 @@ class DeviceOutlet : public PictureOutlet {
 
 }  // namespace
 
-PictureSize PictureOutlet::size(const FrameMeta& meta) {
-  const std::optional<PictureSize> asked = asked_size(meta);
-  if (!asked) return {model_.width, model_.height};
-  if (asked->width > size_.width) size_ = *asked;
-  return size_;
+PictureSize PictureOutlet::size(const GeneratedChunk& chunk, size_t index) const {
+  const FrameMeta& meta = chunk.frames[index];
+  return knows_camera(meta) && meta.output.known() ? meta.output : painted_size(chunk);
 }
 
 std::unique_ptr<PictureOutlet> PictureOutlet::make(std::unique_ptr<VideoOps> video,

@@ -1,7 +1,6 @@
 #pragma once
 
 #include <memory>
-#include <optional>
 
 #include "media/background_canvas.h"
 #include "media/session_types.h"
@@ -11,8 +10,9 @@ struct AVBufferRef;
 
 namespace driftless {
 
-/// The way of the model's pixels to pictures that an encoder takes: enlarged, with the camera's
-/// contours, where the camera is larger than the model. Not thread-safe.
+/// The way of the model's pixels to pictures that an encoder takes: in the camera's shape, and
+/// enlarged, with the camera's contours, where the camera is larger than what was painted. Not
+/// thread-safe.
 class PictureOutlet {
  public:
   /// For chunks in the host's memory, by swscale; or for those on a GPU, where `video` is not null.
@@ -20,11 +20,11 @@ class PictureOutlet {
                                              const ModelInfo& model);
   virtual ~PictureOutlet() = default;
 
-  /// Of the pictures that viewers get. A camera that sends smaller pictures for a while does not
-  /// change it.
-  PictureSize size(const FrameMeta& meta);
+  /// Of the picture that viewers get of frame number `index`: FrameMeta::output, or what was
+  /// painted where nothing is known of the camera.
+  PictureSize size(const GeneratedChunk& chunk, size_t index) const;
 
-  /// Frame number `index` of the chunk at size() of its meta. gpu_frames: the encoder's frames, of
+  /// Frame number `index` of the chunk at its size(). gpu_frames: the encoder's frames, of
   /// NV12 of that size on the same GPU; null: it is to lie in the host's memory, as 4:2:0 planes.
   /// Stays the outlet's: the next call may overwrite it. Throws driftless::Error when memory is
   /// short.
@@ -34,18 +34,17 @@ class PictureOutlet {
   virtual const AVFrame& whole(const ComposedPicture& picture, AVBufferRef* gpu_frames) = 0;
 
  protected:
-  explicit PictureOutlet(const ModelInfo& model)
-      : model_(model), size_{model.width, model.height} {}
-  const uint8_t* pixels(const GeneratedChunk& chunk, size_t index) const {
-    return chunk.data() + static_cast<size_t>(model_.width) * model_.height * 3 * index;
+  explicit PictureOutlet(const ModelInfo& model) : model_(model) {}
+  PictureSize painted_size(const ChunkPixels& chunk) const {
+    return chunk.size.known() ? chunk.size : model_.size();
   }
-  /// By the camera's picture; none where nothing is known of it.
-  virtual std::optional<PictureSize> asked_size(const FrameMeta& meta) const = 0;
-
-  const ModelInfo model_;
+  const uint8_t* pixels(const GeneratedChunk& chunk, size_t index) const {
+    return chunk.data() + static_cast<size_t>(painted_size(chunk).rgb(1).count()) * index;
+  }
+  virtual bool knows_camera(const FrameMeta& meta) const = 0;
 
  private:
-  PictureSize size_;  // the largest so far
+  const ModelInfo model_;
 };
 
 }  // namespace driftless

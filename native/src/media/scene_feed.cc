@@ -13,30 +13,47 @@ constexpr double kStepMs = 1000 / SceneFeed::kFps;
 
 }  // namespace
 
-SceneFeed::SceneFeed(const ModelInfo& model, SceneInbox& inbox)
-    : model_(model),
-      converter_(model.width, model.height),
-      rgb_(static_cast<size_t>(model.width) * model.height * 3),
-      picture_(make_yuv_frame(model.width, model.height)),
-      inbox_(inbox) {}
+SceneFeed::SceneFeed(const ModelInfo& model, SceneInbox& inbox) : model_(model), inbox_(inbox) {
+  fit(model.size());
+}
+
+void SceneFeed::fit(const PictureSize& camera) {
+  const PictureSize size = model_.size_for(camera);
+  if (size == size_) return;
+  size_ = size;
+  converter_.emplace(size.width, size.height);
+  rgb_.resize(static_cast<size_t>(size.rgb(1).count()));
+  picture_ = make_yuv_frame(size.width, size.height);
+  drawn_ = painted_ = Strip();
+  started_ = false;
+  painted_share_ = 0;
+  last_painted_ms_ = -1e12;
+  begin_anew();
+}
 
 void SceneFeed::set(SceneKind kind, uint64_t seed, bool repaint, uint64_t revision) {
-  renderer_ = std::make_unique<SceneRenderer>(kind, seed, model_.width, model_.height);
+  kind_ = kind;
+  seed_ = seed;
   repaint_ = repaint;
   revision_ = revision;
-  waiting_.clear();
-  chunk_ = Chunk();
-  next_ms_ = 0;  // drawn at once
+  begin_anew();
   if (!repaint) last_painted_ms_ = -1e12;
 }
 
+void SceneFeed::begin_anew() {
+  renderer_ = std::make_unique<SceneRenderer>(kind_, seed_, size_.width, size_.height);
+  waiting_.clear();
+  chunk_ = Chunk();
+  next_ms_ = 0;  // drawn at once
+}
+
 SceneFeed::Planes SceneFeed::to_planes(const uint8_t* rgb) {
-  const AVFrame& frame = converter_.to_yuv(rgb);
+  const AVFrame& frame = converter_->to_yuv(rgb);
   Planes planes;
-  planes.reserve(static_cast<size_t>(model_.width) * model_.height * 3 / 2 + 4);
+  planes.reserve(static_cast<size_t>(size_.width) * size_.height * 3 / 2 + 4);
   for (int plane = 0; plane < 3; ++plane) {
-    const int width = plane == 0 ? model_.width : (model_.width + 1) / 2;
-    const int height = plane == 0 ? model_.height : (model_.height + 1) / 2;
+    const int width = plane == 0 ? size_.width : (size_.width + 1) / 2;
+    const int height = plane == 0 ? size_.height : (size_.height + 1) / 2;
     for (int y = 0; y < height; ++y) {
       const uint8_t* line = frame.data[plane] + static_cast<ptrdiff_t>(y) * frame.linesize[plane];
       planes.insert(planes.end(), line, line + width);
@@ -60,6 +77,7 @@ std::optional<Chunk> SceneFeed::advance(double now_ms) {
   started_ = true;
   if (!repaint_) return std::nullopt;
   chunk_.scene = true;
+  chunk_.size = size_;
   chunk_.rgb.insert(chunk_.rgb.end(), rgb_.begin(), rgb_.end());
   if (chunk_.rgb.size() < rgb_.size() * static_cast<size_t>(model_.frames_per_chunk)) {
     return std::nullopt;
@@ -69,7 +87,8 @@ std::optional<Chunk> SceneFeed::advance(double now_ms) {
 
 void SceneFeed::take_repainted(double now_ms) {
   while (const std::optional<GeneratedChunk> chunk = inbox_.take()) {
-    if (!repaint_ || chunk->revision < revision_) continue;
+    const bool fits = !chunk->size.known() || chunk->size == size_;
+    if (!repaint_ || chunk->revision < revision_ || !fits) continue;
     last_painted_ms_ = now_ms;
     for (size_t at = 0; at + rgb_.size() <= chunk->rgb.size(); at += rgb_.size()) {
       waiting_.push_back(to_planes(chunk->rgb.data() + at));
@@ -114,8 +133,8 @@ const AVFrame& SceneFeed::picture(double now_ms) {
   }
   const uint8_t* from = mixed_.data();
   for (int plane = 0; plane < 3; ++plane) {
-    const int width = plane == 0 ? model_.width : (model_.width + 1) / 2;
-    const int height = plane == 0 ? model_.height : (model_.height + 1) / 2;
+    const int width = plane == 0 ? size_.width : (size_.width + 1) / 2;
+    const int height = plane == 0 ? size_.height : (size_.height + 1) / 2;
     for (int y = 0; y < height; ++y, from += width) {
       std::memcpy(picture_->data[plane] + static_cast<ptrdiff_t>(y) * picture_->linesize[plane],
                   from, static_cast<size_t>(width));

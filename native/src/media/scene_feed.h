@@ -26,6 +26,10 @@ class SceneFeed {
   /// inbox: where repainted chunks arrive; it must outlive the feed.
   SceneFeed(const ModelInfo& model, SceneInbox& inbox);
 
+  /// The scene at the size that fits pictures of this camera best. Another size begins anew, drawn
+  /// at once. Before anything else.
+  void fit(const PictureSize& camera);
+
   /// repaint: pictures go to the model. Another scene fades in from the one before.
   /// revision: of the settings; chunks that the model made by older ones are not shown.
   void set(SceneKind kind, uint64_t seed, bool repaint, uint64_t revision);
@@ -34,8 +38,9 @@ class SceneFeed {
   /// model whenever one is full.
   std::optional<Chunk> advance(double now_ms);
 
-  /// The scene at this time: 4:2:0 of the model's size, the feed's own until the next call.
+  /// The scene at this time: 4:2:0 of size(), the feed's own until the next call.
   const AVFrame& picture(double now_ms);
+  const PictureSize& size() const { return size_; }
 
  private:
   using Planes = std::vector<uint8_t>;  // Y, Cb, Cr without padding
@@ -49,9 +54,14 @@ class SceneFeed {
   void take_repainted(double now_ms);
   void mix(const Planes& a, const Planes& b, double share, Planes& out) const;
 
+  void begin_anew();
+
   const ModelInfo model_;
-  FrameConverter converter_;
+  PictureSize size_;
+  std::optional<FrameConverter> converter_;
   std::unique_ptr<SceneRenderer> renderer_;
+  SceneKind kind_ = SceneKind::kGradient;
+  uint64_t seed_ = 0;
   bool repaint_ = false;
   uint64_t revision_ = 0;
   Chunk chunk_;

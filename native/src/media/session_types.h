@@ -60,7 +60,7 @@ struct SessionOptions {
   Transform transform;
 };
 
-/// A camera frame's luma in a GPU's memory, in the model's shape, without gaps.
+/// A camera frame's luma in a GPU's memory, without gaps.
 struct CameraGuide {
   std::shared_ptr<uint8_t> luma;
   PictureSize size;
@@ -73,6 +73,7 @@ struct FrameMeta {
   double decode_ms = 0;                   // duration
   std::shared_ptr<const AVFrame> camera;  // the frame itself, for its contours,
   CameraGuide guide;                      //   or what there is of it on a GPU; both may be absent
+  PictureSize output;                     // that viewers get; unknown: what the model makes
 };
 
 /// The frames that go into the model together. A drawn scene's has no `frames`: it was made from no
@@ -115,8 +116,9 @@ struct SessionEvent {
   uint64_t revision = 0;      // kApplied
   double capture_ms = 0;      // kApplied: of the first frame that shows any of the settings,
   bool complete = true;       //   or, in a second event where a prompt came in slowly, all of them
-  int width = 0, height = 0;  // kInputSize
-  LevelChange level;          // kLevel; its session number means nothing here
+  int width = 0, height = 0;  // kInputSize: of the camera's pictures, of what is painted of them,
+  PictureSize painted, output;  //   and of what viewers get
+  LevelChange level;            // kLevel; its session number means nothing here
 };
 
 inline SessionEvent device_lost_event(const std::string& text) {

@@ -286,13 +286,55 @@ ScheduleConfig parse_schedule(const Section& s) {
   return config;
 }
 
+// Several sizes cost a session the memory of the largest, so they are about equally large.
+std::vector<PictureSize> parse_sizes(const Section& s, const PictureSize& own, int64_t unit) {
+  constexpr size_t kMostSizes = 16;
+  const Json& list = s.json("sizes");
+  if (!list.is_array() || list.size() > kMostSizes) {
+    throw Error(s.path("sizes"),
+                "a list of up to " + std::to_string(kMostSizes) + " pairs [width, height]",
+                list.dump());
+  }
+  std::vector<PictureSize> sizes;
+  for (size_t i = 0; i < list.size(); ++i) {
+    const std::string where = s.path("sizes") + "[" + std::to_string(i) + "]";
+    const Json& pair = list[i];
+    const auto fits = [&](const Json& side) {
+      return side.is_number_integer() && side.get<int64_t>() >= unit &&
+             side.get<int64_t>() <= 8192 && side.get<int64_t>() % unit == 0;
+    };
+    if (!pair.is_array() || pair.size() != 2 || !fits(pair[0]) || !fits(pair[1])) {
+      throw Error(where, "[width, height], multiples of " + std::to_string(unit), pair.dump());
+    }
+    const PictureSize size{pair[0].get<int>(), pair[1].get<int>()};
+    if (size.area() < own.area() / 2 || size.area() > own.area() * 3 / 2) {
+      throw Error(where, "half to one and a half times the pixels of width x height", pair.dump());
+    }
+    if (size == own) continue;
+    for (const PictureSize& other : sizes) {
+      if (size == other) throw Error(where, "each size once", pair.dump());
+    }
+    sizes.push_back(size);
+  }
+  return sizes;
+}
+
 }  // namespace
+
+int64_t ModelConfig::most_latents() const {
+  const int64_t scale = codec_spatial_scale(autoencoder);
+  int64_t most = 0;
+  for (const PictureSize& size : sizes()) {
+    most = std::max(most, (size.height / scale) * (size.width / scale));
+  }
+  return most;
+}
 
 ModelConfig parse_model_config(const Json& json, const std::string& where) {
   const Section s(json, where,
                   {"format", "name", "version", "license", "width", "height", "fps",
                    "framesPerChunk", "autoencoder", "dit", "prompt", "schedule"},
-                  {"architecture", "files"});
+                  {"architecture", "files", "sizes"});
   s.integer("format", 1, 1);
   ModelConfig config;
   config.name = s.get<std::string>("name");
@@ -334,6 +376,9 @@ ModelConfig parse_model_config(const Json& json, const std::string& where) {
            config.width);
   DL_CHECK(config.height % unit == 0, s.path("height"), "a multiple of " + std::to_string(unit),
            config.height);
+  if (s.has("sizes")) {
+    config.other_sizes = parse_sizes(s, {config.width, config.height}, unit);
+  }
   return config;
 }
 

@@ -12,6 +12,7 @@
 #include "models/causal_dit.h"
 #include "models/codec_config.h"
 #include "models/hashed_prompt_encoder.h"
+#include "models/picture_size.h"
 #include "models/umt5_prompt_encoder.h"
 
 namespace driftless {
@@ -60,6 +61,8 @@ struct ModelConfig {
   std::string name, version, license;
   std::string architecture;   // "wan" for imported ones; a word for people
   int width = 0, height = 0;  // pixels
+  // Other sizes that it paints at, for cameras of another shape.
+  std::vector<PictureSize> other_sizes;
   double fps = 0;
   int frames_per_chunk = 0;
   std::string autoencoder_file, dit_file;
@@ -71,6 +74,14 @@ struct ModelConfig {
   ScheduleConfig schedule;
   std::map<std::string, ModelFile> files;  // by name; empty where model.json does not list them
 
+  // All sizes that it paints at; the first is width x height.
+  std::vector<PictureSize> sizes() const {
+    std::vector<PictureSize> all = {{width, height}};
+    all.insert(all.end(), other_sizes.begin(), other_sizes.end());
+    return all;
+  }
+  // Latents of a frame at the size that has most.
+  int64_t most_latents() const;
   int64_t latent_channels() const { return codec_latent_channels(autoencoder); }
   int latent_height() const { return height / static_cast<int>(codec_spatial_scale(autoencoder)); }
   int latent_width() const { return width / static_cast<int>(codec_spatial_scale(autoencoder)); }

@@ -174,6 +174,11 @@ Json model_json(const ModelConfig& config) {
                {"dit", dit_json(config)},
                {"prompt", prompt_json(config.prompt)},
                {"schedule", schedule_json(config.schedule)}};
+  if (!config.other_sizes.empty()) {
+    for (const PictureSize& size : config.sizes()) {
+      json["sizes"].push_back({size.width, size.height});
+    }
+  }
   if (!config.architecture.empty()) json["architecture"] = config.architecture;
   for (const auto& [name, file] : config.files) {
     json["files"][name] = {{"bytes", file.bytes}, {"sha256", file.sha256}};

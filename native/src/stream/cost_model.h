@@ -20,7 +20,7 @@
 
 namespace driftless {
 
-/// What a batch has to compute, in pictures of the model's full size: a session of half the area
+/// What a batch has to compute, in pictures of the model's own size: a session of half the area
 /// with two steps adds one row and half a chunk.
 struct BatchLoad {
   double rows = 0;    // (session, step) entries of the forward

@@ -35,6 +35,8 @@ void Degradation::add(size_t session, const Slo& slo, int steps) {
   own = Session();
   own.present = true;
   own.slo = slo;
+  own.steps = steps;
+  own.picture.smaller_area = config_.smaller_area;
   own.ladder = Ladder(steps, config_.smaller_area);
   own.joined = joins_++;
 }
@@ -47,13 +49,22 @@ void Degradation::remove(size_t session) {
 }
 
 void Degradation::set_steps(size_t session, int steps) {
-  Session& own = sessions_[session];
+  sessions_[session].steps = steps;
+  change_ladder(sessions_[session]);
+}
+
+void Degradation::set_picture(size_t session, const Picture& picture) {
+  sessions_[session].picture = picture;
+  change_ladder(sessions_[session]);
+}
+
+void Degradation::change_ladder(Session& own) {
   const Level before = own.level();
-  own.ladder = Ladder(steps, config_.smaller_area);
+  own.ladder = Ladder(own.steps, own.picture.smaller_area);
   own.rung = own.ladder.rung_of(before);
   if (own.level().kind == before.kind) return;
   LevelChange change;
-  change.session = session;
+  change.session = static_cast<size_t>(&own - sessions_.data());
   change.from = before;
   change.to = own.level();
   change.down = own.level().kind > before.kind;
@@ -97,7 +108,7 @@ bool Degradation::active(const Session& session, double now_ms) const {
 }
 
 bool Degradation::fits_alone(const Session& session, const CostModel& cost) const {
-  return cost.upper_ms(load_of(session.level())) <= patience_ms(session);
+  return cost.upper_ms(load_of(session)) <= patience_ms(session);
 }
 
 bool Degradation::fits_one_higher(Session& session, const CostModel& cost) const {
@@ -112,7 +123,7 @@ double Degradation::device_load(const CostModel& cost, double now_ms) const {
   BatchLoad everybody;
   for (const Session& session : sessions_) {
     if (!active(session, now_ms) || session.level().kind == LevelKind::kFallback) continue;
-    const BatchLoad load = load_of(session.level());
+    const BatchLoad load = load_of(session);
     everybody = everybody + load;
     in_turn += cost.expected_ms(load) / interval_ms(session);
     least_patience = std::min(least_patience, patience_ms(session));
@@ -178,7 +189,7 @@ Degradation::Session* Degradation::next_to_lose(double now_ms) {
     }
     const Level& level = session.level();
     const std::tuple<double, double, double, uint64_t> order{
-        level.rate, level.steps * level.area / interval_ms(session), session.slo.delay_budget_ms,
+        level.rate, load_of(session).rows / interval_ms(session), session.slo.delay_budget_ms,
         session.joined};
     if (chosen == nullptr || order > best) {
       chosen = &session;

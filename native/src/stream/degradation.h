@@ -46,6 +46,11 @@ class Degradation {
     int frames_per_chunk = 4;
     double smaller_area = 0;  // share of the picture at the smaller size; 0: there is none
   };
+  /// What a session's pictures are, where they are not of the model's own size.
+  struct Picture {
+    double area = 1;          // in pictures of the model's own size
+    double smaller_area = 0;  // as in Config
+  };
 
   // Share of the device that may be promised after a step down, and after a step up. Between them
   // nothing moves.
@@ -63,6 +68,8 @@ class Degradation {
 
   /// Other settings. Who is at full stays at full; others keep what they have lost.
   void set_steps(size_t session, int steps);
+  /// Pictures of another size from now on. Its level stays.
+  void set_picture(size_t session, const Picture& picture);
 
   /// A chunk came from the camera, also one that is not taken.
   void on_arrival(size_t session, double now_ms);
@@ -75,7 +82,7 @@ class Degradation {
   /// the next chunk then replaces it.
   double patience_ms(size_t session) const { return patience_ms(sessions_[session]); }
   /// What one chunk of the session adds to a batch.
-  BatchLoad load(size_t session) const { return load_of(sessions_[session].level()); }
+  BatchLoad load(size_t session) const { return load_of(sessions_[session]); }
 
   /// Share of the device that the sessions need, 1 being all of it. They fit by taking turns, or by
   /// riding together twice within the least patience (a chunk that just missed one batch waits for
@@ -89,6 +96,8 @@ class Degradation {
   struct Session {
     bool present = false;
     Slo slo;
+    int steps = 1;
+    Picture picture;
     Ladder ladder;
     size_t rung = 0;
     uint64_t joined = 0;
@@ -102,7 +111,11 @@ class Degradation {
     bool at_bottom() const { return rung + 1 == ladder.size(); }
   };
 
-  static BatchLoad load_of(const Level& level) { return {level.steps * level.area, level.area}; }
+  static BatchLoad load_of(const Session& session) {
+    const double area = session.level().area * session.picture.area;
+    return {session.level().steps * area, area};
+  }
+  void change_ladder(Session& session);
   double promised_interval_ms(const Session& session) const;
   double interval_ms(const Session& session) const;
   double patience_ms(const Session& session) const;

@@ -29,7 +29,7 @@ Denoiser::Denoiser(const ModelConfig& config, CausalDit& dit, Ops& ops)
       ops_(ops),
       schedule_(config.schedule.shift),
       scale_(static_cast<float>(config.schedule.latent_scale)),
-      latent_({config.latent_height() * config.latent_width(), config.latent_channels()}),
+      latent_({config.most_latents(), config.latent_channels()}),
       memory_(2 * Arena::rounded(static_cast<size_t>(latent_.count()) * sizeof(float)) + 4096, 0,
               ops.memory()),
       estimate_(memory_.tensor({latent_.count()})),

@@ -82,13 +82,13 @@ class Denoiser {
   Ops& ops_;
   const FlowSchedule schedule_;
   const float scale_;   // of latents in the network
-  const Shape latent_;  // a chunk's latents at the full size
+  const Shape latent_;  // a chunk's latents at the size that has most
   Arena memory_;
   // From normalised latents to what is noised for row 0, by channel.
   Tensor input_scale_, input_shift_;
   // A chunk's worth each, and x0_ in the shape of the chunk it is of.
   Tensor estimate_, drawn_, x0_;
-  // Reused from call to call: the network's input for so many rows of the full size.
+  // Reused from call to call: the network's input for so many rows of that size.
   std::vector<DitRow> dit_rows_;
   std::unique_ptr<Arena> room_;
   int64_t room_rows_ = 0;

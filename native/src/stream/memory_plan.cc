@@ -18,7 +18,7 @@ namespace {
 size_t row_bytes(const ModelConfig& config) {
   const DitConfig& dit = config.dit;
   const int64_t pixels = dit.patch * dit.patch;
-  const int64_t tokens = int64_t{config.latent_height()} * config.latent_width() / pixels;
+  const int64_t tokens = config.most_latents() / pixels;
   return static_cast<size_t>(
              tokens * (5 * dit.dim + dit.ffn + (dit.in_channels + dit.out_channels) * pixels)) *
              sizeof(float) +
@@ -27,12 +27,17 @@ size_t row_bytes(const ModelConfig& config) {
              dtype_size(dit.kv_dtype);
 }
 
-// Chunks that fill, wait, are in work and come out, each with the camera's luma at up to 2.5 times
-// the size.
+// Chunks that fill, wait, are in work and come out, each with the camera's luma, whose longer side
+// is up to 2.5 times the model's.
 size_t pixel_bytes(const ModelConfig& config) {
-  constexpr double kChunks = 6, kBytesOfAPixel = 3 + 2.5 * 2.5;
-  return static_cast<size_t>(kChunks * kBytesOfAPixel * config.frames_per_chunk * config.width *
-                             config.height);
+  constexpr double kChunks = 6;
+  const double longest = 2.5 * std::max(config.width, config.height);
+  double most = 0;
+  for (const PictureSize& size : config.sizes()) {
+    const double scale = longest / std::max(size.width, size.height);
+    most = std::max(most, (3 + scale * scale) * size.area());
+  }
+  return static_cast<size_t>(kChunks * config.frames_per_chunk * most);
 }
 
 void check(const std::string& what, const MemoryPlan& plan, size_t used, size_t needed,

@@ -21,8 +21,8 @@ struct StreamRows {
   size_t chunks() const { return steps * depth; }
 };
 
-// Bytes of one session at the model's full size: a smaller picture takes less. All but `codec` and
-// `pixels` lies in arenas, taken whole when the session opens.
+// Bytes of one session at the largest of the model's sizes: a smaller picture takes less. All but
+// `codec` and `pixels` lies in arenas, taken whole when the session opens.
 struct SessionBytes {
   size_t rings = 0;    // self-attention keys and values of every row
   size_t latents = 0;  // of the chunks in flight, and the stream's noise

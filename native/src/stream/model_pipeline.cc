@@ -55,14 +55,18 @@ ModelPipeline::ModelPipeline(const ModelOptions& options)
     info_.smaller_width = smaller->width;
     info_.smaller_height = smaller->height;
   }
+  for (const PictureSize& size : config_.sizes()) {
+    info_.sizes.push_back({size, smaller_picture(config_, size).value_or(size)});
+  }
 }
 
 void ModelPipeline::warm_up() {
-  model_->prepare(info_.width, info_.height);
-  if (info_.smaller_width > 0) {
-    model_->prepare(info_.smaller_width, info_.smaller_height);
+  for (const ModelInfo::Size& size : info_.sizes) {
+    model_->prepare(size.full.width, size.full.height);
+    if (size.smaller != size.full) model_->prepare(size.smaller.width, size.smaller.height);
   }
-  const std::vector<uint8_t> grey(picture_bytes(), 128);
+  const Shape chunk = info_.size().rgb(config_.frames_per_chunk);
+  const std::vector<uint8_t> grey(static_cast<size_t>(chunk.count()), 128);
   std::vector<uint8_t> out(grey.size());
   const std::unique_ptr<StreamSession> session = open(TransformSettings());
   Job job{session.get(), grey.data(), out.data(), {}};
@@ -72,11 +76,16 @@ void ModelPipeline::warm_up() {
   info_.warm_up_ms = milliseconds_since(began);
 }
 
-std::unique_ptr<StreamSession> ModelPipeline::open(const TransformSettings& settings) {
+std::unique_ptr<StreamSession> ModelPipeline::open(const TransformSettings& settings,
+                                                   const PictureSize& size) {
   check(settings);
+  const bool known = std::any_of(info_.sizes.begin(), info_.sizes.end(),
+                                 [&](const auto& each) { return each.full == size; });
+  DL_CHECK(known, "size of a session", "one of the model's",
+           std::to_string(size.width) + "x" + std::to_string(size.height));
   info_.memory.admit(open_sessions(), prompts_.held(), prompts_.holds(settings.prompt) ? 0 : 1);
-  auto session =
-      std::make_unique<Session>(*model_, identity_, info_.memory.rows, activate(settings, nullptr));
+  auto session = std::make_unique<Session>(*model_, identity_, info_.memory.rows,
+                                           activate(settings, nullptr), size);
   if (drift_guard_) {
     DriftGuardConfig guard;
     guard.channels = static_cast<int>(config_.latent_channels());
@@ -200,7 +209,7 @@ void ModelPipeline::resize(Session& session) {
   Ops& ops = model_->ops();
   const ArenaScope scope(ops.arena());
   const Tensor still =
-      ops.arena().tensor(full_picture(config_).rgb(config_.frames_per_chunk), DType::u8);
+      ops.arena().tensor(session.full_size().rgb(config_.frames_per_chunk), DType::u8);
   for (int f = 0; f < config_.frames_per_chunk; ++f) ops.copy(session.last_frame(), still.at(f));
   ChunkInFlight& chunk = session.newest();
   session.picture().encode(model_->codec(), still, chunk.latents.clean);
@@ -239,10 +248,13 @@ void ModelPipeline::start(Job* jobs, size_t count) {
   rows.clear();
   // Sessions go through the autoencoder side by side, each on a thread of its own.
   model_->ops().each(static_cast<int64_t>(count), [&](int64_t i) { encode(jobs[i]); });
-  for (const bool full : {true, false}) {
-    for (size_t i = 0; i < count; ++i) {
-      const PictureSize& size = own_session(jobs[i].session).picture().size();
-      if ((size == full_picture(config_)) == full) begin(jobs[i], rows);
+  // Rows of one size stand together: they are one forward.
+  const auto size_of = [&](size_t i) { return own_session(jobs[i].session).picture().size(); };
+  for (size_t i = 0; i < count; ++i) {
+    size_t first = 0;
+    while (size_of(first) != size_of(i)) ++first;
+    for (size_t j = i; first == i && j < count; ++j) {
+      if (size_of(j) == size_of(i)) begin(jobs[j], rows);
     }
   }
   denoiser_.start(batch.rows);

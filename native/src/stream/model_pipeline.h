@@ -30,7 +30,9 @@ class ModelPipeline : public Pipeline {
   void warm_up();
 
   const ModelInfo& info() const override { return info_; }
-  std::unique_ptr<StreamSession> open(const TransformSettings& settings) override;
+  using Pipeline::open;
+  std::unique_ptr<StreamSession> open(const TransformSettings& settings,
+                                      const PictureSize& size) override;
   bool prompt_ready(const std::string& words) const override {
     return std::holds_alternative<HashedPromptConfig>(config_.prompt) ||
            model_->prompts().ready(words);
@@ -86,7 +88,8 @@ class ModelPipeline : public Pipeline {
   std::shared_ptr<const ActiveSettings> activate(const TransformSettings& settings,
                                                  const ActiveSettings* before);
   Tensor pixels(const Job& job, uint8_t* rgb) const {
-    return {DType::u8, full_picture(config_).rgb(config_.frames_per_chunk), rgb, job.memory};
+    const PictureSize& size = own_session(job.session).full_size();
+    return {DType::u8, size.rgb(config_.frames_per_chunk), rgb, job.memory};
   }
   // Such pixels where the operations can reach them: themselves, or working memory.
   Tensor room_for(const Tensor& pixels) const;
@@ -96,11 +99,6 @@ class ModelPipeline : public Pipeline {
   void resize(Session& session);
   void end(std::vector<Row>& rows);
   void end(const Row& row);
-  // Of a chunk of the full size.
-  size_t picture_bytes() const {
-    return static_cast<size_t>(full_picture(config_).rgb(config_.frames_per_chunk).count());
-  }
-
   std::unique_ptr<Model> model_;
   const ModelConfig& config_;
   bool drift_guard_;

@@ -31,16 +31,17 @@ size_t newest_frames(const ModelConfig& config, const StreamRows& rows) {
          (rows.steps - 1) * rows.depth;
 }
 
-size_t arena_bytes_of(const ModelConfig& config, const PictureSize& size, const StreamRows& rows) {
+size_t arena_bytes_of(const ModelConfig& config, const PictureSize& full, const PictureSize& size,
+                      const StreamRows& rows) {
   SessionBytes bytes;
-  PictureMemory::count(config, size, rows, bytes);
+  PictureMemory::count(config, full, size, rows, bytes);
   return bytes.latents + bytes.history + bytes.scaled;
 }
 
 }  // namespace
 
-void PictureMemory::count(const ModelConfig& config, const PictureSize& size,
-                          const StreamRows& rows, SessionBytes& bytes) {
+void PictureMemory::count(const ModelConfig& config, const PictureSize& full,
+                          const PictureSize& size, const StreamRows& rows, SessionBytes& bytes) {
   const ScheduleConfig& schedule = config.schedule;
   const bool fixed = schedule.noise == NoiseSource::fixed;
   const size_t values = static_cast<size_t>(latent_shape_of(config, size).count());
@@ -54,21 +55,22 @@ void PictureMemory::count(const ModelConfig& config, const PictureSize& size,
                                                  newest_frames(config, rows));
   }
   bytes.scaled = 0;
-  if (!(size == full_picture(config))) {
+  if (size != full) {
     bytes.scaled = Arena::rounded(static_cast<size_t>(size.rgb(config.frames_per_chunk).count()));
   }
   bytes.codec = codec_state_bytes(config.autoencoder, size.height, size.width).sum();
 }
 
 PictureMemory::PictureMemory(const ModelConfig& config, const LatentCodec& codec, Ops& ops,
-                             LayerPlaces& places, const PictureSize& size, const StreamRows& rows)
+                             LayerPlaces& places, const PictureSize& full, const PictureSize& size,
+                             const StreamRows& rows)
     : ops_(ops),
       size_(size),
       frames_(config.frames_per_chunk),
       latent_shape_(latent_shape_of(config, size)),
       encoder_(codec.make_encoder_state(size.height, size.width)),
       decoder_(codec.make_decoder_state(size.height, size.width)),
-      arena_(arena_bytes_of(config, size, rows), 0, ops.memory()) {
+      arena_(arena_bytes_of(config, full, size, rows), 0, ops.memory()) {
   const bool fixed = config.schedule.noise == NoiseSource::fixed;
   const bool recache = config.schedule.prompt_ring == PromptRing::recache;
   if (fixed) noise_ = arena_.tensor(latent_shape_);
@@ -85,7 +87,6 @@ PictureMemory::PictureMemory(const ModelConfig& config, const LatentCodec& codec
     history_.emplace(arena_, ops, latent_values(), static_cast<size_t>(config.schedule.sink_frames),
                      newest_frames(config, rows));
   }
-  const PictureSize full = full_picture(config);
   if (size == full) return;
   shrink_ = Scaling{Resampling::triangle(full.width, size.width),
                     Resampling::triangle(full.height, size.height)};

@@ -21,12 +21,13 @@ namespace driftless {
 
 class PictureMemory {
  public:
-  // Takes all that it will ever need. `ops` and `places` must outlive it.
+  // Takes all that it will ever need. `ops` and `places` must outlive it. full: of the pictures
+  // that go in and come out; size: that they are painted at.
   PictureMemory(const ModelConfig& config, const LatentCodec& codec, Ops& ops, LayerPlaces& places,
-                const PictureSize& size, const StreamRows& rows);
+                const PictureSize& full, const PictureSize& size, const StreamRows& rows);
   // Fills in rings, latents, history, scaled and codec.
-  static void count(const ModelConfig& config, const PictureSize& size, const StreamRows& rows,
-                    SessionBytes& bytes);
+  static void count(const ModelConfig& config, const PictureSize& full, const PictureSize& size,
+                    const StreamRows& rows, SessionBytes& bytes);
 
   const PictureSize& size() const { return size_; }
   // [1, h, w, channels] of one chunk.
@@ -50,7 +51,7 @@ class PictureMemory {
   RollingCache& cache(size_t row) { return caches_[row]; }
   std::optional<LatentHistory>& history() { return history_; }
 
-  // rgb: one chunk of frames of the model's full size, bytes in the operations' memory.
+  // rgb: one chunk of frames of the full size, bytes in the operations' memory.
   void encode(LatentCodec& codec, const Tensor& rgb, const Tensor& clean);
   void decode(LatentCodec& codec, const Tensor& latents, const Tensor& rgb);
 

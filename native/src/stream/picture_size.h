@@ -2,38 +2,25 @@
 
 // The sizes at which a model's sessions are painted.
 
-#include <cmath>
 #include <optional>
+#include <vector>
 
-#include "core/tensor.h"
 #include "models/model_config.h"
+#include "models/picture_size.h"
 
 namespace driftless {
-
-struct PictureSize {
-  int width = 0, height = 0;  // pixels
-
-  Shape rgb(int frames) const { return Shape{frames, height, width, 3}; }
-  double area() const { return static_cast<double>(width) * height; }
-};
-
-inline bool operator==(const PictureSize& a, const PictureSize& b) {
-  return a.width == b.width && a.height == b.height;
-}
 
 inline PictureSize full_picture(const ModelConfig& config) { return {config.width, config.height}; }
 
 // Three quarters of each side, to whole tokens: about 0.56 of the work. None where a picture is of
 // so few tokens that this is the full size.
+std::optional<PictureSize> smaller_picture(const ModelConfig& config, const PictureSize& full);
 inline std::optional<PictureSize> smaller_picture(const ModelConfig& config) {
-  const double token = static_cast<double>(codec_spatial_scale(config.autoencoder)) *
-                       static_cast<double>(config.dit.patch);
-  const auto side = [&](int pixels) {
-    return static_cast<int>(std::lround(0.75 * pixels / token) * std::lround(token));
-  };
-  const PictureSize smaller{side(config.width), side(config.height)};
-  if (smaller == full_picture(config) || smaller.width == 0 || smaller.height == 0) return {};
-  return smaller;
+  return smaller_picture(config, full_picture(config));
 }
+
+// The size whose shape is nearest to a picture's, by the ratio of the two aspects; the first of
+// equally near ones. A picture is scaled to it as a whole. sizes: at least one.
+PictureSize nearest_size(const std::vector<PictureSize>& sizes, const PictureSize& picture);
 
 }  // namespace driftless

@@ -6,6 +6,21 @@
 
 namespace driftless {
 
+PictureSize ModelInfo::size_for(const PictureSize& camera) const {
+  if (sizes.empty()) return size();
+  std::vector<PictureSize> full;
+  for (const Size& each : sizes) full.push_back(each.full);
+  return nearest_size(full, camera);
+}
+
+double ModelInfo::smaller_share_of(const PictureSize& size) const {
+  if (smaller_width == 0) return 0;
+  for (const Size& each : sizes) {
+    if (each.full == size) return each.smaller.area() / size.area();
+  }
+  return PictureSize{smaller_width, smaller_height}.area() / this->size().area();
+}
+
 std::unique_ptr<Pipeline> Pipeline::load(const ModelOptions& options) {
   if (options.threads < 1) throw Error("threads", "at least 1", options.threads);
   const std::string first_backend = split_backends(options.backend).front();

@@ -10,11 +10,13 @@
 #include <functional>
 #include <memory>
 #include <string>
+#include <vector>
 
 #include "core/tensor.h"
 #include "ops/video_ops.h"
 #include "stream/drift_guard.h"
 #include "stream/memory_plan.h"
+#include "stream/picture_size.h"
 
 namespace driftless {
 
@@ -49,10 +51,24 @@ struct ModelInfo {
   std::string name;
   int width = 0, height = 0;                  // pixels
   int smaller_width = 0, smaller_height = 0;  // pixels; 0: the model has no smaller size
+  // What a session may be painted at, width x height the first of them, and the smaller size of
+  // each (the same one where it has none). Empty: width x height alone.
+  struct Size {
+    PictureSize full, smaller;
+  };
+  std::vector<Size> sizes;
   int frames_per_chunk = 0;
   double fps = 0;
   double warm_up_ms = 0;  // what one chunk of one step took after loading; 0: not measured
   MemoryPlan memory;
+
+  PictureSize size() const { return {width, height}; }
+  // The size at which a camera's pictures are painted: the one of the nearest shape.
+  PictureSize size_for(const PictureSize& camera) const;
+  // Of a session painted at `size`, in pictures of width x height: of all of it, and the smaller
+  // size's share of that; 0: there is none.
+  double area_of(const PictureSize& size) const { return size.area() / this->size().area(); }
+  double smaller_share_of(const PictureSize& size) const;
 };
 
 struct ChunkResult {
@@ -92,8 +108,13 @@ class Pipeline {
 
   // Throws driftless::Error when a setting is out of range, or when the session would take more
   // memory than the limit leaves. A session must die before its pipeline, and not while a batch
-  // with it is under way.
-  virtual std::unique_ptr<StreamSession> open(const TransformSettings& settings) = 0;
+  // with it is under way. size: of its pictures, one of ModelInfo's.
+  virtual std::unique_ptr<StreamSession> open(const TransformSettings& settings,
+                                              const PictureSize& size) = 0;
+  // At the model's own size.
+  std::unique_ptr<StreamSession> open(const TransformSettings& settings) {
+    return open(settings, info().size());
+  }
 
   // Changes the settings of a running session without a cut, from the next chunk on; a new prompt
   // comes in over as many chunks as the model wants. Returns the new revision (open() makes
@@ -101,7 +122,8 @@ class Pipeline {
   // limit leaves no room for the prompt.
   virtual uint64_t update(StreamSession& session, const TransformSettings& settings) = 0;
 
-  // One chunk of one session. rgb_in and rgb_out: frames_per_chunk x height x width x 3 bytes, both
+  // One chunk of one session. rgb_in and rgb_out: frames_per_chunk x height x width x 3 bytes of
+  // the session's size, both
   // in `memory`: the host's, or the device's that the first backend computes on. rgb_out is filled
   // when result.has_frames. With n steps the frames that come out belong to the
   // chunk n - 1 before the one that went in, or one before that while batches are under way: a

@@ -17,13 +17,11 @@ NoiseControllerConfig controller_config(const ModelConfig& config) {
   return controller;
 }
 
-size_t frame_bytes(const ModelConfig& config) {
-  return 3 * static_cast<size_t>(config.width) * static_cast<size_t>(config.height);
-}
+size_t frame_bytes(const PictureSize& size) { return static_cast<size_t>(size.rgb(1).count()); }
 
 // Of one chunk.
-Shape motion_shape(const ModelConfig& config) {
-  return Steadier::motion_shape(config.frames_per_chunk, config.width, config.height);
+Shape motion_shape(const ModelConfig& config, const PictureSize& size) {
+  return Steadier::motion_shape(config.frames_per_chunk, size.width, size.height);
 }
 
 // What does not depend on the picture's size.
@@ -34,32 +32,43 @@ size_t lasting_bytes(const SessionBytes& bytes, const ModelConfig& config) {
 }  // namespace
 
 SessionBytes Session::bytes(const ModelConfig& config, const StreamRows& rows) {
+  SessionBytes most;
+  for (const PictureSize& size : config.sizes()) {
+    const SessionBytes bytes = Session::bytes(config, size, rows);
+    if (bytes.sum() > most.sum()) most = bytes;
+  }
+  return most;
+}
+
+SessionBytes Session::bytes(const ModelConfig& config, const PictureSize& size,
+                            const StreamRows& rows) {
   SessionBytes bytes;
-  PictureMemory::count(config, full_picture(config), rows, bytes);
+  PictureMemory::count(config, size, size, rows, bytes);
   bytes.prompt = PromptBlend::bytes(config.dit);
   if (config.schedule.blend_chunks > 1) {
     bytes.prompt += rows.chunks() * PromptKv::bytes(config.dit);
   }
-  bytes.picture = Arena::rounded(frame_bytes(config));
+  bytes.picture = Arena::rounded(frame_bytes(size));
   if (config.schedule.hold_still > 0) {
     bytes.picture +=
-        Steadier::bytes(config.width, config.height) +
-        rows.chunks() * Arena::rounded(static_cast<size_t>(motion_shape(config).count()));
+        Steadier::bytes(size.width, size.height) +
+        rows.chunks() * Arena::rounded(static_cast<size_t>(motion_shape(config, size).count()));
   }
   return bytes;
 }
 
 Session::Session(Model& model, std::shared_ptr<const void> owner, const StreamRows& rows,
-                 std::shared_ptr<const ActiveSettings> settings)
+                 std::shared_ptr<const ActiveSettings> settings, const PictureSize& size)
     : model_(model),
       config_(model.config()),
       owner_(std::move(owner)),
       settings_(std::move(settings)),
       memory_for_(rows),
+      full_(size),
       ops_(model.ops()),
-      memory_(lasting_bytes(bytes(config_, rows), config_), 0, ops_.memory()),
+      memory_(lasting_bytes(bytes(config_, size, rows), config_), 0, ops_.memory()),
       controller_(controller_config(config_)),
-      last_frame_(memory_.tensor({config_.height, config_.width, 3}, DType::u8)),
+      last_frame_(memory_.tensor({size.height, size.width, 3}, DType::u8)),
       differences_(static_cast<size_t>(config_.frames_per_chunk)),
       blend_(memory_, ops_, config_.dit),
       chunks_(rows.chunks()),
@@ -70,9 +79,9 @@ Session::Session(Model& model, std::shared_ptr<const void> owner, const StreamRo
     }
   }
   if (config_.schedule.hold_still > 0) {
-    steadier_.emplace(ops_, memory_, config_.width, config_.height, config_.schedule.hold_still);
+    steadier_.emplace(ops_, memory_, size.width, size.height, config_.schedule.hold_still);
     for (ChunkInFlight& chunk : chunks_) {
-      chunk.motion = memory_.tensor(motion_shape(config_), DType::u8);
+      chunk.motion = memory_.tensor(motion_shape(config_, size), DType::u8);
     }
   }
   blend_.stand(settings_->prompt->text);
@@ -80,8 +89,8 @@ Session::Session(Model& model, std::shared_ptr<const void> owner, const StreamRo
 }
 
 PictureSize Session::asked_size() const {
-  const auto smaller = smaller_picture(config_);
-  return settings_->asked.smaller_picture && smaller ? *smaller : full_picture(config_);
+  const auto smaller = smaller_picture(config_, full_);
+  return settings_->asked.smaller_picture && smaller ? *smaller : full_;
 }
 
 bool Session::picture_due() const { return !(picture_->size() == asked_size()); }
@@ -101,7 +110,7 @@ bool Session::wants_rest() const {
 void Session::take_picture() {
   picture_.reset();  // before the other one is taken: there is room for one
   picture_ = std::make_unique<PictureMemory>(config_, model_.codec(), ops_, model_.dit().places(),
-                                             asked_size(), memory_for_);
+                                             full_, asked_size(), memory_for_);
   const auto give_latents = [this](ChunkInFlight& chunk, const PictureMemory::Latents& latents) {
     chunk.present = chunk.under_way = false;
     chunk.latents = latents;
@@ -175,7 +184,7 @@ ChunkInFlight& Session::begin(const Tensor& rgb) {
   renew_sinks();
   const Tensor before = next_index_ == 0 ? Tensor() : last_frame_;
   ops_.frame_differences(before, rgb, differences_.data());
-  controller_.next(differences_, frame_bytes(config_));
+  controller_.next(differences_, frame_bytes(full_));
 
   const auto free = std::find_if(chunks_.begin(), chunks_.end(),
                                  [](const ChunkInFlight& chunk) { return !chunk.present; });

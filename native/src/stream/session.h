@@ -51,9 +51,12 @@ struct ChunkInFlight {
 class Session : public StreamSession {
  public:
   // Takes all memory that it will ever need; a smaller picture's comes in the place of the full
-  // one's. `model` must outlive it.
+  // one's. `model` must outlive it. size: of its pictures, one of the model's.
   Session(Model& model, std::shared_ptr<const void> owner, const StreamRows& rows,
-          std::shared_ptr<const ActiveSettings> settings);
+          std::shared_ptr<const ActiveSettings> settings, const PictureSize& size);
+  static SessionBytes bytes(const ModelConfig& config, const PictureSize& size,
+                            const StreamRows& rows);
+  // Of the size that takes most.
   static SessionBytes bytes(const ModelConfig& config, const StreamRows& rows);
 
   const void* owner() const { return owner_.get(); }
@@ -79,6 +82,8 @@ class Session : public StreamSession {
   // chunks in flight. Returns whether the stream has begun: then newest() holds buffers and noise
   // for the new memory to be shown last_frame() with, once in each row.
   bool fit_picture();
+  // Of the pictures that go in and come out.
+  const PictureSize& full_size() const { return full_; }
   // [height, width, 3] of the full size; undefined before the first chunk.
   const Tensor& last_frame() const { return last_frame_; }
 
@@ -125,6 +130,7 @@ class Session : public StreamSession {
   std::shared_ptr<const void> owner_;
   std::shared_ptr<const ActiveSettings> settings_;
   const StreamRows memory_for_;
+  const PictureSize full_;
   Ops& ops_;
   // What does not depend on the picture's size.
   Arena memory_;

@@ -48,6 +48,10 @@ void SloScheduler::remove(size_t session) {
 
 void SloScheduler::set_steps(size_t session, int steps) { degradation_.set_steps(session, steps); }
 
+void SloScheduler::set_picture(size_t session, const Degradation::Picture& picture) {
+  degradation_.set_picture(session, picture);
+}
+
 Arrival SloScheduler::arrive(size_t session, double now_ms) {
   Session& own = sessions_[session];
   degradation_.on_arrival(session, now_ms);

@@ -69,6 +69,7 @@ class SloScheduler {
   /// Its chunk, waiting or running, is forgotten; a batch that contains it may be running.
   void remove(size_t session);
   void set_steps(size_t session, int steps);
+  void set_picture(size_t session, const Degradation::Picture& picture);
 
   Arrival arrive(size_t session, double now_ms);
 

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <chrono>
+#include <cstdio>
 #include <cstdlib>
 #include <filesystem>
 #include <fstream>
@@ -61,6 +62,15 @@ int64_t Arguments::integer(const std::string& name, int64_t fallback, int64_t lo
     throw Error(name, std::to_string(low) + " to " + std::to_string(high), found->second);
   }
   return value;
+}
+
+std::pair<int, int> size_of_text(const std::string& name, const std::string& text) {
+  int width = 0, height = 0, end = 0;
+  const int read = std::sscanf(text.c_str(), "%5dx%5d%n", &width, &height, &end);
+  if (read != 2 || static_cast<size_t>(end) != text.size() || width < 2 || height < 2) {
+    throw Error(name, "WIDTHxHEIGHT, such as 144x256", text);
+  }
+  return {width, height};
 }
 
 std::string find_model(const std::string& name) {

@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <map>
 #include <string>
+#include <utility>
 #include <vector>
 
 namespace driftless {
@@ -28,6 +29,9 @@ class Arguments {
 // The folder with model.json that is meant: `name` itself, or the one of that name below models/ of
 // the working folder or of this program's checkout. Throws Error when there is none.
 std::string find_model(const std::string& name);
+
+// "144x256" as width and height. Throws Error for anything else.
+std::pair<int, int> size_of_text(const std::string& name, const std::string& text);
 
 // Value at a share (0..1) of the sorted list; 0 for an empty one.
 double percentile(std::vector<double> values, double share);

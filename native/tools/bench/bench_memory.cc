@@ -49,6 +49,9 @@ int bench_memory(const Arguments& arguments) {
   const size_t total = plan.total(count, count);
   std::printf("%s, up to %d step(s), %lld session(s) with a prompt each\n", config.name.c_str(),
               options.max_steps, static_cast<long long>(sessions));
+  std::printf("  sizes    ");
+  for (const PictureSize& size : config.sizes()) std::printf(" %dx%d", size.width, size.height);
+  std::printf("; what follows is for the one that takes most\n");
   std::printf("  weights   %12s\n", mebibytes(plan.weights).c_str());
   std::printf("  session   %12s each, of which\n", mebibytes(plan.session.sum()).c_str());
   for (const auto& [name, bytes] : plan.session.parts()) {

@@ -3,6 +3,7 @@
 #include <cstdio>
 #include <cstdlib>
 #include <fstream>
+#include <tuple>
 
 #include "bench/arguments.h"
 #include "bench/benches.h"
@@ -87,7 +88,10 @@ int bench_restyle(const Arguments& arguments) {
   settings.smaller_picture = arguments.flag("--smaller");
 
   const auto pipeline = Pipeline::load(options);
-  const ModelInfo& info = pipeline->info();
+  // As painted in this run.
+  ModelInfo info = pipeline->info();
+  const std::string painted = arguments.text("--size", "");
+  if (!painted.empty()) std::tie(info.width, info.height) = size_of_text("--size", painted);
   const int chunks = static_cast<int>(seconds * info.fps / info.frames_per_chunk);
   const auto clip = read_clip(path, info, chunks);
   const auto camera = read_camera(path, info, chunks);
@@ -103,7 +107,7 @@ int bench_restyle(const Arguments& arguments) {
        prompts.empty() ? std::vector<std::string>{arguments.text("--prompt", "natural photo")}
                        : read_lines(prompts)) {
     settings.prompt = prompt;
-    const RestyleQuality q = measure_restyle(*pipeline, settings, clip);
+    const RestyleQuality q = measure_restyle(*pipeline, settings, info.size(), clip);
     pictures.add(q.chunks);
     if (!frames.empty()) {
       write_frames(frames + "/" + std::to_string(looks.size()) + ".rgb", q.chunks);

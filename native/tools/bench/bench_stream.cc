@@ -5,6 +5,7 @@
 #include <deque>
 #include <memory>
 #include <thread>
+#include <tuple>
 
 #include "bench/arguments.h"
 #include "bench/benches.h"
@@ -154,6 +155,7 @@ int bench_stream(const Arguments& arguments) {
   settings.prompt = arguments.text("--prompt", "watercolour painting on paper");
   settings.steps = static_cast<int>(arguments.integer("--steps", 1, 1, 64));
   settings.smaller_picture = arguments.flag("--smaller");
+  const std::string painted = arguments.text("--size", "");
   const bool free_running = arguments.flag("--free");
   // Per session; 0: as many as fit into the time.
   const int64_t chunks = arguments.integer("--chunks", 0, 0, int64_t{1} << 40);
@@ -163,7 +165,9 @@ int bench_stream(const Arguments& arguments) {
   const auto loading = Clock::now();
   const std::unique_ptr<Pipeline> pipeline = Pipeline::load(options);
   const double load_ms = since(loading) * 1e3;
-  const ModelInfo& info = pipeline->info();
+  // As painted in this run.
+  ModelInfo info = pipeline->info();
+  if (!painted.empty()) std::tie(info.width, info.height) = size_of_text("--size", painted);
   const size_t bytes = static_cast<size_t>(info.frames_per_chunk) *
                        static_cast<size_t>(info.width) * static_cast<size_t>(info.height) * 3;
   const double interval = info.frames_per_chunk / info.fps;
@@ -171,7 +175,7 @@ int bench_stream(const Arguments& arguments) {
   for (int s = 0; s < sessions; ++s) {
     Track& track = tracks[static_cast<size_t>(s)];
     settings.seed = static_cast<uint64_t>(s);
-    track.session = pipeline->open(settings);
+    track.session = pipeline->open(settings, info.size());
     track.clip.assign(16, Pixels(bytes));
     for (int64_t c = 0; c < 16; ++c) draw_chunk(info, s, c, track.clip[static_cast<size_t>(c)]);
     track.out.resize(bytes);
@@ -248,11 +252,11 @@ int bench_stream(const Arguments& arguments) {
       totals.chunks > 0 ? totals.cpu * 1e3 / static_cast<double>(totals.chunks) : 0;
   const double p50 = percentile(totals.work_ms, 0.5), p95 = percentile(totals.work_ms, 0.95);
   std::printf(
-      "%s, %d session(s), %d step(s)%s, %.1f s, %s\n"
+      "%s at %dx%d, %d session(s), %d step(s)%s, %.1f s, %s\n"
       "%.2f fps per session, %.1f ms per chunk (p95 %.1f, processor time %.1f), delay p95 %.1f ms, "
       "%lld chunks dropped, "
       "%.0f MB resident (%.0f at the start), engine could make %.1f fps in all\n",
-      info.name.c_str(), sessions, settings.steps,
+      info.name.c_str(), info.width, info.height, sessions, settings.steps,
       settings.smaller_picture ? ", smaller picture" : "", elapsed,
       free_running ? "as fast as it goes" : "at the model's rate", per_session, p50, p95, cpu_ms,
       percentile(totals.delay_ms, 0.95), static_cast<long long>(totals.dropped), resident_mb(),
@@ -276,6 +280,8 @@ int bench_stream(const Arguments& arguments) {
                  {"backend", options.backend},
                  {"sessions", sessions},
                  {"steps", settings.steps},
+                 {"width", info.width},
+                 {"height", info.height},
                  {"smaller", settings.smaller_picture},
                  {"threads", options.threads}};
     if (!compare.empty()) line["batchedOverSerial"] = batched_over_serial;

@@ -2,8 +2,10 @@
 
 #include <cmath>
 
+#include "bench/centre_crop.h"
 #include "bench/clip_reader.h"
 #include "core/error.h"
+#include "media/ffmpeg_support.h"
 #include "media/frame_converter.h"
 #include "media/frame_sampler.h"
 
@@ -13,6 +15,21 @@ namespace {
 
 size_t frame_bytes(const ModelInfo& info) {
   return 3 * static_cast<size_t>(info.width) * static_cast<size_t>(info.height);
+}
+
+// The middle of a 4:2:0 picture in the shape of the model's; it shares the picture's memory.
+AvFramePtr middle_of(const AVFrame& frame, const ModelInfo& info) {
+  const Crop crop = centre_crop(frame.width, frame.height, info.width, info.height, 2, 2);
+  AvFramePtr middle(av_frame_clone(&frame));
+  if (!middle) throw Error("picture", "memory", "none");
+  middle->width = crop.width;
+  middle->height = crop.height;
+  for (int plane = 0; plane < 3; ++plane) {
+    const int shift = plane == 0 ? 0 : 1;
+    middle->data[plane] +=
+        static_cast<ptrdiff_t>(crop.y >> shift) * frame.linesize[plane] + (crop.x >> shift);
+  }
+  return middle;
 }
 
 }  // namespace
@@ -31,7 +48,8 @@ std::vector<std::vector<uint8_t>> read_clip(const std::string& path, const Model
       const AVFrame* frame = video.next();
       if (frame == nullptr) throw Error(path, std::to_string(chunks) + " chunks of video", c);
       if (!sampler.accept(1e3 * static_cast<double>(read++) / video.fps())) continue;
-      converter.to_rgb(*frame, clip.back().data() + bytes * static_cast<size_t>(f++));
+      converter.to_rgb(*middle_of(*frame, info),
+                       clip.back().data() + bytes * static_cast<size_t>(f++));
     }
   }
   return clip;

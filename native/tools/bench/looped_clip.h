@@ -10,7 +10,8 @@
 
 namespace driftless {
 
-// The first `chunks` chunks of a video file at the model's rate and size. Throws Error when it
+// The first `chunks` chunks of a video file at the model's rate and size,
+// cropped around the centre. Throws Error when it
 // cannot be read or is shorter.
 std::vector<std::vector<uint8_t>> read_clip(const std::string& path, const ModelInfo& info,
                                             int chunks);

@@ -14,6 +14,7 @@ const char kHelp[] =
     "                       [--rows R] [--text N] [--seconds S]\n"
     "driftless-bench stream [--model NAME|DIR] [--sessions S] [--seconds N] [--steps 1..4]\n"
     "                       [--prompt TEXT] [--free] [--chunks N] [--compare serial] [--smaller]\n"
+    "                       [--size WxH]\n"
     "driftless-bench memory [--model NAME|DIR] [--sessions S] [--steps 1..4] [--measure]\n"
     "driftless-bench matte  [--clip FILE] [--segmenters DIR] [--network auto|landscape|general]\n"
     "                       [--width W --height H] [--seconds S] [--pictures PREFIX]\n"
@@ -23,9 +24,10 @@ const char kHelp[] =
     "restyle|background]\n"
     "                       [--prompt TEXT] [--strength 0..2] [--steps 1..4] [--seconds S]\n"
     "                       [--picture FILE] [--smaller] [--seed N] [--scene NAME]\n"
+    "                       [--width W --height H]\n"
     "driftless-bench restyle [--clip FILE] [--model NAME|DIR] [--prompt TEXT | --prompts FILE]\n"
     "                       [--strength 0..2] [--steps 1..4] [--seconds S] [--smaller]\n"
-    "                       [--sheet FILE.ppm] [--frames DIR]\n"
+    "                       [--sheet FILE.ppm] [--frames DIR] [--size WxH]\n"
     "driftless-bench ops    [--filter TEXT]\n"
     "driftless-bench agree  [--model NAME|DIR] [--against BACKEND] [--chunks N] [--steps 1..4]\n"
     "                       [--prompt TEXT] [--most DIFFERENCE]\n"
@@ -51,8 +53,8 @@ const char kHelp[] =
     "  runs without pacing. msPerChunk is the time of the call that made the chunk. --chunks ends\n"
     "  after so many of each session instead of after --seconds. --compare serial first runs the\n"
     "  sessions in one batch and one after another in alternation and gives the ratio of their\n"
-    "  throughputs as batchedOverSerial. --smaller paints at the size that an overloaded engine\n"
-    "  falls back to.\n"
+    "  throughputs as batchedOverSerial. --size is one of the model's sizes, 144x256 for a camera\n"
+    "  that stands upright; --smaller paints at the size that an overloaded engine falls back to.\n"
     "  Last line with --json: {fps, msPerChunkP50, msPerChunkP95, rssMb, droppedChunks, ...}\n"
     "\n"
     "memory: what so many sessions will take, each with up to so many steps and a prompt of its\n"
@@ -155,10 +157,11 @@ int main(int argc, char** argv) {
                     {"--json"}));
     }
     if (command == "stream") {
-      return bench_stream(Arguments(argc, argv, 2,
-                                    {"--model", "--sessions", "--seconds", "--steps", "--prompt",
-                                     "--threads", "--backend", "--dtype", "--chunks", "--compare"},
-                                    {"--json", "--free", "--smaller"}));
+      return bench_stream(
+          Arguments(argc, argv, 2,
+                    {"--model", "--sessions", "--seconds", "--steps", "--prompt", "--threads",
+                     "--backend", "--dtype", "--chunks", "--compare", "--size"},
+                    {"--json", "--free", "--smaller"}));
     }
     if (command == "agree") {
       return bench_agree(Arguments(argc, argv, 2,
@@ -206,17 +209,17 @@ int main(int argc, char** argv) {
           {"--json"}));
     }
     if (command == "look") {
-      return bench_look(
-          Arguments(argc, argv, 2,
-                    {"--clip", "--segmenters", "--model", "--mode", "--prompt", "--strength",
-                     "--steps", "--seconds", "--picture", "--seed", "--scene"},
-                    {"--smaller"}));
+      return bench_look(Arguments(
+          argc, argv, 2,
+          {"--clip", "--segmenters", "--model", "--mode", "--prompt", "--strength", "--steps",
+           "--seconds", "--picture", "--seed", "--scene", "--width", "--height"},
+          {"--smaller"}));
     }
     if (command == "restyle") {
       return bench_restyle(
           Arguments(argc, argv, 2,
                     {"--clip", "--model", "--prompt", "--prompts", "--strength", "--steps",
-                     "--seconds", "--sheet", "--frames", "--backend", "--dtype"},
+                     "--seconds", "--sheet", "--frames", "--backend", "--dtype", "--size"},
                     {"--json", "--smaller"}));
     }
     if (command == "ops") {

@@ -126,12 +126,12 @@ std::vector<Pixels> put_through(Pipeline& pipeline, StreamSession& session,
 }  // namespace
 
 RestyleQuality measure_restyle(Pipeline& pipeline, const TransformSettings& settings,
-                               const std::vector<Pixels>& clip) {
+                               const PictureSize& painted, const std::vector<Pixels>& clip) {
   DL_CHECK(clip.size() >= 3, "clip", "three chunks or more", clip.size());
   const ModelInfo& info = pipeline.info();
-  const Size size{info.width, info.height};
+  const Size size{painted.width, painted.height};
   const size_t frame = 3 * size.pixels();
-  const auto session = pipeline.open(settings);
+  const auto session = pipeline.open(settings, painted);
   RestyleQuality quality;
   quality.prompt = settings.prompt;
   std::vector<double> ms;

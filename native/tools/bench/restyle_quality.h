@@ -28,8 +28,9 @@ struct RestyleQuality {
 };
 
 // Puts a clip through a stream of its own, then its last frame, frozen, for three seconds. The
-// first chunk, with which memories fill, is left out of the numbers.
+// first chunk, with which memories fill, is left out of the numbers. painted: the pictures' size.
 RestyleQuality measure_restyle(Pipeline& pipeline, const TransformSettings& settings,
+                               const PictureSize& painted,
                                const std::vector<std::vector<uint8_t>>& clip);
 
 }  // namespace driftless

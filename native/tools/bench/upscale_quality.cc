@@ -10,6 +10,7 @@
 #include "media/frame_converter.h"
 #include "media/frame_sampler.h"
 #include "media/guided_upscaler.h"
+#include "media/output_size.h"
 
 namespace driftless {
 
@@ -33,11 +34,8 @@ AvFramePtr copy_of(const AVFrame& frame) {
 }
 
 PictureSize size_for_viewers(const ModelInfo& info) {
-  const auto most = [](int pixels) {
-    return static_cast<int>(pixels * GuidedUpscaler::kMostScale);
-  };
-  const PictureSize model{info.width, info.height};
-  return GuidedUpscaler::size_for({most(info.width), most(info.height)}, model);
+  const auto most = [](int pixels) { return static_cast<int>(pixels * OutputSize::kMostEnlarged); };
+  return output_size(info, {most(info.width), most(info.height)});
 }
 
 }  // namespace

@@ -11,7 +11,7 @@ import type { SceneName } from "../../domain/settings.ts";
 export interface NativeEngineOptions {
   /**
    * Folder with model.json and its weights. Empty: an engine without a model, whose sessions can
-   * only pass frames through at 256x144 and 16 frames a second.
+   * only pass frames through, as 256x144 or another shape of as many pixels, 16 frames a second.
    */
   modelDir: string;
   /**
@@ -47,7 +47,7 @@ export type VideoCodec = "vp8" | "h264";
 export interface NativeTransform {
   /**
    * background keeps the person at the camera's size and rate and replaces what is behind;
-   * passthrough decodes, scales to the model's size and encodes, but leaves out the model.
+   * passthrough decodes, scales as for the model and encodes, but leaves out the model.
    */
   mode: "restyle" | "background" | "passthrough";
   /** background: the scene; absent: the one that the prompt's words name. */
@@ -115,8 +115,19 @@ export type NativeEvent =
    * names the first frame that shows nothing of the former prompt, unless newer settings come first.
    */
   | { type: "applied"; revision: number; captureTimeMs: number; complete: boolean }
-  /** The camera's picture has this size from now on. */
-  | { type: "inputSize"; width: number; height: number }
+  /**
+   * The camera's picture has this size from now on, is painted at that one (in background mode: the
+   * scene is), and viewers get the third: whole, in the camera's shape, so upright where it is.
+   */
+  | {
+      type: "inputSize";
+      width: number;
+      height: number;
+      paintedWidth: number;
+      paintedHeight: number;
+      outputWidth: number;
+      outputHeight: number;
+    }
   | ({ type: "level" } & LevelChange)
   /** fatal: the session makes no more frames and should be closed. */
   | { type: "error"; message: string; fatal: boolean }
@@ -211,8 +222,10 @@ export interface NativeSession {
 
 export interface NativeEngineInfo {
   model: string;
+  /** The model's own size, and all that it paints at; a camera gets the one of the nearest shape. */
   width: number;
   height: number;
+  sizes: { width: number; height: number }[];
   fps: number;
   framesPerChunk: number;
   backend: string;

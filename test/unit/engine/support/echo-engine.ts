@@ -31,6 +31,7 @@ export function createEchoEngine(): NativeEngine & { sessions: EchoSession[] } {
       model: "echo",
       width: 256,
       height: 144,
+      sizes: [{ width: 256, height: 144 }],
       fps: 16,
       framesPerChunk: 4,
       backend: "reference",
