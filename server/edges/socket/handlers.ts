@@ -1,33 +1,10 @@
 /** What each client message does. Edges only translate: the work is in domain, media and transform. */
 import type { types as ms } from "mediasoup";
-import type { Offers } from "../../config/presets.ts";
-import type { Config } from "../../config/schema.ts";
-import type { Membership, Memberships } from "../../domain/memberships.ts";
-import type { Rooms } from "../../domain/rooms.ts";
 import { DriftlessError } from "../../errors.ts";
-import type { MediaService } from "../../media/media-service.ts";
-import { type AccessPolicy, requireGrant } from "../../security/access.ts";
-import type { RateLimit } from "../../security/rate-limit.ts";
-import type { Metrics } from "../../telemetry/metrics.ts";
-import type { Transforms } from "../../transform/service.ts";
+import { requireGrant } from "../../security/access.ts";
+import type { HandlerDeps } from "./handler-deps.ts";
 import { join } from "./join.ts";
 import type { ClientSession, Handlers } from "./session.ts";
-
-export interface HandlerDeps {
-  config: Pick<Config, "sfu" | "limits">;
-  access: AccessPolicy;
-  rooms: Rooms;
-  memberships: Memberships;
-  media: MediaService;
-  transforms: Transforms;
-  offers: Offers;
-  metrics: Metrics;
-  /** How often one participant may ask for another look. */
-  lookRate: RateLimit;
-  /** Called when a session has become (or is no longer) a participant's. */
-  bind(session: ClientSession, member: Membership | undefined): void;
-  nowMs: () => number;
-}
 
 const NOTHING: Record<string, never> = {};
 

@@ -5,7 +5,7 @@ import { PROMPT_MAX_CHARS } from "../../domain/settings.ts";
 import { DriftlessError } from "../../errors.ts";
 import { type RoomAccess, requireGrant } from "../../security/access.ts";
 import { iceServersFor } from "../../security/turn.ts";
-import type { HandlerDeps } from "./handlers.ts";
+import type { HandlerDeps } from "./handler-deps.ts";
 import type { JoinReply, ParsedMessage } from "./protocol.ts";
 import type { ClientSession } from "./session.ts";
 
