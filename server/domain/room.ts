@@ -56,6 +56,7 @@ export class Room extends SafeEmitter<RoomEvents> {
   readonly #maxParticipants: number;
   readonly #participants = new Map<string, Participant>();
   readonly #byIdentity = new Map<string, Participant>();
+  readonly #toldDelayMs = new WeakMap<Participant, number>();
   #closed = false;
 
   constructor(options: RoomOptions) {
@@ -244,7 +245,9 @@ export class Room extends SafeEmitter<RoomEvents> {
     const before = participant.transform;
     participant.setStatus(status);
     const now = participant.transform;
-    const moved = Math.abs((now.delayMs ?? 0) - (before.delayMs ?? 0)) >= DELAY_STEP_MS;
+    // Against what was told last: a delay that creeps is told, too.
+    const told = this.#toldDelayMs.get(participant) ?? 0;
+    const moved = Math.abs((now.delayMs ?? 0) - told) >= DELAY_STEP_MS;
     const changed =
       moved ||
       before.state !== now.state ||
@@ -256,6 +259,7 @@ export class Room extends SafeEmitter<RoomEvents> {
       this.emit("transformFigures", participant);
       return;
     }
+    this.#toldDelayMs.set(participant, now.delayMs ?? 0);
     this.emit("transformState", participant);
     this.emit("updated", participant);
   }

@@ -204,6 +204,18 @@ describe("room", () => {
     expect(events()).to.deep.equal(["transformState ada", "updated ada"]);
   });
 
+  it("tells a delay that creeps in steps that can be heard", () => {
+    const { room, ada, events } = create();
+    room.wish(ada, restyle());
+    const told: number[] = [];
+    room.on("transformState", () => told.push(ada.transform.delayMs ?? 0));
+    for (let delayMs = 200; delayMs <= 260; delayMs += 10) {
+      room.onTransformStatus(ada, { ...STATUS, settings: restyle(), delayMs });
+    }
+    expect(told).to.deep.equal([200, 230, 260]);
+    expect(events().filter((event) => event === "transformFigures ada").length).to.equal(4);
+  });
+
   it("changes the plan of who looks, and of those alone at whom the look has changed", () => {
     const { room, ada, ben, events } = create();
     room.setViews(ben, new Map([["ada", { visible: false, width: 0, height: 0 }]]));
