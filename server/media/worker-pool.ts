@@ -6,11 +6,11 @@ import { availableParallelism, networkInterfaces } from "node:os";
 import { setTimeout as sleep } from "node:timers/promises";
 import { createWorker, type types as ms, setLogEventListeners } from "mediasoup";
 import type { SfuConfig } from "../config/schema.ts";
-import { DriftlessError, toError } from "../errors.ts";
+import { DriftlessError } from "../errors.ts";
 import { SafeEmitter } from "../telemetry/events.ts";
 import type { Logger } from "../telemetry/logger.ts";
 import type { Metrics } from "../telemetry/metrics.ts";
-import { mediaAddresses, readRoutes } from "./listen-addresses.ts";
+import { listenOn, mediaAddresses, readRoutes } from "./listen-addresses.ts";
 
 /** Between a worker's end and the news that this process was told to end as well. */
 const SIGNAL_GRACE_MS = 100;
@@ -163,21 +163,12 @@ export class WorkerPool extends SafeEmitter<WorkerPoolEvents> {
   async #listen(worker: ms.Worker, port: number): Promise<ms.WebRtcServer> {
     // Read anew for each worker: an address may have changed since the last one.
     const addresses = mediaAddresses(this.#config, networkInterfaces(), readRoutes());
-    try {
-      return await worker.createWebRtcServer({
-        listenInfos: addresses.flatMap((address) => [
-          { protocol: "udp", port, ...address },
-          { protocol: "tcp", port, ...address },
-        ]),
-      });
-    } catch (error) {
-      const where = addresses.map(({ ip }) => `${ip}:${port}`).join(" and ");
-      throw new Error(
-        `Cannot listen for media on UDP and TCP ${where}: ${toError(error).message}. ` +
-          "Free the port or set sfu.rtcMinPort (DRIFTLESS__SFU__RTCMINPORT) to another one.",
-        { cause: error },
-      );
-    }
+    return listenOn(
+      addresses,
+      port,
+      (listenInfos) => worker.createWebRtcServer({ listenInfos }),
+      (details, message) => this.#logger.warn(details, message),
+    );
   }
 
   async #replace(slot: WorkerSlot, error: Error): Promise<void> {

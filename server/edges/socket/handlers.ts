@@ -8,6 +8,7 @@ import type { RoomManager } from "../../domain/room-manager.ts";
 import { PROMPT_MAX_CHARS } from "../../domain/settings.ts";
 import { DriftlessError } from "../../errors.ts";
 import { type AccessPolicy, type RoomAccess, requireGrant } from "../../security/access.ts";
+import { iceServersFor } from "../../security/turn.ts";
 import type { Metrics } from "../../telemetry/metrics.ts";
 import type { ClientReplies, ParsedMessage } from "./protocol.ts";
 import type { ClientSession, Handlers } from "./session.ts";
@@ -156,7 +157,7 @@ async function join(
     roomId: message.roomId,
     identity,
     routerRtpCapabilities: room.media.rtpCapabilities,
-    iceServers: config.sfu.iceServers,
+    iceServers: iceServersFor(config.sfu, identity, joinedAtMs),
     participants: room.participants.filter((p) => p !== participant).map((p) => p.info),
     grants: access.grants,
     ...deps.offers,
