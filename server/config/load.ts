@@ -88,7 +88,8 @@ function readEnvironment(env: Record<string, string | undefined>): Source[] {
   const sources: Source[] = [];
   const problems: string[] = [];
   for (const [name, raw] of Object.entries(env)) {
-    if (!name.startsWith(ENV_PREFIX) || raw === undefined) continue;
+    // Compose files pass on variables that nobody set as empty ones.
+    if (!name.startsWith(ENV_PREFIX) || raw === undefined || raw === "") continue;
     const found = findSetting(name.slice(ENV_PREFIX.length).split("__"));
     if ("problem" in found) {
       problems.push(`${name}: ${found.problem}`);

@@ -41,6 +41,49 @@ export function mediaAddresses(
   return [{ ip: LOOPBACK }, { ip: own, ...announced }];
 }
 
+export interface ListenInfo extends MediaAddress {
+  protocol: "udp" | "tcp";
+  port: number;
+}
+
+/**
+ * Listens on a port of all addresses, with UDP and TCP. Where another program has that port on one of
+ * several addresses (they lie in the range that systems give out), the first address has to do.
+ * @param listen opens all or none. @param warn is told what does not work then.
+ * @throws Error that names addresses, port and settings.
+ */
+export async function listenOn<T>(
+  addresses: readonly MediaAddress[],
+  port: number,
+  listen: (infos: ListenInfo[]) => Promise<T>,
+  warn: (details: Record<string, unknown>, message: string) => void,
+): Promise<T> {
+  try {
+    return await listen(
+      addresses.flatMap((address) => [
+        { protocol: "udp", port, ...address },
+        { protocol: "tcp", port, ...address },
+      ]),
+    );
+  } catch (error) {
+    const [first, ...others] = addresses;
+    if (first !== undefined && others.length > 0) {
+      const result = await listenOn([first], port, listen, warn);
+      warn(
+        { err: error, port, missing: others.map(({ ip }) => ip) },
+        `media is received on ${first.ip} only, which Firefox does not use: free the port or set sfu.rtcMinPort`,
+      );
+      return result;
+    }
+    const reason = error instanceof Error ? error.message : String(error);
+    throw new Error(
+      `Cannot listen for media on UDP and TCP ${first?.ip}:${port}: ${reason}. ` +
+        "Free the port or set sfu.rtcMinPort (DRIFTLESS__SFU__RTCMINPORT) to another one.",
+      { cause: error },
+    );
+  }
+}
+
 /** What /proc/net/route says now. */
 export function readRoutes(file = "/proc/net/route"): string | undefined {
   try {

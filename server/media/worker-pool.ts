@@ -7,12 +7,12 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { createWorker, type types as ms, setLogEventListeners } from "mediasoup";
 import type { SfuConfig } from "../config/schema.ts";
 import { SafeEmitter } from "../domain/events.ts";
-import { DriftlessError, toError } from "../errors.ts";
+import { DriftlessError } from "../errors.ts";
 import { HeartbeatWatch } from "../telemetry/heartbeat-watch.ts";
 import { reportListenerErrors } from "../telemetry/listener-errors.ts";
 import type { Logger } from "../telemetry/logger.ts";
 import type { Metrics } from "../telemetry/metrics.ts";
-import { mediaAddresses, readRoutes } from "./listen-addresses.ts";
+import { listenOn, mediaAddresses, readRoutes } from "./listen-addresses.ts";
 
 /** Between a worker's end and the news that this process was told to end as well. */
 const SIGNAL_GRACE_MS = 100;
@@ -200,21 +200,12 @@ export class WorkerPool extends SafeEmitter<WorkerPoolEvents> {
   async #listen(worker: ms.Worker, port: number): Promise<ms.WebRtcServer> {
     // Read anew for each worker: an address may have changed since the last one.
     const addresses = mediaAddresses(this.#config, networkInterfaces(), readRoutes());
-    try {
-      return await worker.createWebRtcServer({
-        listenInfos: addresses.flatMap((address) => [
-          { protocol: "udp", port, ...address },
-          { protocol: "tcp", port, ...address },
-        ]),
-      });
-    } catch (error) {
-      const where = addresses.map(({ ip }) => `${ip}:${port}`).join(" and ");
-      throw new Error(
-        `Cannot listen for media on UDP and TCP ${where}: ${toError(error).message}. ` +
-          "Free the port or set sfu.rtcMinPort (DRIFTLESS__SFU__RTCMINPORT) to another one.",
-        { cause: error },
-      );
-    }
+    return listenOn(
+      addresses,
+      port,
+      (listenInfos) => worker.createWebRtcServer({ listenInfos }),
+      (details, message) => this.#logger.warn(details, message),
+    );
   }
 
   async #replace(slot: WorkerSlot, error: Error): Promise<void> {

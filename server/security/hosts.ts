@@ -34,7 +34,7 @@ export function createHostCheck(rules: HostRules): (host: string | undefined) =>
   const listensOnLoopback = isLoopbackHost(rules.listenHost);
   const names = new Set<string>();
   const suffixes: string[] = [];
-  const own = [rules.machineName, `${rules.machineName}.local`];
+  const own = [rules.listenHost, rules.machineName, `${rules.machineName}.local`];
   for (const entry of [...rules.allowedHosts, ...(listensOnLoopback ? [] : own)]) {
     const written = isIP(entry) === 6 ? `[${entry}]` : entry.replace(/^\./, "");
     const name = parseAuthority(written, "http:")?.hostname;

@@ -81,7 +81,7 @@ export class RequestGuard {
     const asked = [request.headers.host ?? "", ...forwardedHosts(request, trustedProxies)];
     this.#warn(
       "origin",
-      { origin, hosts: asked.map(shown) },
+      { origin, hosts: [...new Set(asked.map(shown))] },
       "a page of another origin was refused: if browsers find this server there, set http.publicUrl to it (or http.trustedProxies, when a proxy sends X-Forwarded-Host); if it is another site that may connect, add it to http.allowedOrigins",
     );
     throw new DriftlessError(

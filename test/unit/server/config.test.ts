@@ -53,7 +53,7 @@ describe("configuration", () => {
 
   it("reads the examples", () => {
     const folderOfExamples = path.join(PROJECT_ROOT, "config/examples");
-    for (const name of readdirSync(folderOfExamples)) {
+    for (const name of readdirSync(folderOfExamples).filter((file) => file.endsWith(".yaml"))) {
       const env = {
         DRIFTLESS_CONFIG: path.join(folderOfExamples, name),
         DRIFTLESS__AUTH__SECRET: "x".repeat(32),
@@ -170,6 +170,18 @@ describe("configuration", () => {
       `${name}: unknown setting "prot" in http, expected one of host, port`,
     );
     expect(problem).to.include(`${name}: unknown setting "htpp", expected one of http, sfu`);
+  });
+
+  it("takes an empty variable for none", () => {
+    const config = loadConfig({
+      env: {
+        DRIFTLESS__HTTP__PUBLICURL: "",
+        DRIFTLESS__SFU__TURN__URLS: "",
+        DRIFTLESS__HTTP__PORT: "",
+      },
+    });
+    expect(config.http).to.include({ port: 3000 }).and.not.have.property("publicUrl");
+    expect(config.sfu).not.to.have.property("turn");
   });
 
   it("names an unknown variable", () => {

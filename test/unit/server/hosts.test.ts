@@ -71,6 +71,7 @@ describe("names that this server is asked by", () => {
   });
 
   it("are those that the settings name", () => {
+    expect(accepts("box.lan:3000", { listenHost: "box.lan" })).to.equal(true);
     expect(accepts("meet.example.org", { publicUrl: "https://meet.example.org:8443" })).to.equal(
       true,
     );

@@ -3,6 +3,8 @@ import { networkInterfaces } from "node:os";
 import { expect } from "chai";
 import {
   type Interfaces,
+  type ListenInfo,
+  listenOn,
   type MediaAddress,
   mediaAddresses,
   readRoutes,
@@ -107,5 +109,47 @@ describe("addresses for browsers' media", () => {
       expect(own).to.include(ip);
     }
     expect(readRoutes("/nowhere")).to.equal(undefined);
+  });
+});
+
+describe("listening for browsers' media", () => {
+  const addresses = [{ ip: "127.0.0.1" }, { ip: "10.0.0.4", announcedAddress: "203.0.113.7" }];
+
+  /** Ports that other programs have. */
+  async function listen(taken: string[]) {
+    const warnings: string[] = [];
+    const open = async (infos: ListenInfo[]) => {
+      const blocked = infos.find(({ ip, port }) => taken.includes(`${ip}:${port}`));
+      if (blocked !== undefined) throw new Error(`address already in use: ${blocked.ip}`);
+      return infos;
+    };
+    const infos = await listenOn(addresses, 40_000, open, (details, message) =>
+      warnings.push(`${details.missing}: ${message}`),
+    );
+    return { infos, warnings };
+  }
+
+  it("opens UDP and TCP on each address", async () => {
+    const { infos, warnings } = await listen([]);
+    expect(infos).to.deep.equal(
+      addresses.flatMap((address) => [
+        { protocol: "udp", port: 40_000, ...address },
+        { protocol: "tcp", port: 40_000, ...address },
+      ]),
+    );
+    expect(warnings).to.deep.equal([]);
+  });
+
+  it("starts on loopback, with a warning, where another program has the port elsewhere", async () => {
+    const { infos, warnings } = await listen(["10.0.0.4:40000"]);
+    expect(infos.map(({ ip }) => ip)).to.deep.equal(["127.0.0.1", "127.0.0.1"]);
+    expect(warnings).to.have.length(1);
+    expect(warnings[0]).to.match(/^10\.0\.0\.4: .*Firefox/);
+  });
+
+  it("names port and setting where it cannot listen at all", async () => {
+    const problem = await listen(["127.0.0.1:40000"]).catch((error: Error) => error.message);
+    expect(problem).to.include("127.0.0.1:40000").and.include("address already in use");
+    expect(problem).to.include("DRIFTLESS__SFU__RTCMINPORT");
   });
 });

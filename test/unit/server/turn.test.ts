@@ -1,5 +1,6 @@
 import { expect } from "chai";
 import { iceServersFor, turnCredential } from "../../../server/security/turn.ts";
+import { startTestServer, TestClient } from "./support.ts";
 
 describe("TURN credentials", () => {
   // printf %s USERNAME | openssl dgst -sha1 -hmac SECRET -binary | base64
@@ -42,5 +43,25 @@ describe("TURN credentials", () => {
     const [, ben] = iceServersFor({ iceServers: [stun], turn }, "ben", 1_700_000_000_999);
     expect(ben?.credential).to.be.a("string").and.not.equal(ada?.credential);
     expect(JSON.stringify([ada, ben])).not.to.include(turn.secret);
+  });
+
+  it("come with the answer to a join", async () => {
+    const turn = { urls: "turn:127.0.0.1:3478", secret: "north north north", ttlSeconds: 600 };
+    const server = await startTestServer({ sfu: { turn } });
+    const client = new TestClient(server.url);
+    try {
+      const beforeMs = Date.now();
+      const [told] = (await client.join("relayed", "ada")).iceServers;
+      const endSeconds = Number(told?.username?.split(":")[0]);
+      expect(endSeconds).to.be.within(
+        Math.floor(beforeMs / 1000) + 600,
+        Math.floor(Date.now() / 1000) + 600,
+      );
+      const { credential } = turnCredential(turn.secret, "ada", endSeconds * 1000);
+      expect(told).to.deep.equal({ urls: turn.urls, username: `${endSeconds}:ada`, credential });
+    } finally {
+      client.close();
+      await server.close();
+    }
   });
 });
