@@ -102,3 +102,125 @@ describe("CaptureClock", () => {
     expect(clock.frame(1000, EPOCH, null).captureTimeMs).to.be.above(first);
   });
 });
+
+/** A camera of 30 fps on a network of 40 ms; its RTP clock and the reports may be tampered with. */
+class Scene {
+  readonly clock = new CaptureClock();
+  readonly steps: number[] = [];
+  nowMs = EPOCH;
+  /** Added to the sender's RTP clock. */
+  rtpShiftMs = 0;
+  #last = Number.NEGATIVE_INFINITY;
+  #lastReportMs = Number.NEGATIVE_INFINITY;
+
+  /** Runs for a while. @returns the error of each frame's capture time, positive: said too late */
+  run(ms: number, { reports = true, reportShiftMs = null as number | null } = {}): number[] {
+    const errors: number[] = [];
+    for (const end = this.nowMs + ms; this.nowMs < end; this.nowMs += 1000 / 30) {
+      const arrivalMs = this.nowMs + 40;
+      if (reports && this.nowMs - this.#lastReportMs >= 1000) {
+        this.#lastReportMs = this.nowMs;
+        this.clock.onSenderReport(arrivalMs, this.#rtp(40, reportShiftMs ?? this.rtpShiftMs));
+      }
+      const { captureTimeMs } = this.clock.frame(this.#rtp(), arrivalMs, null);
+      expect(captureTimeMs, "after the arrival").to.be.at.most(arrivalMs);
+      expect(captureTimeMs, "not after the one before").to.be.above(this.#last);
+      this.steps.push(captureTimeMs - this.#last);
+      this.#last = captureTimeMs;
+      errors.push(captureTimeMs - this.nowMs);
+    }
+    return errors;
+  }
+
+  #rtp(laterMs = 0, shiftMs = this.rtpShiftMs): number {
+    const ms = this.nowMs - EPOCH + laterMs + shiftMs;
+    return (((RTP_BASE + Math.round(ms * 90)) % 2 ** 32) + 2 ** 32) % 2 ** 32;
+  }
+}
+
+/** The picture goes on and the truth is told two seconds on. */
+function expectRecovered(errors: number[], scene: Scene): void {
+  for (const error of errors.slice(60)) {
+    expect(error).to.be.within(-100, 100);
+  }
+  // Frames for a model of 16 fps never stop: capture times keep growing, not crawling.
+  const after = scene.steps.slice(-errors.length);
+  for (let at = 0; at + 15 < after.length; at += 15) {
+    const grown = after.slice(at, at + 15).reduce((sum, step) => sum + step, 0);
+    expect(grown, `half a second from frame ${at} on`).to.be.above(125);
+  }
+}
+
+describe("CaptureClock when clocks leap", () => {
+  for (const reports of [true, false]) {
+    const how = reports ? "with reports" : "without reports";
+    for (const leapMs of [2200, -2200, 60_000, -60_000, 7_200_000]) {
+      it(`survives an RTP clock that leaps by ${leapMs} ms, ${how}`, () => {
+        const scene = new Scene();
+        scene.run(10_000, { reports });
+        scene.rtpShiftMs = leapMs;
+        const errors = scene.run(10_000, { reports });
+        expectRecovered(errors, scene);
+        expect(errors.at(-1)).to.be.closeTo(reports ? 0 : 40, 1);
+      });
+    }
+
+    it(`survives a sender whose clock stands still for 5 s, ${how}`, () => {
+      const scene = new Scene();
+      scene.run(10_000, { reports });
+      scene.nowMs += 5000;
+      scene.rtpShiftMs = -5000;
+      expectRecovered(scene.run(10_000, { reports }), scene);
+      expect(scene.clock.steps).to.be.at.least(1);
+    });
+
+    it(`survives a sender that sends on while its clock stands still, ${how}`, () => {
+      const scene = new Scene();
+      scene.run(10_000, { reports });
+      for (let i = 0; i < 150; i += 1) {
+        scene.rtpShiftMs -= 1000 / 30;
+        scene.run(1, { reports });
+      }
+      expectRecovered(scene.run(10_000, { reports }), scene);
+    });
+  }
+
+  it("is not taken back by an SFU that still tells of the former clock", () => {
+    const scene = new Scene();
+    scene.run(10_000);
+    scene.nowMs += 5000;
+    scene.rtpShiftMs = -5000;
+    const stale = scene.run(1500, { reportShiftMs: 0 });
+    expect(Math.max(...stale.map(Math.abs))).to.be.below(100);
+    expectRecovered(scene.run(8000), scene);
+  });
+
+  it("believes reports of old frames when they insist: the network is that slow", () => {
+    const clock = new CaptureClock();
+    let error = 0;
+    for (let ms = 0; ms < 8000; ms += 40) {
+      if (ms % 1000 === 0) {
+        clock.onSenderReport(EPOCH + ms + 1500, rtpAt(ms + 1500));
+      }
+      error = clock.frame(rtpAt(ms), EPOCH + ms + 1500, null).captureTimeMs - (EPOCH + ms);
+    }
+    expect(error).to.be.closeTo(0, 1);
+  });
+
+  it("catches up after a network that stood still for 3 s", () => {
+    const scene = new Scene();
+    scene.run(5000);
+    const before = scene.nowMs;
+    // What waited comes within 30 ms.
+    let last = 0;
+    for (let ms = 0; ms < 3000; ms += 1000 / 30) {
+      const rtp = (RTP_BASE + Math.round((before - EPOCH + ms) * 90)) % 2 ** 32;
+      const arrivalMs = before + 3040 + ms / 100;
+      const { captureTimeMs } = scene.clock.frame(rtp, arrivalMs, null);
+      expect(captureTimeMs).to.be.above(last).and.at.most(arrivalMs);
+      last = captureTimeMs;
+    }
+    scene.nowMs = before + 3033.4;
+    expectRecovered(scene.run(6000), scene);
+  });
+});

@@ -22,9 +22,11 @@ export const TICKS_PER_MS = 90;
 
 /** Corrections move at most by this share of the media time that passed: invisible to viewers. */
 const SLEW_RATE = 0.1;
-/** A correction this large is a step: forward at once, backward at the fast rate. */
+/** A correction this large is a step: forward it is made at once. */
 const STEP_MS = 250;
-/** Capture times then grow by 0.3 of the media time: enough for the model to get frames. */
+/** Above this lips are out of step, so corrections are fast ... */
+const NEAR_MS = 100;
+/** ... but capture times still grow by 0.3 of the media time: the model goes on getting frames. */
 const FAST_SLEW_RATE = 0.7;
 /** An abs-capture-time older than this no longer counts; it comes about once a second. */
 const ABS_CAPTURE_FRESH_MS = 5000;
@@ -45,7 +47,7 @@ const STALL_MS = 1000;
 /** The RTP clock went back by so much: it was set, or started anew. */
 const BACK_MS = 100;
 /** The quickest arrival within this time stands for the way without waiting. */
-const ARRIVAL_WINDOW_MS = 2000;
+const ARRIVAL_WINDOW_MS = 1500;
 /** Least step between frames: above one tick of the RTP clock, so that no two share a timestamp. */
 const MIN_STEP_MS = 0.02;
 
@@ -167,7 +169,7 @@ export class CaptureClock {
       return target;
     }
     const passedMs = Math.max(0, mediaMs - this.#last.mediaMs);
-    const most = passedMs * (error < -STEP_MS ? FAST_SLEW_RATE : SLEW_RATE);
+    const most = passedMs * (Math.abs(error) > NEAR_MS ? FAST_SLEW_RATE : SLEW_RATE);
     return this.#offset + Math.max(-most, Math.min(most, error));
   }
 }

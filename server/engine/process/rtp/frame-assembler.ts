@@ -122,6 +122,9 @@ export class FrameAssembler {
       this.#onDrop("malformedFrame");
       return;
     }
+    if (frame.noPicture) {
+      return;
+    }
     if (this.#awaitingKeyFrame && !frame.keyFrame) {
       this.#onDrop("awaitingKeyFrame");
       return;
@@ -129,7 +132,8 @@ export class FrameAssembler {
     this.#awaitingKeyFrame = false;
     const captureMs = packets.find((packet) => packet.captureMs !== null)?.captureMs ?? null;
     frames.push({
-      ...frame,
+      data: frame.data,
+      keyFrame: frame.keyFrame,
       timestamp: first.timestamp,
       // Not of the first in order: that one may have been repaired.
       arrivalMs: packets.reduce((least, p) => Math.min(least, p.arrivalMs), first.arrivalMs),

@@ -6,10 +6,9 @@
 import type { RtcpReceiverInfo, RtcpSrPacket, RtpPacket } from "werift-rtp";
 import { RtcpRrPacket } from "werift-rtp";
 import type { Moment } from "../clock.ts";
-import type { VideoCodec } from "../native.ts";
 import { readAbsCaptureTime } from "./abs-capture-time.ts";
 import { CaptureClock, type CaptureSource } from "./capture-clock.ts";
-import { createDepacketizer } from "./depacketize.ts";
+import { createDepacketizer, type InputCodec } from "./depacketize.ts";
 import { FrameAssembler } from "./frame-assembler.ts";
 import { JitterBuffer } from "./jitter-buffer.ts";
 import { KeyFrameRequester } from "./key-frame-requester.ts";
@@ -29,7 +28,7 @@ export interface InputFrame {
 
 export interface InputStreamOptions {
   ssrc: number;
-  codec: VideoCodec;
+  codec: InputCodec;
   absCaptureTimeId: number | null;
   /** The SFU's clock, learned here from its sender reports. */
   sfuClock: ClockConverter;
