@@ -2,7 +2,6 @@
 import type { Config } from "../config/schema.ts";
 import { createEngineMetrics } from "../engine/metrics.ts";
 import { EnginePool } from "../engine/pool.ts";
-import { EngineSupervisor } from "../engine/supervisor.ts";
 import type { Logger } from "../telemetry/logger.ts";
 import type { Metrics } from "../telemetry/metrics.ts";
 import { TransformManager } from "../transform/manager.ts";
@@ -21,16 +20,14 @@ export function createEngine(config: Config, logger: Logger, metrics: Metrics): 
     ...{ computeThreads, maxSessions, memoryLimitMb },
   };
   const backends = backend.split(";").map((part) => part.trim());
-  const engines = new EnginePool(
-    backends.map(
-      (part) =>
-        new EngineSupervisor({
-          engine: { ...options, backend: part },
-          logger: backends.length > 1 ? logger.child({ engine: part }) : logger,
-          metrics: engineMetrics,
-        }),
-    ),
-  );
+  const engines = new EnginePool({
+    metrics: engineMetrics,
+    engines: backends.map((part) => ({
+      engine: { ...options, backend: part },
+      logger: backends.length > 1 ? logger.child({ engine: part }) : logger,
+      metrics: engineMetrics,
+    })),
+  });
   engineMetrics.engines.set(backends.length);
   const transforms = new TransformManager({
     engine: engines,

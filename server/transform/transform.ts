@@ -182,7 +182,6 @@ export class Transform {
     return {
       sessionId: uuid(),
       transport: tap.local,
-      localIp: config.engineIp,
       input,
       output: {
         ssrc: outputSsrc,
@@ -213,6 +212,8 @@ export class Transform {
         const applied = { targetId, roomId, revision, captureTimeMs, complete };
         this.#deps.emit("applied", applied);
       },
+      onRefused: (revision, message) =>
+        this.#deps.logger.warn({ revision, message }, "the engine refused new settings"),
       onLevel: (change) => this.#onLevel(change),
       onProgress: (progress) => this.#onProgress(progress),
       onSuspended: (reason) => {

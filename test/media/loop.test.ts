@@ -9,8 +9,8 @@ import { expect } from "chai";
 import { Registry } from "prom-client";
 import type { RestyleSettings } from "../../server/domain/settings.ts";
 import { createEngineMetrics } from "../../server/engine/metrics.ts";
+import { EnginePool } from "../../server/engine/pool.ts";
 import type { VideoCodec } from "../../server/engine/process/native.ts";
-import { EngineSupervisor } from "../../server/engine/supervisor.ts";
 import { createLogger } from "../../server/telemetry/logger.ts";
 import { createMetrics } from "../../server/telemetry/metrics.ts";
 import { TransformManager } from "../../server/transform/manager.ts";
@@ -35,17 +35,24 @@ const MODEL = path.resolve(import.meta.dirname, "../../models/drift-nano");
 async function setUp(modelDir = "") {
   const logger = createLogger(process.env.DRIFTLESS_TEST_LOG ?? "silent");
   const engineMetrics = createEngineMetrics(new Registry());
-  const engine = new EngineSupervisor({
-    engine: { modelDir, backend: "cpu", computeThreads: 1, maxSessions: 3 },
-    logger,
+  const pool = new EnginePool({
     metrics: engineMetrics,
-    restart: { firstDelayMs: 50 },
-    // Tests share their machine with builds: what counts here is not how soon a hang is noticed.
-    heartbeatLimitMs: 5000,
+    engines: [
+      {
+        engine: { modelDir, backend: "cpu", computeThreads: 1, maxSessions: 3 },
+        logger,
+        metrics: engineMetrics,
+        restart: { firstDelayMs: 50 },
+        // Tests share their machine with builds: what counts here is not how soon a hang is noticed.
+        heartbeatLimitMs: 5000,
+      },
+    ],
   });
-  await engine.start();
+  const [engine] = pool.engines;
+  if (engine === undefined) throw new Error("no engine");
+  await pool.start();
   const manager = new TransformManager({
-    engine,
+    engine: pool,
     logger,
     metrics: createMetrics(),
     engineMetrics,
@@ -55,7 +62,7 @@ async function setUp(modelDir = "") {
   const sfu = await TestSfu.create();
   const close = async () => {
     await manager.close();
-    await engine.close();
+    await pool.close();
     sfu.close();
   };
   /** Puts a camera's transform on and watches it. */

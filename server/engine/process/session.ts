@@ -294,6 +294,7 @@ export class EngineSession {
         this.#send({
           type: "sessionError",
           sessionId,
+          code: "broken",
           message: event.message,
           fatal: event.fatal,
         });

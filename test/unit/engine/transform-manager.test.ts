@@ -3,8 +3,9 @@ import { once } from "node:events";
 import path from "node:path";
 import { expect } from "chai";
 import type { TransformSettings } from "../../../server/domain/settings.ts";
+import { ipcLink } from "../../../server/engine/link/ipc-link.ts";
 import { createEngineMetrics } from "../../../server/engine/metrics.ts";
-import { EngineSupervisor } from "../../../server/engine/supervisor.ts";
+import { EnginePool } from "../../../server/engine/pool.ts";
 import type { TransformTap } from "../../../server/media/transform-tap.ts";
 import { createLogger } from "../../../server/telemetry/logger.ts";
 import { createMetrics } from "../../../server/telemetry/metrics.ts";
@@ -92,14 +93,21 @@ async function setUp() {
   const metrics = createMetrics();
   const engineMetrics = createEngineMetrics(metrics.registry);
   const logger = createLogger("silent");
-  const engine = new EngineSupervisor({
-    engine: { modelDir: "echo", backend: "cpu", computeThreads: 1, maxSessions: 2 },
-    logger,
+  const pool = new EnginePool({
     metrics: engineMetrics,
-    entry: ENTRY,
-    restart: { firstDelayMs: 10, coolDownMs: 60_000 },
+    engines: [
+      {
+        engine: { modelDir: "echo", backend: "cpu", computeThreads: 1, maxSessions: 2 },
+        logger,
+        metrics: engineMetrics,
+        openLink: ipcLink(ENTRY),
+        restart: { firstDelayMs: 10 },
+      },
+    ],
   });
-  await engine.start();
+  const [engine] = pool.engines;
+  if (engine === undefined) throw new Error("no engine");
+  await pool.start();
   const config = {
     engineIp: "127.0.0.1",
     bitrateBps: 500_000,
@@ -107,7 +115,7 @@ async function setUp() {
     delayBudgetMs: 250,
     fallbackGraceMs: 100,
   };
-  const manager = new TransformManager({ engine, logger, metrics, engineMetrics, config });
+  const manager = new TransformManager({ engine: pool, logger, metrics, engineMetrics, config });
   const events: string[] = [];
   manager.on("active", ({ producerId }) => events.push(`active ${producerId}`));
   manager.on("inactive", ({ ended }) => events.push(ended ? "inactive for good" : "inactive"));
@@ -139,7 +147,7 @@ async function setUp() {
   });
   const close = async () => {
     await manager.close();
-    await engine.close();
+    await pool.close();
   };
   const has = (event: string) => () => events.includes(event);
   return { close, engine, engineMetrics, events, has, manager, taps, target };
