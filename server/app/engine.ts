@@ -5,7 +5,6 @@ import type { Rooms } from "../domain/rooms.ts";
 import { schedule } from "../domain/schedule.ts";
 import { createEngineMetrics } from "../engine/metrics.ts";
 import { EnginePool } from "../engine/pool.ts";
-import { EngineSupervisor } from "../engine/supervisor.ts";
 import type { MediaService } from "../media/media-service.ts";
 import type { Logger } from "../telemetry/logger.ts";
 import type { Metrics } from "../telemetry/metrics.ts";
@@ -17,7 +16,12 @@ import { TransformService, type Transforms } from "../transform/service.ts";
 /** The part of the server that repaints, started and stopped with it. */
 export interface Engine {
   readonly transforms: Transforms;
+  /** False until the first one has started. */
   readonly ready: boolean;
+  /** True while some engine should be up and is not: rooms work, with fewer repainted cameras. */
+  readonly degraded: boolean;
+  /** Takes no new sessions any more. */
+  drain(): void;
   start(): Promise<void>;
   close(): Promise<void>;
 }
@@ -32,9 +36,6 @@ export interface EngineDeps {
 
 export type CreateEngine = (deps: EngineDeps) => Engine;
 
-/** The engine runs on this machine; its media links stay on loopback. */
-const ENGINE_IP = "127.0.0.1";
-
 export function createEngine({ config, rooms, media, logger, metrics }: EngineDeps): Engine {
   const { modelDir, backend, dtype, promptEncoder, videoEncoder, videoDecoder } = config.engine;
   const { computeThreads, maxSessions, memoryLimitMb } = config.engine;
@@ -45,16 +46,14 @@ export function createEngine({ config, rooms, media, logger, metrics }: EngineDe
     ...{ computeThreads, maxSessions, memoryLimitMb },
   };
   const backends = backend.split(";").map((part) => part.trim());
-  const engines = new EnginePool(
-    backends.map(
-      (part) =>
-        new EngineSupervisor({
-          engine: { ...options, backend: part },
-          logger: backends.length > 1 ? logger.child({ engine: part }) : logger,
-          metrics: engineMetrics,
-        }),
-    ),
-  );
+  const engines = new EnginePool({
+    metrics: engineMetrics,
+    engines: backends.map((part) => ({
+      engine: { ...options, backend: part },
+      logger: backends.length > 1 ? logger.child({ engine: part }) : logger,
+      metrics: engineMetrics,
+    })),
+  });
   engineMetrics.engines.set(backends.length);
   const { limits } = config;
   const admission = new Admission(
@@ -66,7 +65,14 @@ export function createEngine({ config, rooms, media, logger, metrics }: EngineDe
     },
     () => performance.now(),
   );
-  admission.setPlaces(backends.length * maxSessions);
+  let places = backends.length * maxSessions;
+  const refreshPlaces = () => {
+    // An engine that restarts has as many places as it had.
+    if (engines.places.limit !== null) places = engines.places.total;
+    admission.setPlaces(places);
+  };
+  refreshPlaces();
+  engines.onPlacesFree(refreshPlaces);
   const transforms = new TransformService(rooms, {
     engine: engines,
     logger,
@@ -74,19 +80,28 @@ export function createEngine({ config, rooms, media, logger, metrics }: EngineDe
     schedule,
     admission,
     counters: new TransformCounters(engineMetrics),
-    config: { engineIp: ENGINE_IP, bitrateBps, maxFps, delayBudgetMs },
+    refreshPlaces,
+    config: { bitrateBps, maxFps, delayBudgetMs },
     toEngine: engineSettings,
     createTap: async (room, participant, request) => {
       const roomMedia = await media.of(room);
       return roomMedia.createTap(participant, request);
     },
   });
+  let started = false;
   return {
     transforms,
     get ready() {
-      return engines.ready;
+      return started;
     },
-    start: () => engines.start(),
+    get degraded() {
+      return engines.health.up < engines.health.configured;
+    },
+    drain: () => engines.drain(),
+    async start() {
+      await engines.start();
+      started = true;
+    },
     async close() {
       transforms.close();
       await engines.close();

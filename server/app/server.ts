@@ -46,6 +46,8 @@ function noEngine({ rooms }: EngineDeps): Engine {
   return {
     transforms: new NoTransforms(rooms),
     ready: true,
+    degraded: false,
+    drain: () => undefined,
     start: async () => undefined,
     close: async () => undefined,
   };
@@ -123,7 +125,9 @@ export async function startServer(
   const { transforms } = engine;
   const readiness = () => {
     const checks = { media: pool.ready, engine: engine.ready, admitting: !rooms.draining };
-    return { ready: Object.values(checks).every(Boolean), checks };
+    // An engine that restarts keeps nobody from joining, so it does not take the server out.
+    const degraded = engine.degraded ? ["engine"] : [];
+    return { ready: Object.values(checks).every(Boolean), checks, degraded };
   };
   const app = createHttpApp({
     ...{ config, access, guard, rooms, transforms, lookRate },
@@ -151,6 +155,7 @@ export async function startServer(
   };
   const drain = async () => {
     rooms.drain();
+    engine.drain();
     gateway.drain(limits.drainSeconds);
     const endMs = performance.now() + limits.drainSeconds * 1000;
     while (rooms.all.some((room) => room.size > 0) && performance.now() < endMs) {

@@ -28,9 +28,32 @@ export function createEngineMetrics(registry: Registry) {
       help: "Crashes and hangs of the engine process.",
       registers,
     }),
+    engineCrashes: new Counter({
+      name: "driftless_engine_crashes_total",
+      help: "Ends of engine processes that nobody asked for, by cause (exit, signal, killed: by somebody outside, silent: it hung, late: it did not get ready, failed: it could not load, lost: the way to it broke) and by engine (shared, quarantine).",
+      labelNames: ["cause", "engine"] as const,
+      registers,
+    }),
     engineGaveUp: new Counter({
       name: "driftless_engine_gave_up_total",
-      help: "Times that the engine crashed too often and was left alone for a while.",
+      help: "Times that an engine crashed again and again with nobody in it, and is tried more rarely.",
+      registers,
+    }),
+    engineQuarantined: new Gauge({
+      name: "driftless_engine_quarantined",
+      help: "Sessions that crashed an engine twice and are tried alone, or wait for it.",
+      registers,
+    }),
+    engineQuarantines: new Counter({
+      name: "driftless_engine_quarantines_total",
+      help: "Sessions that were tried alone, by what became of them: tried (all), refused for good, released.",
+      labelNames: ["outcome"] as const,
+      registers,
+    }),
+    enginePlaces: new Gauge({
+      name: "driftless_engine_places",
+      help: "Places for sessions in the engines that are up, taken and free.",
+      labelNames: ["state"] as const,
       registers,
     }),
     engineMemory: new Gauge({

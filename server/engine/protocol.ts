@@ -1,7 +1,7 @@
 /**
- * Messages between the server and an engine process (Node's IPC channel, JSON). Both sides parse
- * what they receive: a message that does not fit is an error of the build, not of a user, and is
- * logged and dropped. Media never travels here.
+ * Messages between the server and an engine (JSON, over an EngineLink). Both sides parse what they
+ * receive: a message that does not fit is an error of the build, not of a user, and is logged and
+ * dropped. Media never travels here.
  */
 import { z } from "zod";
 import { SCENES } from "../domain/settings.ts";
@@ -98,8 +98,6 @@ export const serverMessageSchema = z.discriminatedUnion("type", [
     revision: z.int().min(0),
     transform: engineTransformSchema,
   }),
-  z.strictObject({ type: z.literal("setBitrate"), sessionId, bitrateBps: z.int().min(30_000) }),
-  z.strictObject({ type: z.literal("requestKeyFrame"), sessionId }),
   z.strictObject({ type: z.literal("closeSession"), sessionId }),
   z.strictObject({ type: z.literal("shutdown") }),
 ]);
@@ -177,6 +175,12 @@ export const sessionProgressSchema = z.strictObject({
   drops: z.record(z.string(), count),
 });
 
+/**
+ * Why a session was not opened, or broke: `full` all places are taken, `memory` the plan has no room,
+ * `port` the address or port cannot be used, `refused` the options, `broken` an error at work.
+ */
+export const sessionErrorCodeSchema = z.enum(["full", "memory", "port", "refused", "broken"]);
+
 export const engineMessageSchema = z.discriminatedUnion("type", [
   z.strictObject({ type: z.literal("ready"), info: engineInfoSchema }),
   /** The engine cannot start; the process exits after it. */
@@ -189,6 +193,15 @@ export const engineMessageSchema = z.discriminatedUnion("type", [
     fields: z.record(z.string(), z.unknown()),
   }),
   z.strictObject({ type: z.literal("sessionOpened"), sessionId, localPort: port }),
+  /** The answer to a setTransform: visible later, which "applied" tells. */
+  z.strictObject({ type: z.literal("transformAccepted"), sessionId, revision: z.int() }),
+  /** Or: the settings of before stay. */
+  z.strictObject({
+    type: z.literal("transformRefused"),
+    sessionId,
+    revision: z.int(),
+    message: z.string(),
+  }),
   z.strictObject({
     type: z.literal("sessionState"),
     sessionId,
@@ -212,6 +225,7 @@ export const engineMessageSchema = z.discriminatedUnion("type", [
   z.strictObject({
     type: z.literal("sessionError"),
     sessionId,
+    code: sessionErrorCodeSchema,
     message: z.string(),
     fatal: z.boolean(),
   }),
@@ -221,6 +235,7 @@ export type EngineTransform = z.infer<typeof engineTransformSchema>;
 export type EngineOptions = z.infer<typeof engineOptionsSchema>;
 export type EngineInfo = z.infer<typeof engineInfoSchema>;
 export type OpenSession = z.infer<typeof openSessionSchema>;
+export type SessionErrorCode = z.infer<typeof sessionErrorCodeSchema>;
 export type SessionState = z.infer<typeof sessionStateSchema>;
 export type StateCause = z.infer<typeof stateCauseSchema>;
 export type ServiceLevel = z.infer<typeof serviceLevelSchema>;

@@ -10,26 +10,60 @@ import type {
   LevelChange,
   OpenSession,
   ServerMessage,
+  SessionErrorCode,
   SessionProgress,
 } from "./protocol.ts";
+import { SessionSettings } from "./session-settings.ts";
+
+/**
+ * `BROKEN` an error at work · `MOVED` its address or port cannot be had again, a new tap can · `REFUSED`
+ * the engine does not take its settings · `POISON` it crashed the engine again and again, and is to
+ * be left alone until the participant publishes anew.
+ */
+export type LostCode = "BROKEN" | "MOVED" | "REFUSED" | "POISON";
+
+/** What ends a session for good. */
+export interface Loss {
+  reason: string;
+  code: LostCode;
+}
 
 export interface RemoteSessionListener {
   onState(standing: Standing): void;
-  /** The engine process died; either onResumed or onLost follows. */
+  /** The engine process died; sooner or later onResumed or onLost follows. May come again. */
   onSuspended(reason: string): void;
   /** The first frame since the session was opened, or since a restart. */
   onFirstFrame(): void;
   onApplied(revision: number, captureTimeMs: number, complete: boolean): void;
+  /**
+   * The engine does not take these settings and goes on with those that it took last. Where those
+   * would show a room that the refused ones hide, it goes on with none: onLost follows at once.
+   */
+  onRefused(revision: number, message: string): void;
   /** The engine gives the session less, or more again. A new process starts at full. */
   onLevel(change: LevelChange): void;
   onProgress(progress: SessionProgress): void;
   /** A new engine process carries the session on: the camera should send a key frame. */
   onResumed(): void;
   /** The session is gone for good: it has to be set up anew, or given up. */
-  onLost(reason: string): void;
+  onLost(reason: string, code: LostCode): void;
 }
 
-export type SessionSpec = Omit<OpenSession, "type" | "localPort" | "revision">;
+/** The engine's address is not part of it: the link to the engine that takes the session knows it. */
+export type SessionSpec = Omit<OpenSession, "type" | "localIp" | "localPort" | "revision">;
+
+/** Also `gone`: the engine died; `late`: no answer in time; `moved`: another address than before. */
+export type OpeningProblem = SessionErrorCode | "gone" | "late" | "moved";
+
+/** An opening that the engine answered with no, or that it did not live to answer. */
+export class OpeningError extends Error {
+  readonly code: OpeningProblem;
+
+  constructor(code: OpeningProblem, message: string) {
+    super(message);
+    this.code = code;
+  }
+}
 
 /**
  * Steps over the numbers that a dead process may have used after its last report: half a second of
@@ -38,67 +72,90 @@ export type SessionSpec = Omit<OpenSession, "type" | "localPort" | "revision">;
 const SEQUENCE_MARGIN = 256;
 const PICTURE_ID_MARGIN = 64;
 
+type Send = (message: ServerMessage) => void;
+
 export class RemoteSession {
   readonly listener: RemoteSessionListener;
-  readonly #send: (message: ServerMessage) => void;
-  #open: OpenSession;
-  #latestRevision: number;
-  #opened: { resolve: (port: number) => void; reject: (error: Error) => void } | null = null;
-  #everOpened = false;
+  /** Whom the engine's crashes are laid at: a participant, whatever sessions he has had. */
+  readonly owner: string;
+  readonly #settings: SessionSettings;
+  #spec: SessionSpec;
+  /** Where media goes; mediasoup's end knows no other place once it is connected. */
+  #local: { ip: string; port: number } | null = null;
+  /** Of the engine that has the session now; null while none has. */
+  #send: Send | null = null;
+  #opening: { resolve: (port: number) => void; reject: (error: Error) => void } | null = null;
 
   constructor(
     spec: SessionSpec,
     revision: number,
-    send: (message: ServerMessage) => void,
     listener: RemoteSessionListener,
+    owner = spec.sessionId,
   ) {
-    this.#open = { ...spec, type: "openSession", localPort: 0, revision };
-    this.#latestRevision = revision;
-    this.#send = send;
+    this.owner = owner;
+    this.#spec = spec;
+    this.#settings = new SessionSettings({ transform: spec.transform, revision });
     this.listener = listener;
   }
 
   get id(): string {
-    return this.#open.sessionId;
+    return this.#spec.sessionId;
   }
 
-  /** True from the first successful opening on, also while the engine is restarting. */
-  get everOpened(): boolean {
-    return this.#everOpened;
+  get delayBudgetMs(): number {
+    return this.#spec.delayBudgetMs;
   }
 
-  /** Sends the opening; resolves with the engine's port. @throws Error with the engine's reason */
-  open(): Promise<number> {
-    return new Promise((resolve, reject) => {
-      this.#opened = { resolve, reject };
-      this.#send(this.#open);
+  /**
+   * Opens it in an engine: anew, or with the port and numbers of before.
+   * @param send to that engine
+   * @param localIp address of that engine's sockets
+   * @returns the engine's port
+   * @throws OpeningError
+   */
+  open(send: Send, localIp: string): Promise<number> {
+    if (this.#local !== null && this.#local.ip !== localIp) {
+      const problem = `expected an engine at ${this.#local.ip}, this one is at ${localIp}`;
+      return Promise.reject(new OpeningError("moved", problem));
+    }
+    const { transform, revision } = this.#settings.forOpening;
+    const opened = new Promise<number>((resolve, reject) => {
+      this.#opening = { resolve, reject };
+    });
+    send({
+      ...this.#spec,
+      type: "openSession",
+      localIp,
+      localPort: this.#local?.port ?? 0,
+      revision,
+      transform,
+    });
+    return opened.then((port) => {
+      this.#local = { ip: localIp, port };
+      this.#send = send;
+      const next = this.#settings.opened();
+      if (next !== null) {
+        send({ type: "setTransform", sessionId: this.id, ...next });
+      }
+      return port;
     });
   }
 
-  /** Changes the settings; `revision` comes back by onApplied. */
+  /** Changes the settings; `revision` comes back by onApplied or onRefused. */
   setTransform(transform: EngineTransform, revision: number): void {
-    this.#latestRevision = revision;
-    this.#open = { ...this.#open, transform, revision };
-    this.#send({ type: "setTransform", sessionId: this.id, revision, transform });
+    this.#settings.ask({ transform, revision });
+    this.#send?.({ type: "setTransform", sessionId: this.id, revision, transform });
   }
 
-  setBitrate(bitrateBps: number): void {
-    this.#open = { ...this.#open, bitrateBps };
-    this.#send({ type: "setBitrate", sessionId: this.id, bitrateBps });
-  }
-
-  requestKeyFrame(): void {
-    this.#send({ type: "requestKeyFrame", sessionId: this.id });
-  }
-
-  /** A message of the engine about this session. */
-  onMessage(message: EngineMessage): void {
+  /**
+   * A message of the engine about this session.
+   * @returns why the session must not go on, where that is so: its owner ends it
+   */
+  onMessage(message: EngineMessage): Loss | null {
     switch (message.type) {
       case "sessionOpened":
-        this.#open = { ...this.#open, localPort: message.localPort };
-        this.#everOpened = true;
-        this.#opened?.resolve(message.localPort);
-        this.#opened = null;
+        this.#opening?.resolve(message.localPort);
+        this.#opening = null;
         break;
       case "sessionState":
         this.listener.onState(message);
@@ -106,8 +163,13 @@ export class RemoteSession {
       case "firstFrame":
         this.listener.onFirstFrame();
         break;
+      case "transformAccepted":
+        this.#settings.accept(message.revision);
+        break;
+      case "transformRefused":
+        return this.#onRefused(message.revision, message.message);
       case "applied":
-        if (message.revision <= this.#latestRevision) {
+        if (message.revision <= this.#settings.wanted.revision) {
           this.listener.onApplied(message.revision, message.captureTimeMs, message.complete);
         }
         break;
@@ -119,40 +181,53 @@ export class RemoteSession {
         this.listener.onProgress(message);
         break;
       case "sessionError":
-        this.#onError(message.message, message.fatal);
-        break;
+        return this.#onError(message.code, message.message, message.fatal);
     }
+    return null;
   }
 
-  /** The engine process died; an opening under way has failed. */
-  onEngineGone(reason: string): void {
-    const opened = this.#opened;
-    this.#opened = null;
-    opened?.reject(new Error(reason));
-    if (this.#everOpened) {
-      this.listener.onSuspended(reason);
+  /** The engine that had it has it no more; an opening under way has failed. */
+  detach(reason: string): void {
+    this.#send = null;
+    this.failOpening("gone", reason);
+  }
+
+  /** An opening under way has failed. */
+  failOpening(code: OpeningProblem, message: string): void {
+    this.#opening?.reject(new OpeningError(code, message));
+    this.#opening = null;
+  }
+
+  /** A process refused to be opened with a wish that no engine has accepted before. */
+  onOpeningRefused(message: string): Loss | null {
+    const { forOpening, untried } = this.#settings;
+    return untried ? this.#onRefused(forOpening.revision, message) : null;
+  }
+
+  #onRefused(revision: number, message: string): Loss | null {
+    const exposes = this.#settings.refuse(revision);
+    this.listener.onRefused(revision, message);
+    return exposes ? { reason: message, code: "REFUSED" } : null;
+  }
+
+  #onError(code: SessionErrorCode, message: string, fatal: boolean): Loss | null {
+    if (this.#opening !== null) {
+      this.failOpening(code, message);
+      return null;
     }
+    return fatal ? { reason: message, code: "BROKEN" } : null;
   }
 
   /** Where a next process starts: behind everything that this one may have sent. */
   #carryOn(progress: SessionProgress): void {
-    const { output } = this.#open;
-    this.#open = {
-      ...this.#open,
+    const { output } = this.#spec;
+    this.#spec = {
+      ...this.#spec,
       output: {
         ...output,
         sequenceStart: (progress.nextSequence + SEQUENCE_MARGIN) & 0xffff,
         pictureIdStart: (progress.nextPictureId + PICTURE_ID_MARGIN) & 0x7fff,
       },
     };
-  }
-
-  #onError(message: string, fatal: boolean): void {
-    if (this.#opened !== null) {
-      this.#opened.reject(new Error(message));
-      this.#opened = null;
-    } else if (fatal) {
-      this.listener.onLost(message);
-    }
   }
 }

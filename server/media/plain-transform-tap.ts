@@ -18,8 +18,6 @@ export interface PlainTapOptions {
   /** mediasoup's end of the link. */
   listenIp: string;
   portRange: { min: number; max: number };
-  /** The engine's end, its port comes with connect(). */
-  engineIp: string;
   /** Viewers' key frame requests closer together than this reach the engine as one. */
   keyFrameRequestDelayMs: number;
   msid: string;
@@ -105,7 +103,6 @@ export class PlainTransformTap implements TransformTap {
   readonly local: TransformTap["local"];
   readonly input: TransformTap["input"];
   readonly output: TransformTap["output"];
-  readonly #engineIp: string;
   readonly #transport: ms.PlainTransport;
   readonly #consumer: ms.Consumer;
   readonly #listeners: ((reason: string) => void)[] = [];
@@ -117,7 +114,6 @@ export class PlainTransformTap implements TransformTap {
     consumer: ms.Consumer,
     generated: ms.Producer,
   ) {
-    this.#engineIp = options.engineIp;
     this.#transport = transport;
     this.#consumer = consumer;
     const codec = firstCodec(consumer);
@@ -174,8 +170,8 @@ export class PlainTransformTap implements TransformTap {
     }
   }
 
-  async connect(enginePort: number): Promise<void> {
-    await this.#transport.connect({ ip: this.#engineIp, port: enginePort });
+  async connect(engine: { ip: string; port: number }): Promise<void> {
+    await this.#transport.connect(engine);
   }
 
   async start(): Promise<void> {

@@ -204,7 +204,6 @@ export class RoomMedia {
       outputSsrc: options.outputSsrc,
       portRange: this.#deps.plainPortRange,
       listenIp: ENGINE_LINK_IP,
-      engineIp: options.engineIp,
       keyFrameRequestDelayMs: GENERATED_KEY_FRAME_DELAY_MS,
       msid: `${participant.id} generated`,
     });

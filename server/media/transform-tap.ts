@@ -7,8 +7,6 @@ import type { OutputCodec, VideoCodec } from "./codecs.ts";
 export interface TransformTapOptions {
   /** The camera's producer, which the engine will receive. */
   originalProducerId: string;
-  /** Address of the engine as the mediasoup worker reaches it. */
-  engineIp: string;
   /** SSRC that the engine sends the generated track with (1 to 2^32-1). */
   outputSsrc: number;
 }
@@ -39,8 +37,8 @@ export interface TransformTap {
     codec: OutputCodec;
     absCaptureTimeId: number | null;
   };
-  /** Tells mediasoup where the engine listens. Once per tap. */
-  connect(enginePort: number): Promise<void>;
+  /** Tells mediasoup where the engine listens, as its worker reaches it. Once per tap. */
+  connect(engine: { ip: string; port: number }): Promise<void>;
   /** Lets the original flow to the engine; begins with a key frame request. */
   start(): Promise<void>;
   /** Stops the flow to the engine (for instance while it restarts). */

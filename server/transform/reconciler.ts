@@ -7,13 +7,16 @@ import type { Admission } from "../domain/admission.ts";
 import type { Participant } from "../domain/participant.ts";
 import type { Room } from "../domain/room.ts";
 import type { TransformStatus } from "../domain/transform-state.ts";
+import { EngineUnavailableError } from "../engine/engine-error.ts";
 import { DriftlessError, toError } from "../errors.ts";
 import type { TransformTap, TransformTapOptions } from "../media/transform-tap.ts";
 import type { TransformCounters } from "./counters.ts";
 import { type SessionDeps, type SessionListener, TransformSession } from "./session.ts";
 
-export interface EntryDeps extends Omit<SessionDeps, "createTap"> {
+export interface EntryDeps extends Omit<SessionDeps, "createTap" | "owner"> {
   admission: Admission;
+  /** Tells admission how many places there are now. */
+  refreshPlaces(): void;
   counters: TransformCounters;
   createTap(
     room: Room,
@@ -45,6 +48,8 @@ export class TransformEntry {
   /** Failed attempts since the last one that worked. */
   #failures = 0;
   #failure = "";
+  /** The camera that crashed the engine again and again: left alone until another one comes. */
+  #poisonId: string | undefined;
   #cancelRetry: (() => void) | undefined;
   /** Newest revision for which the engine was asked, or a place. */
   #handledRevision = 0;
@@ -133,6 +138,10 @@ export class TransformEntry {
       this.#settle(revision);
       return;
     }
+    if (camera.id === this.#poisonId) {
+      this.#settle(revision);
+      return;
+    }
     if (this.#hasPlace(revision)) await this.#open();
   }
 
@@ -141,6 +150,7 @@ export class TransformEntry {
     const { id, identity, address } = this.#participant;
     const priority = this.#room.private ? "preview" : "live";
     try {
+      this.#deps.refreshPlaces();
       const claim = { id, roomId: this.#room.id, identity, address, priority } as const;
       if (this.#deps.admission.request(claim) === "admitted") return true;
     } catch (error) {
@@ -158,7 +168,11 @@ export class TransformEntry {
     if (wish.settings === undefined || camera === undefined) return;
     const { createTap, ...deps } = this.#deps;
     const session: TransformSession = new TransformSession(
-      { ...deps, createTap: (options) => createTap(this.#room, participant, options) },
+      {
+        ...deps,
+        createTap: (options) => createTap(this.#room, participant, options),
+        owner: `${this.#room.id} ${participant.identity}`,
+      },
       camera.id,
       wish,
       wish.settings,
@@ -198,17 +212,20 @@ export class TransformEntry {
       this.#settle(revision);
       return;
     }
-    if (code === "ENGINE_REFUSED") {
+    const retryAfterMs = error instanceof EngineUnavailableError ? error.retryAfterMs : 0;
+    if (retryAfterMs === null) {
+      // The same question would get the same answer.
       this.#deps.admission.release(this.#participant.id);
-      this.#refuse(revision, error as DriftlessError);
+      this.#refuse(revision, new DriftlessError("ENGINE_REFUSED", toError(error).message));
       return;
     }
-    this.#retryLater(toError(error).message);
+    this.#retryLater(toError(error).message, retryAfterMs);
     this.#settle(revision);
   }
 
-  #retryLater(reason: string): void {
-    const waitMs = Math.min(RETRY_FIRST_MS * 2 ** this.#failures, RETRY_MAX_MS);
+  #retryLater(reason: string, leastMs = 0): void {
+    const backOffMs = Math.min(RETRY_FIRST_MS * 2 ** this.#failures, RETRY_MAX_MS);
+    const waitMs = Math.max(backOffMs, leastMs);
     this.#failures += 1;
     this.#failure = reason;
     const { logger, schedule } = this.#deps;
@@ -258,11 +275,25 @@ export class TransformEntry {
         isCurrent() && this.#refuse(revision, new DriftlessError("ENGINE_REFUSED", message)),
       onOver: (reason, cause) => {
         if (!isCurrent()) return;
-        this.#session = undefined;
-        if (cause === "engine") this.#retryLater(reason);
-        else this.poke();
+        this.#onOver(session(), reason, cause);
       },
     };
+  }
+
+  #onOver(session: TransformSession, reason: string, cause: "camera" | "engine" | "poison"): void {
+    this.#session = undefined;
+    if (cause === "camera") {
+      this.poke();
+      return;
+    }
+    if (cause === "engine") {
+      this.#retryLater(reason);
+      return;
+    }
+    this.#poisonId = session.cameraId;
+    this.#failure = reason;
+    this.#deps.admission.release(this.#participant.id);
+    this.#report();
   }
 
   /** Tells the one who asked, and goes back to what was in force. */

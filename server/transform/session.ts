@@ -22,8 +22,6 @@ import type { Logger } from "../telemetry/logger.ts";
 import type { Random } from "./random.ts";
 
 export interface TransformConfig {
-  /** Address of the engine's sockets, reachable from the mediasoup worker. */
-  engineIp: string;
   /** Ceiling of the generated track. */
   bitrateBps: number;
   maxFps: number;
@@ -37,7 +35,7 @@ export interface TransformConfig {
 }
 
 export interface SessionDeps {
-  engine: SessionHost;
+  engine: Pick<SessionHost, "open" | "closeSession">;
   logger: Logger;
   random: Random;
   schedule: Schedule;
@@ -45,6 +43,8 @@ export interface SessionDeps {
   /** A wish in the engine's words. */
   toEngine: (settings: ActiveSettings, wish: Wish) => EngineTransform;
   createTap: (options: TransformTapOptions) => Promise<TransformTap>;
+  /** Whom the engine's crashes are laid at, whatever sessions he has one after another. */
+  owner: string;
 }
 
 /** What the owner is told. Nothing comes after close(). */
@@ -56,8 +56,11 @@ export interface SessionListener {
   onLevel(change: LevelChange): void;
   /** The engine does not take the settings of this revision; those before stay. */
   onRefused(revision: number, message: string): void;
-  /** It is over: the camera or the room's media is gone, or the engine lost it for good. */
-  onOver(reason: string, cause: "camera" | "engine"): void;
+  /**
+   * It is over: the camera or the room's media is gone, or the engine lost it; `poison`: it crashed
+   * the engine again and again, and is to be left alone.
+   */
+  onOver(reason: string, cause: "camera" | "engine" | "poison"): void;
 }
 
 /** As people are told it. */
@@ -88,6 +91,7 @@ export class TransformSession {
   #session: RemoteSession | null = null;
   #picture: "fresh" | "stalled" | null = null;
   #cancelGrace: (() => void) | null = null;
+  readonly #opening = new AbortController();
   #closed = false;
 
   constructor(
@@ -127,25 +131,25 @@ export class TransformSession {
    * @throws DriftlessError when the engine refuses, or what the tap throws; all is undone then
    */
   async open(): Promise<void> {
-    const { engine, config, random, createTap } = this.#deps;
+    const { engine, random, createTap, owner } = this.#deps;
     try {
       const outputSsrc = random.below(1, 2 ** 32);
-      const { engineIp } = config;
-      const tap = await createTap({ originalProducerId: this.cameraId, engineIp, outputSsrc });
+      const tap = await createTap({ originalProducerId: this.cameraId, outputSsrc });
       this.#tap = tap;
       if (this.#closed) tap.close();
       this.#assertOpen();
       tap.on("closed", (reason) => this.#over(reason, "camera"));
       this.#assertOpen();
-      const { session, localPort } = await engine.open(
+      const { session, engineIp, localPort } = await engine.open(
         this.#spec(tap, outputSsrc),
         this.#wish.revision,
         this.#engineListener(),
+        { signal: this.#opening.signal, owner },
       );
       if (this.#closed) engine.closeSession(session);
       else this.#session = session;
       this.#assertOpen();
-      await tap.connect(localPort);
+      await tap.connect({ ip: engineIp, port: localPort });
       await tap.start();
       this.#assertOpen();
     } catch (error) {
@@ -169,6 +173,7 @@ export class TransformSession {
     if (this.#session !== null) this.#deps.engine.closeSession(this.#session);
     this.#session = null;
     this.#closed = true;
+    this.#opening.abort(new DriftlessError("NO_VIDEO", "It was called off while it was opened."));
   }
 
   /** Ends everything; safe to call twice. */
@@ -189,7 +194,6 @@ export class TransformSession {
     return {
       sessionId: uuid(),
       transport: tap.local,
-      localIp: config.engineIp,
       input,
       output: {
         ssrc: outputSsrc,
@@ -247,7 +251,11 @@ export class TransformSession {
         this.#startGrace();
       }),
       onResumed: whileOpen(() => this.#control("start")),
-      onLost: whileOpen((reason) => this.#over(reason, "engine")),
+      onRefused: whileOpen((revision, message) => this.#listener.onRefused(revision, message)),
+      onLost: whileOpen((reason, code) => {
+        if (code === "REFUSED") this.#listener.onRefused(this.#wish.revision, reason);
+        this.#over(reason, code === "POISON" ? "poison" : "engine");
+      }),
     };
   }
 
@@ -258,7 +266,7 @@ export class TransformSession {
     });
   }
 
-  #over(reason: string, cause: "camera" | "engine"): void {
+  #over(reason: string, cause: "camera" | "engine" | "poison"): void {
     if (this.#closed) return;
     this.close();
     this.#listener.onOver(reason, cause);

@@ -9,8 +9,8 @@ import { expect } from "chai";
 import { Registry } from "prom-client";
 import type { RestyleSettings } from "../../server/domain/settings.ts";
 import { createEngineMetrics } from "../../server/engine/metrics.ts";
+import { EnginePool } from "../../server/engine/pool.ts";
 import type { VideoCodec } from "../../server/engine/process/native.ts";
-import { EngineSupervisor } from "../../server/engine/supervisor.ts";
 import { createLogger } from "../../server/telemetry/logger.ts";
 import { TransformStage } from "../support/transform-stage.ts";
 import { until } from "../support/wait.ts";
@@ -34,37 +34,44 @@ const MODEL = path.resolve(import.meta.dirname, "../../models/drift-nano");
 async function setUp(modelDir = "") {
   const logger = createLogger(process.env.DRIFTLESS_TEST_LOG ?? "silent");
   const engineMetrics = createEngineMetrics(new Registry());
-  const engine = new EngineSupervisor({
-    engine: { modelDir, backend: "cpu", computeThreads: 1, maxSessions: 3 },
-    logger,
+  const pool = new EnginePool({
     metrics: engineMetrics,
-    restart: { firstDelayMs: 50 },
-    // Tests share their machine with builds: what counts here is not how soon a hang is noticed.
-    heartbeatLimitMs: 5000,
+    engines: [
+      {
+        engine: { modelDir, backend: "cpu", computeThreads: 1, maxSessions: 3 },
+        logger,
+        metrics: engineMetrics,
+        restart: { firstDelayMs: 50 },
+        // Tests share their machine with builds: what counts here is not how soon a hang is noticed.
+        heartbeatLimitMs: 5000,
+      },
+    ],
   });
-  await engine.start();
+  const [engine] = pool.engines;
+  if (engine === undefined) throw new Error("no engine");
+  await pool.start();
   const sfu = await TestSfu.create();
   /** The engine's, of each session. */
   const enginePorts: number[] = [];
   const stage = new TransformStage({
-    engine,
+    engine: pool,
     engineMetrics,
     places: 3,
-    config: { engineIp: "127.0.0.1", bitrateBps: 500_000, maxFps: 30, delayBudgetMs: 250 },
+    config: { bitrateBps: 500_000, maxFps: 30, delayBudgetMs: 250 },
     toEngine: (settings) => (modelDir === "" ? { ...settings, mode: "passthrough" } : settings),
     createTap: async (_participant, options) => {
       const tap = await sfu.createTap(options);
       const connect = tap.connect.bind(tap);
-      tap.connect = async (port) => {
-        enginePorts.push(port);
-        await connect(port);
+      tap.connect = async (engineEnd) => {
+        enginePorts.push(engineEnd.port);
+        await connect(engineEnd);
       };
       return tap;
     },
   });
   const close = async () => {
     stage.close();
-    await engine.close();
+    await pool.close();
     sfu.close();
   };
   /** Puts a camera's transform on and watches it. */

@@ -17,7 +17,7 @@ import { TransformService } from "../../server/transform/service.ts";
 import type { TransformConfig } from "../../server/transform/session.ts";
 
 export interface StageOptions {
-  engine: SessionHost;
+  engine: Pick<SessionHost, "open" | "closeSession">;
   engineMetrics: EngineMetrics;
   config: TransformConfig;
   toEngine?: (settings: ActiveSettings) => EngineTransform;
@@ -60,6 +60,7 @@ export class TransformStage {
       admission: this.admission,
       counters: new TransformCounters(options.engineMetrics),
       config: options.config,
+      refreshPlaces: () => undefined,
       toEngine: options.toEngine ?? ((settings) => settings),
       createTap: async (room, participant, request) => {
         const tap = await options.createTap(participant, request);

@@ -2,9 +2,11 @@
 import { Router } from "express";
 
 export interface Readiness {
-  /** True when a room can be joined and, where an engine runs, repainted. */
+  /** True when a room can be joined. */
   ready: boolean;
   checks: Record<string, boolean>;
+  /** Parts that do less than they should, while the whole is ready. */
+  degraded: string[];
 }
 
 export function healthRoutes(deps: { readiness: () => Readiness }): Router {

@@ -3,7 +3,7 @@
  * neither the process nor the addon, so that tests can host any NativeEngine.
  */
 
-import type { EngineMessage, OpenSession, ServerMessage } from "../protocol.ts";
+import type { EngineMessage, OpenSession, ServerMessage, SessionErrorCode } from "../protocol.ts";
 import { serverMessageSchema } from "../protocol.ts";
 import type { Clock } from "./clock.ts";
 import type { NativeEngine } from "./native.ts";
@@ -18,11 +18,16 @@ export interface EngineHostOptions {
   onDeviceLost: (message: string) => void;
 }
 
+/** What the system says of an address or port that cannot be bound. */
+const PORT_PROBLEMS = ["EADDRINUSE", "EADDRNOTAVAIL", "EACCES"];
+
 type SessionMessage = Exclude<ServerMessage, { type: "start" | "shutdown" | "openSession" }>;
+type SetTransform = Extract<ServerMessage, { type: "setTransform" }>;
 
 export class EngineHost {
   readonly #options: EngineHostOptions;
   readonly #sessions = new Map<string, EngineSession>();
+  readonly #opening = new Set<EngineSession>();
 
   constructor(options: EngineHostOptions) {
     this.#options = options;
@@ -58,15 +63,15 @@ export class EngineHost {
 
   async #open(open: OpenSession): Promise<void> {
     const { sessionId } = open;
+    const { maxSessions } = this.#options;
     if (this.#sessions.has(sessionId)) {
-      this.#fail(sessionId, `expected a new session id, received ${sessionId} a second time`);
+      const problem = `expected a new session id, received ${sessionId} a second time`;
+      this.#fail(sessionId, "refused", problem);
       return;
     }
-    if (this.#sessions.size >= this.#options.maxSessions) {
-      this.#fail(
-        sessionId,
-        `all ${this.#options.maxSessions} places for repainted cameras are taken`,
-      );
+    if (this.#sessions.size >= maxSessions) {
+      const problem = `all ${maxSessions} places for repainted cameras are taken`;
+      this.#fail(sessionId, "full", problem);
       return;
     }
     const session = new EngineSession({
@@ -78,13 +83,31 @@ export class EngineHost {
     });
     // Entered before the first await, so that two messages cannot open the same id.
     this.#sessions.set(sessionId, session);
+    this.#opening.add(session);
     try {
       const localPort = await session.start();
-      this.#options.send({ type: "sessionOpened", sessionId, localPort });
+      if (this.#sessions.get(sessionId) === session) {
+        this.#options.send({ type: "sessionOpened", sessionId, localPort });
+      } else {
+        await session.close("it was closed while it opened");
+      }
     } catch (error) {
-      this.#sessions.delete(sessionId);
-      this.#fail(sessionId, (error as Error).message);
+      if (this.#sessions.get(sessionId) === session) {
+        this.#sessions.delete(sessionId);
+        this.#fail(sessionId, this.#whyNotOpened(error), (error as Error).message);
+      }
+    } finally {
+      this.#opening.delete(session);
     }
+  }
+
+  #whyNotOpened(error: unknown): SessionErrorCode {
+    if (PORT_PROBLEMS.includes((error as NodeJS.ErrnoException).code ?? "")) {
+      return "port";
+    }
+    const { limitBytes, modelBytes, sessionBytes } = this.#options.engine.info().memory;
+    const planned = modelBytes + (this.#sessions.size + 1) * sessionBytes;
+    return limitBytes > 0 && planned > limitBytes ? "memory" : "refused";
   }
 
   async #forward(message: SessionMessage): Promise<void> {
@@ -94,25 +117,27 @@ export class EngineHost {
       this.#log("debug", "a message for a session that is gone", { ...message });
       return;
     }
-    try {
-      switch (message.type) {
-        case "setTransform":
-          session.setTransform(message.transform, message.revision);
-          break;
-        case "setBitrate":
-          session.setBitrate(message.bitrateBps);
-          break;
-        case "requestKeyFrame":
-          session.requestKeyFrame();
-          break;
-        case "closeSession":
-          this.#sessions.delete(message.sessionId);
-          await session.close("closed by the server");
-          break;
+    if (message.type === "setTransform") {
+      this.#setTransform(session, message);
+    } else {
+      this.#sessions.delete(message.sessionId);
+      // One that is being opened lets go of its socket when that is done.
+      if (!this.#opening.has(session)) {
+        await session.close("closed by the server");
       }
-    } catch (error) {
-      this.#fail(message.sessionId, (error as Error).message, false);
     }
+  }
+
+  #setTransform(session: EngineSession, message: SetTransform): void {
+    const { sessionId, revision, transform } = message;
+    try {
+      session.setTransform(transform, revision);
+    } catch (error) {
+      const problem = (error as Error).message;
+      this.#options.send({ type: "transformRefused", sessionId, revision, message: problem });
+      return;
+    }
+    this.#options.send({ type: "transformAccepted", sessionId, revision });
   }
 
   /** A session that reports a fatal error is closed, the others go on. */
@@ -128,8 +153,8 @@ export class EngineHost {
     });
   }
 
-  #fail(sessionId: string, message: string, fatal = true): void {
-    this.#options.send({ type: "sessionError", sessionId, message, fatal });
+  #fail(sessionId: string, code: SessionErrorCode, message: string): void {
+    this.#options.send({ type: "sessionError", sessionId, code, message, fatal: true });
   }
 
   #log(level: "debug" | "error", message: string, fields: Record<string, unknown>): void {

@@ -3,11 +3,13 @@
  * its parent. The loader is a parameter, so that tests can run the same process with another engine.
  */
 import { Worker } from "node:worker_threads";
+import { BlackBoxWriter } from "../link/black-box.ts";
 import type { EngineMessage, EngineOptions } from "../protocol.ts";
 import { serverMessageSchema } from "../protocol.ts";
 import { systemClock } from "./clock.ts";
 import { EngineHost } from "./host.ts";
 import type { NativeEngine } from "./native.ts";
+import { noteCalls } from "./noted-engine.ts";
 
 export type EngineLoader = (options: EngineOptions) => Promise<NativeEngine>;
 
@@ -59,7 +61,9 @@ export function runEngineProcess(load: EngineLoader): void {
 
   const start = async (options: EngineOptions): Promise<void> => {
     try {
-      engine = await load(options);
+      const loaded = await load(options);
+      const box = BlackBoxWriter.fromEnvironment();
+      engine = box === null ? loaded : noteCalls(loaded, box);
     } catch (error) {
       // Only what was sent before the exit arrives.
       send({ type: "failed", message: (error as Error).message }, () => end(1));

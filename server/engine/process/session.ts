@@ -333,6 +333,7 @@ export class EngineSession {
         this.#send({
           type: "sessionError",
           sessionId,
+          code: "broken",
           message: event.message,
           fatal: event.fatal,
         });

@@ -1,30 +1,30 @@
 import path from "node:path";
 import { expect } from "chai";
 import { Registry } from "prom-client";
+import { ipcLink } from "../../../server/engine/link/ipc-link.ts";
 import { createEngineMetrics } from "../../../server/engine/metrics.ts";
 import { EnginePool } from "../../../server/engine/pool.ts";
-import type { OpenSession } from "../../../server/engine/protocol.ts";
-import { EngineSupervisor } from "../../../server/engine/supervisor.ts";
 import { createLogger } from "../../../server/telemetry/logger.ts";
 import { until } from "../../support/wait.ts";
 import { createListener } from "./support/listener.ts";
 import { SfuPeer } from "./support/sfu-peer.ts";
+import { specOf } from "./support/spec.ts";
 
 const ENTRY = path.join(import.meta.dirname, "support/echo-child.ts");
 
 function createPool(models: string[], maxSessions = 3) {
   const metrics = createEngineMetrics(new Registry());
-  const engines = models.map(
-    (modelDir) =>
-      new EngineSupervisor({
-        engine: { modelDir, backend: "cpu", computeThreads: 1, maxSessions },
-        logger: createLogger("silent"),
-        metrics,
-        entry: ENTRY,
-      }),
-  );
+  const pool = new EnginePool({
+    metrics,
+    engines: models.map((modelDir) => ({
+      engine: { modelDir, backend: "cpu", computeThreads: 1, maxSessions },
+      logger: createLogger("silent"),
+      metrics,
+      openLink: ipcLink(ENTRY),
+    })),
+  });
   const up = async () => (await metrics.engineUp.get()).values[0]?.value;
-  return { engines, pool: new EnginePool(engines), up };
+  return { engines: pool.engines, pool, up };
 }
 
 describe("EnginePool", function () {
@@ -36,17 +36,8 @@ describe("EnginePool", function () {
   });
   after(() => peer.close());
 
-  const specOf = (sessionId: string) => {
-    const {
-      type: _t,
-      localPort: _p,
-      revision: _r,
-      ...spec
-    }: OpenSession = peer.openMessage(sessionId);
-    return spec;
-  };
   const open = (pool: EnginePool, id: string, listener = createListener().listener) =>
-    pool.open(specOf(id), 1, listener);
+    pool.open(specOf(peer, id), 1, listener);
   const problemOf = (work: Promise<unknown>) =>
     work.then(
       () => "none",
@@ -67,7 +58,7 @@ describe("EnginePool", function () {
     await open(pool, "3");
     await open(pool, "4");
     expect(counts()).to.deep.equal([2, 2]);
-    expect(await problemOf(open(pool, "5"))).to.contain("all 2 places");
+    expect(await problemOf(open(pool, "5"))).to.contain("all 4 places");
     expect(counts()).to.deep.equal([2, 2]);
     pool.closeSession(first.session);
     expect(counts()).to.deep.equal([1, 2]);

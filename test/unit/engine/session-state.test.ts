@@ -4,7 +4,6 @@ import {
   type SessionSample,
   SessionStateMachine,
 } from "../../../server/engine/process/session-state.ts";
-import { RestartPolicy } from "../../../server/engine/restart-policy.ts";
 import { HeartbeatWatch } from "../../../server/telemetry/heartbeat-watch.ts";
 
 function setUp() {
@@ -122,23 +121,6 @@ describe("SessionStateMachine", () => {
     machine.stop("closed");
     run(0, 3000, () => ({}));
     expect(changes).to.deep.equal(["stopped:none"]);
-  });
-});
-
-describe("RestartPolicy", () => {
-  it("waits longer each time and gives up after three crashes in a minute", () => {
-    const policy = new RestartPolicy({ firstDelayMs: 100, coolDownMs: 60_000 });
-    expect(policy.onCrash(0)).to.deep.equal({ delayMs: 100, gaveUp: false });
-    expect(policy.onCrash(10_000)).to.deep.equal({ delayMs: 200, gaveUp: false });
-    expect(policy.onCrash(20_000)).to.deep.equal({ delayMs: 60_000, gaveUp: true });
-    expect(policy.onCrash(90_000)).to.deep.equal({ delayMs: 100, gaveUp: false });
-  });
-
-  it("forgets crashes of long ago", () => {
-    const policy = new RestartPolicy({ firstDelayMs: 100 });
-    for (const at of [0, 61_000, 122_000, 183_000]) {
-      expect(policy.onCrash(at).delayMs).to.equal(100);
-    }
   });
 });
 

@@ -3,14 +3,20 @@ import { once } from "node:events";
 import path from "node:path";
 import { expect } from "chai";
 import { Registry } from "prom-client";
+import { EngineUnavailableError } from "../../../server/engine/engine-error.ts";
+import { ipcLink } from "../../../server/engine/link/ipc-link.ts";
 import { createEngineMetrics } from "../../../server/engine/metrics.ts";
-import type { OpenSession } from "../../../server/engine/protocol.ts";
+import {
+  RemoteSession,
+  type RemoteSessionListener,
+} from "../../../server/engine/remote-session.ts";
 import type { EngineSupervisorOptions } from "../../../server/engine/supervisor.ts";
 import { EngineSupervisor } from "../../../server/engine/supervisor.ts";
 import { createLogger } from "../../../server/telemetry/logger.ts";
 import { until } from "../../support/wait.ts";
 import { createListener } from "./support/listener.ts";
 import { SfuPeer } from "./support/sfu-peer.ts";
+import { specOf } from "./support/spec.ts";
 
 const ENTRY = path.join(import.meta.dirname, "support/echo-child.ts");
 
@@ -20,20 +26,20 @@ function createSupervisor(over: Partial<EngineSupervisorOptions> = {}, modelDir 
     engine: { modelDir, backend: "cpu", computeThreads: 1, maxSessions: 3 },
     logger: createLogger("silent"),
     metrics,
-    entry: ENTRY,
+    openLink: ipcLink(ENTRY),
     ...over,
   });
   return { metrics, supervisor };
 }
 
-function specOf(peer: SfuPeer, sessionId: string) {
-  const {
-    type: _type,
-    localPort: _port,
-    revision: _revision,
-    ...spec
-  }: OpenSession = peer.openMessage(sessionId);
-  return spec;
+async function openIn(
+  supervisor: EngineSupervisor,
+  spec: ReturnType<typeof specOf>,
+  listener: RemoteSessionListener,
+) {
+  const session = new RemoteSession(spec, 1, listener);
+  const { port } = await supervisor.open(session);
+  return { session, localPort: port };
 }
 
 /** Whether a process exists (signal 0 only asks). */
@@ -93,7 +99,7 @@ describe("EngineSupervisor", function () {
     await supervisor.start();
     const peer = await SfuPeer.create();
     const { heard, latest, listener } = createListener();
-    const { session, localPort } = await supervisor.open(specOf(peer, "one"), 1, listener);
+    const { session, localPort } = await openIn(supervisor, specOf(peer, "one"), listener);
     peer.connect(localPort);
     const stop = peer.startCamera();
     await until("frames", () => heard.includes("live") && (latest()?.framesOut ?? 0) > 5);
@@ -130,7 +136,7 @@ describe("EngineSupervisor", function () {
     await supervisor.start();
     const peer = await SfuPeer.create();
     const { heard, listener } = createListener();
-    const { session } = await supervisor.open(specOf(peer, "one"), 1, listener);
+    const { session } = await openIn(supervisor, specOf(peer, "one"), listener);
     const pid = supervisor.pid ?? 0;
     session.setTransform({ ...specOf(peer, "x").transform, prompt: "lose the GPU" }, 2);
     await until("the notice", () => heard.includes("suspended"));
@@ -152,28 +158,28 @@ describe("EngineSupervisor", function () {
     await supervisor.close();
   });
 
-  it("gives up after three crashes, says so, and tries again after the rest", async () => {
+  it("rests when it crashes with nobody in it, says so, and goes on trying", async () => {
     const { metrics, supervisor } = createSupervisor({
-      restart: { firstDelayMs: 10, coolDownMs: 700 },
+      restart: { firstDelayMs: 10, maxRestMs: 700 },
     });
     await supervisor.start();
     const peer = await SfuPeer.create();
-    const { heard, listener } = createListener();
-    const { localPort } = await supervisor.open(specOf(peer, "one"), 1, listener);
-    peer.connect(localPort);
-    for (let crash = 1; crash <= 3; crash += 1) {
+    const { listener } = createListener();
+    for (let crash = 1; supervisor.state !== "resting"; crash += 1) {
       const pid = await until("a process", () => supervisor.state === "ready" && supervisor.pid);
       process.kill(pid, "SIGKILL");
       await until("the notice", () => supervisor.restarts === crash);
     }
-    expect(supervisor.state).to.equal("coolingDown");
+    expect(supervisor.restarts).to.equal(3);
     expect((await metrics.engineGaveUp.get()).values[0]?.value).to.equal(1);
-    const refusal = await supervisor.open(specOf(peer, "two"), 1, listener).then(
-      () => "none",
-      (error: Error) => error.message,
+    const refusal = await openIn(supervisor, specOf(peer, "two"), listener).then(
+      () => null,
+      (error: unknown) => error,
     );
-    expect(refusal).to.contain("crashed several times");
-    await until("the session again", () => heard.at(-1) === "resumed");
+    expect(refusal).to.be.instanceOf(EngineUnavailableError);
+    expect((refusal as EngineUnavailableError).message).to.contain("crashes by itself");
+    expect((refusal as EngineUnavailableError).retryAfterMs).to.be.within(1, 60_000);
+    await until("a next attempt", () => supervisor.state === "ready");
     peer.close();
     await supervisor.close();
   });
@@ -204,7 +210,7 @@ describe("EngineSupervisor", function () {
     const { supervisor } = createSupervisor();
     const peer = await SfuPeer.create();
     const { listener } = createListener();
-    const refusal = await supervisor.open(specOf(peer, "one"), 1, listener).then(
+    const refusal = await openIn(supervisor, specOf(peer, "one"), listener).then(
       () => "none",
       (error: Error) => error.message,
     );
@@ -219,7 +225,7 @@ describe("EngineSupervisor", function () {
     const { listener } = createListener();
     const spec = specOf(peer, "one");
     const refused = { ...spec, transform: { ...spec.transform, prompt: "refuse" } };
-    const refusal = await supervisor.open(refused, 1, listener).then(
+    const refusal = await openIn(supervisor, refused, listener).then(
       () => "none",
       (error: Error) => error.message,
     );

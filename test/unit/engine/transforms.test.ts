@@ -3,8 +3,9 @@ import { once } from "node:events";
 import path from "node:path";
 import { expect } from "chai";
 import type { TransformSettings } from "../../../server/domain/settings.ts";
+import { ipcLink } from "../../../server/engine/link/ipc-link.ts";
 import { createEngineMetrics } from "../../../server/engine/metrics.ts";
-import { EngineSupervisor } from "../../../server/engine/supervisor.ts";
+import { EnginePool } from "../../../server/engine/pool.ts";
 import type { TransformTap } from "../../../server/media/transform-tap.ts";
 import { createLogger } from "../../../server/telemetry/logger.ts";
 import { createMetrics } from "../../../server/telemetry/metrics.ts";
@@ -44,9 +45,9 @@ class SocketTap implements TransformTap {
     };
   }
 
-  async connect(enginePort: number): Promise<void> {
-    this.enginePort = enginePort;
-    this.#peer.connect(enginePort);
+  async connect({ port }: { port: number }): Promise<void> {
+    this.enginePort = port;
+    this.#peer.connect(port);
     this.calls.push("connect");
   }
 
@@ -92,16 +93,22 @@ async function setUp() {
   const metrics = createMetrics();
   const engineMetrics = createEngineMetrics(metrics.registry);
   const logger = createLogger("silent");
-  const engine = new EngineSupervisor({
-    engine: { modelDir: "echo", backend: "cpu", computeThreads: 1, maxSessions: 2 },
-    logger,
+  const pool = new EnginePool({
     metrics: engineMetrics,
-    entry: ENTRY,
-    restart: { firstDelayMs: 10, coolDownMs: 60_000 },
+    engines: [
+      {
+        engine: { modelDir: "echo", backend: "cpu", computeThreads: 1, maxSessions: 2 },
+        logger,
+        metrics: engineMetrics,
+        openLink: ipcLink(ENTRY),
+        restart: { firstDelayMs: 10 },
+      },
+    ],
   });
-  await engine.start();
+  await pool.start();
+  const [engine] = pool.engines;
+  if (engine === undefined) throw new Error("Expected an engine.");
   const config = {
-    engineIp: "127.0.0.1",
     bitrateBps: 500_000,
     maxFps: 30,
     delayBudgetMs: 250,
@@ -111,7 +118,7 @@ async function setUp() {
   /** What the next taps fail with. */
   const broken: { tap?: Error } = {};
   const stage = new TransformStage({
-    engine,
+    engine: pool,
     engineMetrics,
     config,
     createTap: async () => {
@@ -141,10 +148,10 @@ async function setUp() {
   });
   const close = async () => {
     stage.close();
-    await engine.close();
+    await pool.close();
   };
   const has = (event: string) => () => events.includes(event);
-  return { broken, close, engine, engineMetrics, events, has, room, stage, taps };
+  return { broken, close, engine, engineMetrics, pool, events, has, room, stage, taps };
 }
 
 describe("transforms", function () {
@@ -309,13 +316,13 @@ describe("transforms", function () {
 
   it("puts who finds no place in line, and starts those who waited by itself", async () => {
     const { stage } = context;
-    const { engine, engineMetrics } = context;
+    const { engineMetrics, pool } = context;
     const line = new TransformStage({
-      engine,
+      engine: pool,
       engineMetrics,
       places: 1,
       limits: { queueLength: 2 },
-      config: { engineIp: "127.0.0.1", bitrateBps: 500_000, maxFps: 30, delayBudgetMs: 250 },
+      config: { bitrateBps: 500_000, maxFps: 30, delayBudgetMs: 250 },
       createTap: async () => new SocketTap(await SfuPeer.create()),
     });
     try {

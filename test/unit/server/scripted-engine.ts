@@ -48,7 +48,7 @@ export class ScriptedSession {
   }
 }
 
-export class ScriptedEngine implements SessionHost {
+export class ScriptedEngine implements Pick<SessionHost, "open" | "closeSession"> {
   readonly sessions: ScriptedSession[] = [];
   /** Holds back the answer to open() until it resolves. */
   gate: Promise<void> = Promise.resolve();
@@ -62,7 +62,11 @@ export class ScriptedEngine implements SessionHost {
     const session = new ScriptedSession(spec, revision, listener);
     this.sessions.push(session);
     await this.gate;
-    return { session: session as unknown as RemoteSession, localPort: 40_999 };
+    return {
+      session: session as unknown as RemoteSession,
+      engineIp: "127.0.0.1",
+      localPort: 40_999,
+    };
   }
 
   closeSession(session: RemoteSession): void {
@@ -81,12 +85,12 @@ export class ScriptedEngine implements SessionHost {
       admission,
       counters: new TransformCounters(createEngineMetrics(metrics.registry)),
       config: {
-        engineIp: "127.0.0.1",
         bitrateBps: 500_000,
         maxFps: 30,
         delayBudgetMs: 250,
         fallbackGraceMs: 20,
       },
+      refreshPlaces: () => undefined,
       toEngine: engineSettings,
       createTap: async (room, participant, request) =>
         (await media.of(room)).createTap(participant, request),
@@ -94,6 +98,8 @@ export class ScriptedEngine implements SessionHost {
     return {
       transforms,
       ready: true,
+      degraded: false,
+      drain: () => undefined,
       start: async () => undefined,
       close: async () => transforms.close(),
     };

@@ -90,7 +90,6 @@ describe("transform tap", () => {
       outputSsrc: 4242,
       listenIp: "127.0.0.1",
       portRange,
-      engineIp: "127.0.0.1",
       keyFrameRequestDelayMs: 300,
       msid: "ada generated",
     });
@@ -117,7 +116,7 @@ describe("transform tap", () => {
     expect(tap.input).to.include({ codec: "vp8", cname: "tests", payloadType: 101 });
     expect(generated.rtpParameters.msid).to.equal("ada generated");
     expect(generated.rtpParameters.rtcp?.cname).to.equal("tests");
-    await tap.connect((engine.address() as AddressInfo).port);
+    await tap.connect({ ip: "127.0.0.1", port: (engine.address() as AddressInfo).port });
 
     const toEngine = mediaOf(engine);
     const cameraPort = cameraTransport.tuple.localPort;
@@ -158,7 +157,7 @@ describe("transform tap", () => {
 
   it("takes nothing from strangers", async () => {
     const { tap, generated } = await create();
-    await tap.connect((engine.address() as AddressInfo).port);
+    await tap.connect({ ip: "127.0.0.1", port: (engine.address() as AddressInfo).port });
     const stranger = await bind();
     for (let n = 1; n <= 20; n++) {
       stranger.send(packet(tap.output.payloadType, 4242, n), tap.local.port, "127.0.0.1");

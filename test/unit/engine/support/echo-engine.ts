@@ -95,6 +95,9 @@ function createEchoSession(
       }, ECHO_MS);
     },
     setTransform(transform: NativeTransform) {
+      if (transform.prompt === "refuse") {
+        throw new Error("expected another prompt than refuse");
+      }
       if (transform.prompt === "crash") {
         process.abort();
       }

@@ -10,13 +10,14 @@ export function createListener() {
     onFirstFrame: () => heard.push("firstFrame"),
     onApplied: (revision, _captureTimeMs, complete) =>
       heard.push(`${complete ? "applied" : "applying"} ${revision}`),
+    onRefused: (revision) => heard.push(`refused ${revision}`),
     onLevel: ({ level }) => heard.push(level),
     onProgress: (message) => {
       progress = message;
     },
     onSuspended: () => heard.push("suspended"),
     onResumed: () => heard.push("resumed"),
-    onLost: () => heard.push("lost"),
+    onLost: (_reason, code) => heard.push(`lost ${code}`),
   };
   return { heard, listener, latest: () => progress };
 }

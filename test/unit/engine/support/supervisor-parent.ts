@@ -4,6 +4,7 @@
  */
 import path from "node:path";
 import { Registry } from "prom-client";
+import { ipcLink } from "../../../../server/engine/link/ipc-link.ts";
 import { createEngineMetrics } from "../../../../server/engine/metrics.ts";
 import { EngineSupervisor } from "../../../../server/engine/supervisor.ts";
 import { createLogger } from "../../../../server/telemetry/logger.ts";
@@ -19,7 +20,7 @@ const supervisor = new EngineSupervisor({
   metrics: createEngineMetrics(new Registry()),
   // Here it is the engine that has to notice.
   heartbeatLimitMs: 600_000,
-  entry: path.join(import.meta.dirname, "echo-child.ts"),
+  openLink: ipcLink(path.join(import.meta.dirname, "echo-child.ts")),
 });
 await supervisor.start();
 process.send?.(supervisor.pid);
