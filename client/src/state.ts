@@ -110,7 +110,7 @@ export interface Draft {
   kind: "restyle" | "background" | "blur";
   /** A background that was chosen by name; null: by the prompt's words. */
   scene: SceneName | null;
-  /** What a restyled person stands before while the room is hidden; null: the server's choice. */
+  /** What a restyled person stands before while the room is hidden; null: a plain colour. */
   behind: Behind | null;
   prompt: string;
   /** 0 keeps the picture, 1 repaints it fully, up to 2 exaggerates the look. */

@@ -94,10 +94,10 @@ function withSpeaker(
   speaker: number,
   speakerHeight: number,
 ): Layout {
-  const aspect = aspects[speaker] ?? 16 / 9;
-  const height = Math.floor(Math.min(speakerHeight, stage.width / aspect));
-  const width = Math.floor(height * aspect);
-  const large = { left: Math.floor((stage.width - width) / 2), top: 0, width, height };
+  // The full width, whatever the picture's shape: nothing moves when somebody else speaks, and what
+  // scrolls below it does not show beside it.
+  const height = Math.floor(speakerHeight);
+  const large = { left: 0, top: 0, width: stage.width, height };
   const others = aspects.filter((_, index) => index !== speaker);
   const columns = Math.max(2, Math.round(stage.width / SMALL_WIDTH));
   const small = (stage.width - stage.gap * (columns - 1)) / columns;
@@ -112,7 +112,8 @@ function withSpeaker(
 function column(aspects: readonly number[], stage: Stage, speaker: number | null): Layout {
   const { width, gap } = stage;
   if (aspects.length > MAX_LARGE && speaker !== null) {
-    return withSpeaker(aspects, stage, speaker, width * MAX_PHONE_HEIGHT);
+    const aspect = aspects[speaker] ?? 16 / 9;
+    return withSpeaker(aspects, stage, speaker, width * Math.min(1 / aspect, MAX_PHONE_HEIGHT));
   }
   if (aspects.length > 4) return rows(aspects, stage, (width - gap) / 2 / (16 / 9));
   let top = 0;

@@ -17,6 +17,8 @@ export interface OwnPicture {
   lookComing: boolean;
   /** The camera is wanted and gives nothing for now. */
   interrupted: boolean;
+  /** The person turned the camera off. */
+  cameraOff: boolean;
 }
 
 /** The server's reasons are clauses for logs and people alike: here they stand alone. */
@@ -51,6 +53,9 @@ export function pictureState(person: Person, own: OwnPicture | null = null): Pic
   if (own?.interrupted) {
     const reason = "The system took the camera away. It comes back by itself.";
     return { ...picture, label: "Camera interrupted", reason, tone: "warn" };
+  }
+  if (own?.cameraOff && picture.show === "none") {
+    return { show: "none", label: "Camera off", reason: "", tone: "plain" };
   }
   if (own?.lookComing && picture.show === "generated" && picture.tone !== "warn") {
     return { ...picture, label: "New look coming in", tone: "waiting" };
@@ -105,12 +110,12 @@ function pictureOf(person: Person): PictureState {
     case "fallback":
       return {
         show,
-        label: show === "original" ? "Original for now" : "Waiting for the engine",
+        label: show === "original" ? "Original for now" : "No picture for now",
         reason:
           reason ||
           (show === "original"
             ? "The engine cannot repaint at the moment."
-            : "The camera stays hidden until the picture is repainted again."),
+            : "There is none until the picture is repainted again."),
         tone: "warn",
       };
     case "live":

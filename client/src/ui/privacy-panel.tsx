@@ -66,8 +66,8 @@ export function BehindSelect({ draft, onChange }: BehindSelectProps): JSX.Elemen
           value={behind === null ? "" : behind.kind === "scene" ? behind.scene : behind.kind}
           onChange={(event) => choose(event.currentTarget.value)}
         >
-          <option value="">Chosen by the server</option>
-          <option value="color">A flat colour</option>
+          <option value="">A plain colour</option>
+          <option value="color">A colour of my own</option>
           <option value="blur">My room, blurred beyond reading</option>
           {SCENES.map((scene) => (
             <option key={scene} value={scene}>
@@ -92,11 +92,11 @@ export function BehindSelect({ draft, onChange }: BehindSelectProps): JSX.Elemen
 
 /** Sensible orders, named by what the others see. */
 const FALLBACKS: readonly { name: string; order: FallbackOrder }[] = [
-  { name: "the last picture for a moment, then my camera", order: ["lastFrame", "original"] },
-  { name: "the last picture for a moment, then my initials", order: ["lastFrame", "avatar"] },
-  { name: "my camera, blurred", order: ["blur", "avatar"] },
-  { name: "my camera at once", order: ["original"] },
-  { name: "my initials at once", order: ["avatar"] },
+  { name: "last picture, then camera", order: ["lastFrame", "original"] },
+  { name: "last picture, then initials", order: ["lastFrame", "avatar"] },
+  { name: "blurred camera", order: ["blur", "avatar"] },
+  { name: "camera", order: ["original"] },
+  { name: "initials", order: ["avatar"] },
 ];
 
 interface FallbackSelectProps {
@@ -110,7 +110,7 @@ export function FallbackSelect({ order, hidden, onChange }: FallbackSelectProps)
   const current = FALLBACKS.findIndex((each) => each.order.join() === order.join());
   return (
     <label>
-      If my picture cannot be repainted, show
+      If the repainting stops, show
       <select
         name="fallback"
         value={String(Math.max(0, current))}

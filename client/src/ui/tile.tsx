@@ -56,7 +56,13 @@ export function Tile(props: TileProps): JSX.Element | null {
 
   const { info, media } = person;
   const self = local !== null;
-  const own = self ? { lookComing: coming, interrupted: local.cameraInterrupted } : null;
+  const own = self
+    ? {
+        lookComing: coming,
+        interrupted: local.cameraInterrupted,
+        cameraOff: !local.cameraOn,
+      }
+    : null;
   const picture = pictureState(seen, own);
   const muted = self ? !local.microphoneOn : !info.audio;
   const waiting = self && info.transform?.state === "queued";

@@ -80,12 +80,14 @@ describe("what a tile says", () => {
 
   it("says on the own tile what comes and what is interrupted", () => {
     const live = person({ video: "generated" }, "live");
-    const none = { lookComing: false, interrupted: false };
+    const none = { lookComing: false, interrupted: false, cameraOff: false };
     expect(pictureState(live, none).label).to.equal("Generated");
     expect(pictureState(live, { ...none, lookComing: true })).to.include({
       show: "generated",
       label: "New look coming in",
     });
+    const paused = person({ video: "none" }, "fallback", "no video arrives");
+    expect(pictureState(paused, { ...none, cameraOff: true }).label).to.equal("Camera off");
     expect(pictureState(live, { ...none, interrupted: true })).to.include({ tone: "warn" });
   });
 });
