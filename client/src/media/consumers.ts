@@ -7,6 +7,9 @@ import { clientParameters } from "./wire-types.ts";
 /** Which of a participant's three possible tracks a consumer carries. */
 export type Slot = "original" | "generated" | "audio";
 
+/** A few frames of the page's own rendering. */
+const CLOSE_AFTER_MS = 100;
+
 /** A track that the server sends us. */
 export interface ConsumerEntry {
   readonly participantId: string;
@@ -110,7 +113,8 @@ export class Consumers {
     const entry = this.#entries.get(consumerId);
     if (entry === undefined) return;
     this.#entries.delete(consumerId);
-    entry.consumer.close();
+    // The page may copy the last frame first: a closed track has none.
+    setTimeout(() => entry.consumer.close(), CLOSE_AFTER_MS);
     // A newer consumer of the same slot may have taken the place already.
     const successor = this.find(entry.participantId, entry.slot);
     this.#listener.changed(entry.participantId, entry.slot, successor);

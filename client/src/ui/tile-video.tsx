@@ -21,8 +21,8 @@ const HOLD_MS = 2_000;
 
 /**
  * Two video elements on top of each other. A switch happens only when the new one has a fresh
- * frame; until then the old picture stays, and where its track ends before that, a copy of its last
- * frame: no black gap, no flash of a stale frame.
+ * frame; until then the old picture stays, and where its track goes before that, a copy of its last
+ * frame: no black gap, no flash of a stale frame. What must not be seen any more is never kept.
  */
 export function TileVideo(props: TileVideoProps): JSX.Element {
   const { participantId, original, generated, show, playback, onShown, onAspect } = props;
@@ -37,14 +37,19 @@ export function TileVideo(props: TileVideoProps): JSX.Element {
   const latest = useRef({ shown, show });
   latest.current = { shown, show };
 
-  /** The track of a layer is about to end or to change. */
-  const keepFrame = (kind: VideoTrackKind): void => {
+  /** A layer is about to lose its track, to `next` or to nothing. */
+  const leaveTrack = (kind: VideoTrackKind, next: MediaStreamTrack | null): void => {
     const { show, shown } = latest.current;
-    if (shown !== kind || show === "none" || (show === "held" && kind !== "generated")) return;
-    if (draw(videos[kind].current, copy.current)) setCopied(kind);
+    if (shown !== kind) return;
+    // The server closes what must not be seen and only pauses what is not shown: a track that ends
+    // without a successor leaves at once, unless another picture is known to follow.
+    const follows = next !== null || (kind === "generated" && show === "original");
+    const allowed = show === kind || (kind === "generated" && show !== "none");
+    if (!follows || !allowed) setShown(null);
+    else if (draw(videos[kind].current, copy.current)) setCopied(kind);
   };
-  useTrack(videos.original, original, playback, () => keepFrame("original"));
-  useTrack(videos.generated, generated, playback, () => keepFrame("generated"));
+  useTrack(videos.original, original, playback, (next) => leaveTrack("original", next));
+  useTrack(videos.generated, generated, playback, (next) => leaveTrack("generated", next));
 
   // Before the next picture is painted: what must not be seen is not there any more.
   useLayoutEffect(() => {
@@ -118,17 +123,17 @@ export function useVideo(track: MediaStreamTrack | null, playback: Playback) {
   return ref;
 }
 
-/** @param leaving called before the element loses a track that it plays */
+/** @param leaving called before the element loses a track that it plays, with the next one */
 function useTrack(
   ref: RefObject<HTMLVideoElement | null>,
   track: MediaStreamTrack | null,
   playback: Playback,
-  leaving: () => void,
+  leaving: (next: MediaStreamTrack | null) => void,
 ): void {
   useLayoutEffect(() => {
     const video = ref.current;
     if (video === null) return;
-    if (video.srcObject !== null) leaving();
+    if (video.srcObject !== null) leaving(track);
     video.srcObject = track === null ? null : new MediaStream([track]);
     if (track === null) playback.forget(video);
     else void playback.start(video);
@@ -147,6 +152,9 @@ function useTrack(
 function draw(video: HTMLVideoElement | null, canvas: HTMLCanvasElement | null): boolean {
   const context = canvas?.getContext("2d");
   if (!video || !canvas || !context || video.videoWidth === 0) return false;
+  // Of a track that has ended browsers draw black.
+  const live = (video.srcObject as MediaStream | null)?.getTracks()[0]?.readyState === "live";
+  if (!live) return false;
   canvas.width = video.videoWidth;
   canvas.height = video.videoHeight;
   context.drawImage(video, 0, 0);
