@@ -1,5 +1,6 @@
 import { render } from "preact";
 import { App } from "./app.tsx";
+import { isViewOnly } from "./grants-hint.ts";
 import { parseRoomLink, recallToken } from "./link.ts";
 import { createAppState } from "./state.ts";
 import "./styles/base.css";
@@ -13,4 +14,6 @@ if (root === null) throw new Error('expected an element with id "app" in index.h
 const link = parseRoomLink(new URL(location.href));
 const roomId = link.roomId ?? "";
 const token = link.token ?? recallToken(sessionStorage, roomId);
-render(<App store={createAppState(roomId, token)} />, root);
+const store = createAppState(roomId, token);
+if (isViewOnly(token)) store.update((state) => ({ ...state, mayPublish: false }));
+render(<App store={store} />, root);

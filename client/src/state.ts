@@ -1,4 +1,12 @@
-import type { JoinReply, ParticipantInfo, Preset, SceneName, TransformStatus } from "./protocol.ts";
+import type {
+  FallbackOrder,
+  JoinReply,
+  ParticipantInfo,
+  Preset,
+  QueuePlace,
+  SceneName,
+  TransformStatus,
+} from "./protocol.ts";
 import { createStore, type Store } from "./store.ts";
 
 /** Which picture of a participant is meant. */
@@ -24,7 +32,7 @@ export const NO_MEDIA: ParticipantMedia = { original: null, generated: null, aud
 export interface Person {
   info: ParticipantInfo;
   media: ParticipantMedia;
-  /** The engine's last report with its figures; null while no transform was ever asked for. */
+  /** The server's last report on the transform; null while no transform is asked for. */
   status: TransformStatus | null;
 }
 
@@ -33,6 +41,11 @@ export interface Person {
  * being opened or could not be opened.
  */
 export interface LocalMedia {
+  /** False until the browser may be asked for the devices: it asks the person then. */
+  asked: boolean;
+  /** The device is wanted and gives nothing for now: taken by a phone call, unplugged, asleep. */
+  cameraInterrupted: boolean;
+  microphoneInterrupted: boolean;
   camera: MediaStreamTrack | null;
   microphone: MediaStreamTrack | null;
   cameraOn: boolean;
@@ -56,6 +69,8 @@ export interface PreviewState {
   /** How the transform stands, and why; for people. */
   state: TransformStatus["state"];
   reason: string;
+  /** Where it stands in the line for a place in the engine; null when it does not wait. */
+  queue: QueuePlace | null;
 }
 
 /** How the page is joined to the server. */
@@ -70,7 +85,12 @@ export interface AppState {
   /** What the invitation allows: send a picture and voice, change the own look. */
   mayPublish: boolean;
   mayTransform: boolean;
+  /** "Hide my room", as the person wants it. */
   hideOriginal: boolean;
+  /** What viewers get while the transform cannot go on. */
+  fallback: FallbackOrder;
+  /** Revision of the own look that was asked for and is not complete on screen; null: none. */
+  incomingRevision: number | null;
   people: Readonly<Record<string, Person>>;
   local: LocalMedia;
   /** What the own controls show; sent to the server when a control is released. */
@@ -90,6 +110,8 @@ export interface Draft {
   kind: "restyle" | "background" | "blur";
   /** A background that was chosen by name; null: by the prompt's words. */
   scene: SceneName | null;
+  /** What a restyled person stands before while the room is hidden; null: a plain colour. */
+  behind: Behind | null;
   prompt: string;
   /** 0 keeps the picture, 1 repaints it fully, up to 2 exaggerates the look. */
   strength: number;
@@ -98,15 +120,26 @@ export interface Draft {
   seed: number;
 }
 
+/** What stands in for a hidden room: a drawn scene, the room out of focus, or one colour. */
+export type Behind =
+  | { kind: "scene"; scene: SceneName }
+  | { kind: "blur" }
+  /** As `#rrggbb`. */
+  | { kind: "color"; color: string };
+
 const EMPTY_DRAFT: Draft = {
   on: false,
   kind: "restyle",
   scene: null,
+  behind: null,
   prompt: "",
   strength: 1,
   steps: 1,
   seed: 0,
 };
+
+/** As the server has it for who never said anything else. */
+export const DEFAULT_FALLBACK: FallbackOrder = ["lastFrame", "original"];
 
 export function createAppState(roomId: string, token: string | null): Store<AppState> {
   return createStore<AppState>({
@@ -118,8 +151,13 @@ export function createAppState(roomId: string, token: string | null): Store<AppS
     mayPublish: true,
     mayTransform: true,
     hideOriginal: false,
+    fallback: DEFAULT_FALLBACK,
+    incomingRevision: null,
     people: {},
     local: {
+      asked: false,
+      cameraInterrupted: false,
+      microphoneInterrupted: false,
       camera: null,
       microphone: null,
       cameraOn: true,

@@ -1,15 +1,20 @@
+import type { Source } from "../protocol.ts";
+
 /** What went wrong with a camera or microphone, with a sentence that says what to do. */
 export class DeviceProblem extends Error {
-  readonly device: "camera" | "microphone";
+  readonly device: Source;
   readonly reason: "denied" | "missing" | "busy" | "insecure" | "unknown";
 
-  constructor(device: DeviceProblem["device"], reason: DeviceProblem["reason"], detail: string) {
+  constructor(device: Source, reason: DeviceProblem["reason"], detail: string) {
     super(sentence(device, reason, detail));
     this.name = "DeviceProblem";
     this.device = device;
     this.reason = reason;
   }
 }
+
+/** What this needs of `navigator.mediaDevices`. */
+export type DeviceAccess = Pick<MediaDevices, "getUserMedia" | "enumerateDevices">;
 
 export interface DeviceOption {
   id: string;
@@ -21,9 +26,15 @@ export interface DeviceList {
   microphones: DeviceOption[];
 }
 
+export interface OpenedDevice {
+  track: MediaStreamTrack;
+  /** True: the device that was asked for is not there, this is another one. */
+  substituted: boolean;
+}
+
 /**
  * The picture is repainted at a few hundred pixels and 16 frames a second: asking for more would
- * only cost upload and decoding.
+ * only cost upload and decoding. A phone that is held upright turns the two sides by itself.
  */
 const CAMERA: MediaTrackConstraints = {
   width: { ideal: 640 },
@@ -37,21 +48,29 @@ const MICROPHONE: MediaTrackConstraints = {
   autoGainControl: true,
 };
 
-/** Opens a camera, the browser's default without `deviceId`. Throws DeviceProblem. */
-export async function openCamera(deviceId: string | null): Promise<MediaStreamTrack> {
-  const video = deviceId === null ? CAMERA : { ...CAMERA, deviceId: { exact: deviceId } };
-  return open("camera", { video });
-}
-
-/** Opens a microphone, the browser's default without `deviceId`. Throws DeviceProblem. */
-export async function openMicrophone(deviceId: string | null): Promise<MediaStreamTrack> {
-  const audio = deviceId === null ? MICROPHONE : { ...MICROPHONE, deviceId: { exact: deviceId } };
-  return open("microphone", { audio });
+/**
+ * Opens a device: the one with this id, and where there is none such any more another one; without
+ * an id the browser's default. Throws DeviceProblem.
+ * @param access navigator.mediaDevices, which browsers leave out on plain http pages
+ */
+export async function openDevice(
+  access: DeviceAccess | undefined,
+  source: Source,
+  deviceId: string | null,
+): Promise<OpenedDevice> {
+  if (access === undefined) throw new DeviceProblem(source, "insecure", location.origin);
+  if (deviceId === null) return { track: await open(access, source, null), substituted: false };
+  try {
+    return { track: await open(access, source, deviceId), substituted: false };
+  } catch (error) {
+    if (!(error instanceof DeviceProblem) || error.reason !== "missing") throw error;
+    return { track: await open(access, source, null), substituted: true };
+  }
 }
 
 /** Lists cameras and microphones. Labels are empty until one device has been allowed. */
-export async function listDevices(): Promise<DeviceList> {
-  const devices = (await navigator.mediaDevices?.enumerateDevices()) ?? [];
+export async function listDevices(access: DeviceAccess | undefined): Promise<DeviceList> {
+  const devices = (await access?.enumerateDevices()) ?? [];
   const named = (kind: MediaDeviceKind, word: string): DeviceOption[] =>
     devices
       .filter((device) => device.kind === kind && device.deviceId !== "")
@@ -66,22 +85,24 @@ export async function listDevices(): Promise<DeviceList> {
 }
 
 async function open(
-  device: DeviceProblem["device"],
-  constraints: MediaStreamConstraints,
+  access: DeviceAccess,
+  source: Source,
+  deviceId: string | null,
 ): Promise<MediaStreamTrack> {
-  // Browsers hide mediaDevices on plain http pages of other hosts.
-  if (navigator.mediaDevices === undefined) {
-    throw new DeviceProblem(device, "insecure", location.origin);
-  }
+  const common = source === "camera" ? CAMERA : MICROPHONE;
+  const wanted = deviceId === null ? common : { ...common, deviceId: { exact: deviceId } };
   try {
-    const stream = await navigator.mediaDevices.getUserMedia(constraints);
+    const stream = await access.getUserMedia(
+      source === "camera" ? { video: wanted } : { audio: wanted },
+    );
     const track = stream.getTracks()[0];
-    if (track === undefined) throw new DeviceProblem(device, "missing", "no track came back");
+    if (track === undefined) throw new DeviceProblem(source, "missing", "no track came back");
     return track;
   } catch (error) {
     if (error instanceof DeviceProblem) throw error;
-    const name = error instanceof DOMException ? error.name : "";
-    throw new DeviceProblem(device, reasonOf(name), String(error));
+    // OverconstrainedError is no DOMException everywhere: only the name is the same.
+    const name = error instanceof Error ? error.name : "";
+    throw new DeviceProblem(source, reasonOf(name), String(error));
   }
 }
 
@@ -101,11 +122,7 @@ function reasonOf(errorName: string): DeviceProblem["reason"] {
   }
 }
 
-function sentence(
-  device: DeviceProblem["device"],
-  reason: DeviceProblem["reason"],
-  detail: string,
-): string {
+function sentence(device: Source, reason: DeviceProblem["reason"], detail: string): string {
   switch (reason) {
     case "denied":
       return `The browser was not allowed to use the ${device}. Click the ${device} symbol beside the address, allow it for this page, then try again.`;

@@ -6,6 +6,8 @@ const PATIENCE_MS = 2_000;
 const MAX_RESTARTS = 3;
 
 export interface IceRepair {
+  /** False while signalling is down as well: a restart has to wait for it. */
+  reachable(): boolean;
   /** Asks the server for new ICE parameters and restarts ICE with them. */
   restart(): Promise<void>;
   /** The connection is there (again). */
@@ -21,17 +23,24 @@ export interface WatchedTransport {
   on(event: "connectionstatechange", listener: (state: types.ConnectionState) => void): unknown;
 }
 
+/** The watch over one transport. */
+export interface IceWatch {
+  /** Signalling is back: a connection that is lost is repaired now. */
+  check(): void;
+  stop(): void;
+}
+
 /**
  * Restarts ICE when the transport loses its connection: at once on "failed", after two seconds
- * on "disconnected". Gives up after three restarts in a row without success.
- * Returns a function that stops watching.
+ * on "disconnected". Gives up after three restarts in a row without success; the time without
+ * signalling does not count.
  * @param patienceMs how long a disconnected transport may repair itself
  */
 export function keepConnected(
   transport: WatchedTransport,
   repair: IceRepair,
   patienceMs = PATIENCE_MS,
-): () => void {
+): IceWatch {
   let timer: ReturnType<typeof setTimeout> | undefined;
   let restarts = 0;
   let stopped = false;
@@ -43,6 +52,10 @@ export function keepConnected(
 
   const attempt = async (): Promise<void> => {
     if (stopped || transport.closed) return;
+    if (!repair.reachable()) {
+      schedule(patienceMs);
+      return;
+    }
     restarts += 1;
     if (restarts > MAX_RESTARTS) {
       stop();
@@ -52,7 +65,7 @@ export function keepConnected(
     try {
       await repair.restart();
     } catch {
-      // No answer usually means that signalling is down as well: look again once it may be back.
+      // No answer: look again once the server may be back.
       schedule(patienceMs);
       return;
     }
@@ -79,5 +92,13 @@ export function keepConnected(
       schedule(patienceMs);
     }
   });
-  return stop;
+  return {
+    check() {
+      const { connectionState } = transport;
+      if (stopped || (connectionState !== "failed" && connectionState !== "disconnected")) return;
+      restarts = 0;
+      schedule(0);
+    },
+    stop,
+  };
 }

@@ -18,17 +18,19 @@ const STEP_SHARE = 0.15;
 /**
  * The new `jitterBufferTarget` in ms, or null for the browser's own choice.
  * @param shown what viewers see of the participant
- * @param delayMs capture to generated frame leaving the engine; null while unknown
+ * @param transform null without one; its delay from capture to the generated frame leaving the
+ *   engine is null while unknown
  * @param current the target that is set now
  */
 export function audioTarget(
   shown: "original" | "generated" | "none",
-  delayMs: number | null,
+  transform: { delayMs: number | null } | null,
   current: number | null,
 ): number | null {
+  if (shown === "original" || transform === null) return null;
   // While nothing is shown the voice keeps its timing: the picture is about to come back.
   if (shown === "none") return current;
-  if (shown === "original") return null;
+  const { delayMs } = transform;
   if (delayMs === null || !Number.isFinite(delayMs)) return current;
   const wanted = Math.round(Math.min(Math.max(delayMs, 0), MAX_TARGET_MS));
   if (current === null) return wanted;

@@ -1,14 +1,17 @@
 import { Device, type types } from "mediasoup-client";
-import type { JoinReply, NewConsumer } from "../protocol.ts";
+import type { JoinReply, NewConsumer, OwnProducer, Source } from "../protocol.ts";
 import type { SignalingClient } from "../signaling/client.ts";
+import { ReadyBatch } from "../signaling/ready-batch.ts";
 import { type ConsumerListener, Consumers } from "./consumers.ts";
-import { keepConnected } from "./ice.ts";
+import { cameraEncodings } from "./encodings.ts";
+import { type IceWatch, keepConnected } from "./ice.ts";
+import { compareProducers } from "./reconcile.ts";
 import { clientCapabilities, serverCapabilities, serverParameters } from "./wire-types.ts";
 
 /** Viewers' delay measurements and the lip sync of late joiners rest on capture times. */
 const ABS_CAPTURE_TIME = "http://www.webrtc.org/experiments/rtp-hdrext/abs-capture-time";
-
-export type Source = "camera" | "microphone";
+/** A picture that is worth looking at from the first second, in kbit/s. */
+const START_BITRATE_KBPS = 800;
 
 export interface MediaListener extends ConsumerListener {
   /** A transport is connected (again). */
@@ -20,30 +23,42 @@ export interface MediaListener extends ConsumerListener {
 }
 
 /**
- * The media side of one stay in a room: one transport up, one down, the own producers and the
- * received tracks. It never outlives its join: after `close` a new one is made.
+ * The media side of a stay: one transport up, one down, the own producers and the received tracks.
+ * It outlives the signalling connection, as long as the server keeps the transports.
  */
 export class MediaSession {
   readonly consumers: Consumers;
   readonly #signaling: SignalingClient;
   readonly #listener: MediaListener;
   readonly #device: Device;
+  readonly #reply: JoinReply;
+  readonly #ready: ReadyBatch;
   readonly #producers = new Map<Source, types.Producer>();
-  readonly #stopWatching: (() => void)[] = [];
+  readonly #watches: IceWatch[] = [];
   readonly #early: NewConsumer[] = [];
   #send: types.Transport | null = null;
   #receive: types.Transport | null = null;
   #closed = false;
 
-  private constructor(signaling: SignalingClient, device: Device, listener: MediaListener) {
+  private constructor(
+    signaling: SignalingClient,
+    device: Device,
+    reply: JoinReply,
+    listener: MediaListener,
+  ) {
     this.#signaling = signaling;
     this.#device = device;
+    this.#reply = reply;
     this.#listener = listener;
-    this.consumers = new Consumers(listener);
+    this.#ready = new ReadyBatch({
+      send: (consumerIds) => signaling.request("consumers:ready", { consumerIds }),
+      failed: (error) => listener.trackFailed(error),
+    });
+    this.consumers = new Consumers(listener, this.#ready);
   }
 
   /**
-   * Loads the browser's capabilities for the room.
+   * Loads the browser's capabilities for the room that was joined.
    * Throws UnsupportedError from mediasoup-client in a browser without WebRTC.
    */
   static async create(
@@ -53,61 +68,89 @@ export class MediaSession {
   ): Promise<MediaSession> {
     const device = await Device.factory({ forcedRtpExtensions: { [ABS_CAPTURE_TIME]: true } });
     await device.load({ routerRtpCapabilities: clientCapabilities(reply.routerRtpCapabilities) });
-    return new MediaSession(signaling, device, listener);
+    return new MediaSession(signaling, device, reply, listener);
   }
 
-  /** Connects the downward transport; from here on the server announces tracks. */
-  async subscribe(iceServers: JoinReply["iceServers"]): Promise<void> {
-    this.#receive = await this.#createTransport("recv", iceServers);
-    await this.#signaling.request("subscribe", {
-      transportId: this.#receive.id,
-      rtpCapabilities: serverCapabilities(this.#device.recvRtpCapabilities),
+  /** Connects what the grants allow; from here on the server announces tracks. */
+  async open(): Promise<void> {
+    const { grants } = this.#reply;
+    if (grants.view) {
+      const receive = await this.#createTransport("recv");
+      this.#receive = receive;
+      await this.#signaling.request("subscribe", {
+        transportId: receive.id,
+        rtpCapabilities: serverCapabilities(this.#device.recvRtpCapabilities),
+      });
+      for (const message of this.#early.splice(0)) this.announce(message);
+    }
+    if (grants.publish) this.#send = await this.#createTransport("send");
+  }
+
+  /**
+   * The stay was resumed and the server kept these transports: agrees with it on the tracks, and
+   * repairs connections that are down. Own tracks that the server lost are published by whoever
+   * calls `publish` next.
+   */
+  async adopt({ consumers, producers }: Pick<JoinReply, "consumers" | "producers">): Promise<void> {
+    for (const watch of this.#watches) watch.check();
+    const { republish, close, pause } = compareProducers(this.#own(), producers);
+    for (const source of republish) {
+      this.#producers.get(source)?.close();
+      this.#producers.delete(source);
+    }
+    await Promise.all([
+      ...close.map((producerId) => this.#signaling.request("producer:close", { producerId })),
+      ...pause.map(({ producerId, paused }) => this.#tellPaused(producerId, paused)),
+    ]);
+    if (this.#receive === null) return;
+    await this.consumers.reconcile(this.#receive, consumers).catch((error: unknown) => {
+      if (!this.#closed) this.#listener.trackFailed(error);
     });
-    for (const message of this.#early.splice(0)) this.announce(message);
   }
 
-  /** Connects the upward transport. */
-  async openUplink(iceServers: JoinReply["iceServers"]): Promise<void> {
-    this.#send = await this.#createTransport("send", iceServers);
-  }
-
-  /** Sends a track, in place of an earlier one of the same source. */
+  /**
+   * Sends a track. An earlier one of the same source is replaced, and the source flows again where
+   * it was held: viewers and the engine keep what they have.
+   */
   async publish(source: Source, track: MediaStreamTrack): Promise<void> {
-    if (this.#send === null) throw new Error("expected openUplink before publish");
+    if (this.#send === null) throw new Error("expected open() with the grant to publish first");
     const earlier = this.#producers.get(source);
     if (earlier !== undefined && !earlier.closed) {
       await earlier.replaceTrack({ track });
+      await this.setPaused(source, false);
       return;
     }
+    const options = source === "camera" ? this.#cameraOptions(track) : MICROPHONE_OPTIONS;
     const producer = await this.#send.produce({
+      ...options,
       track,
-      // The lobby and the self view use the same track: it is stopped by whoever opened it.
+      // The lobby and the self view use the same track: whoever opened it stops and mutes it.
       stopTracks: false,
-      codecOptions: source === "camera" ? { videoGoogleStartBitrate: 800 } : {},
-      encodings: source === "camera" ? [{ maxBitrate: 1_200_000, maxFramerate: 30 }] : [],
+      disableTrackOnPause: false,
       appData: { source },
     });
     this.#producers.set(source, producer);
+    if (source === "camera") await preferBalance(producer);
   }
 
-  /** Ends a source: viewers see that there is none. The server keeps the wanted look for the next. */
-  async unpublish(source: Source): Promise<void> {
+  /** Sends nothing of a source for now, without its device; everybody sees that it is off. */
+  async hold(source: Source): Promise<void> {
     const producer = this.#producers.get(source);
     if (producer === undefined || producer.closed) return;
-    producer.close();
-    await this.#signaling.request("producer:close", { producerId: producer.id });
+    if (producer.paused && producer.track === null) return;
+    // First here: from this instant no frame leaves the computer, whatever the server answers.
+    producer.pause();
+    await producer.replaceTrack({ track: null });
+    await this.#tellPaused(producer.id, true);
   }
 
   /** Holds a source back or lets it flow again, here and for everyone. */
   async setPaused(source: Source, paused: boolean): Promise<void> {
     const producer = this.#producers.get(source);
-    // Told to the server even where nothing changes here: a track that was muted in the lobby
-    // makes a producer that is paused on this side only.
-    if (producer === undefined || producer.closed) return;
+    if (producer === undefined || producer.closed || producer.paused === paused) return;
     if (paused) producer.pause();
     else producer.resume();
-    const message = { producerId: producer.id };
-    await this.#signaling.request(paused ? "producer:pause" : "producer:resume", message);
+    await this.#tellPaused(producer.id, paused);
   }
 
   publishes(source: Source): boolean {
@@ -127,14 +170,10 @@ export class MediaSession {
       this.#early.push(message);
       return;
     }
-    this.consumers
-      .add(this.#receive, message, (consumerId) =>
-        this.#signaling.request("consumer:ready", { consumerId }),
-      )
-      .catch((error: unknown) => {
-        // Leaving closes transports under tracks that are still being set up: no news.
-        if (!this.#closed) this.#listener.trackFailed(error);
-      });
+    this.consumers.add(this.#receive, message).catch((error: unknown) => {
+      // Leaving closes transports under tracks that are still being set up: no news.
+      if (!this.#closed) this.#listener.trackFailed(error);
+    });
   }
 
   /** Connection states for diagnostics. */
@@ -147,16 +186,38 @@ export class MediaSession {
 
   close(): void {
     this.#closed = true;
-    for (const stop of this.#stopWatching) stop();
+    for (const watch of this.#watches) watch.stop();
+    this.#ready.close();
     this.consumers.clear();
     this.#send?.close();
     this.#receive?.close();
   }
 
-  async #createTransport(
-    direction: "send" | "recv",
-    iceServers: JoinReply["iceServers"],
-  ): Promise<types.Transport> {
+  #own(): OwnProducer[] {
+    return [...this.#producers]
+      .filter(([, producer]) => !producer.closed)
+      .map(([source, { id, paused }]) => ({ source, producerId: id, paused }));
+  }
+
+  async #tellPaused(producerId: string, paused: boolean): Promise<void> {
+    await this.#signaling.request(paused ? "producer:pause" : "producer:resume", { producerId });
+  }
+
+  #cameraOptions(track: MediaStreamTrack) {
+    const { width = 0, height = 0 } = track.getSettings();
+    const { codecs = [] } = this.#device.sendRtpCapabilities;
+    const codec = codecs.find(
+      ({ kind, mimeType }) => kind === "video" && !/\/rtx$/iu.test(mimeType),
+    );
+    const limitBps = this.#reply.limits.maxVideoBitrateBps;
+    return {
+      codecOptions: { videoGoogleStartBitrate: START_BITRATE_KBPS },
+      encodings: cameraEncodings(codec?.mimeType ?? "video/VP8", { width, height }, limitBps),
+    };
+  }
+
+  async #createTransport(direction: "send" | "recv"): Promise<types.Transport> {
+    const { iceServers } = this.#reply;
     const options = await this.#signaling.request("transport:create", { direction });
     const transport =
       direction === "send"
@@ -179,8 +240,9 @@ export class MediaSession {
         })
         .then(({ producerId }) => done({ id: producerId }), failed);
     });
-    this.#stopWatching.push(
+    this.#watches.push(
       keepConnected(transport, {
+        reachable: () => this.#signaling.connected,
         restart: async () => {
           const message = { transportId: transport.id };
           const reply = await this.#signaling.request("transport:restart-ice", message);
@@ -192,4 +254,19 @@ export class MediaSession {
     );
     return transport;
   }
+}
+
+/** A voice that survives lost packets, and costs nothing while nobody speaks. */
+const MICROPHONE_OPTIONS = {
+  codecOptions: { opusStereo: false, opusFec: true, opusDtx: true },
+  encodings: [],
+};
+
+/** On a slow line or computer the picture loses size and rate alike, not one for the other. */
+async function preferBalance({ rtpSender }: types.Producer): Promise<void> {
+  if (rtpSender === undefined) return;
+  const parameters = rtpSender.getParameters();
+  parameters.degradationPreference = "balanced";
+  // Firefox knows no such preference and some versions refuse it: the default is good enough.
+  await rtpSender.setParameters(parameters).catch(() => undefined);
 }

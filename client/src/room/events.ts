@@ -1,66 +1,57 @@
 import { applyAudioTarget, audioTarget } from "../media/lip-sync.ts";
 import type { MediaSession } from "../media/session.ts";
-import type { ServerEventName, ServerEvents, TransformStatus } from "../protocol.ts";
-import type { SignalingClient } from "../signaling/client.ts";
+import type { ServerEvents, TransformFigures, TransformStatus } from "../protocol.ts";
 import { type AppState, withNotice } from "../state.ts";
 import type { Store } from "../store.ts";
 import { withInfo, withoutInfo, withStatus } from "./people.ts";
+import type { Stay } from "./stay.ts";
 
-/** What the events need from the stay in the room. */
+/** What the events need from the room. */
 export interface EventTarget {
-  /** The current media session; null between joins. */
-  media(): MediaSession | null;
-  /** The room's media died on the server: join again. */
-  rebuilt(): void;
+  figures: Store<TransformFigures | null>;
   /** The own look as the server has it: an operator may have changed it. */
   ownTransform(status: TransformStatus): void;
+  /** The engine does not take the own settings. */
+  refused(refusal: ServerEvents["transform:refused"]): void;
+  /** Settings of the own look are on screen. */
+  applied(applied: ServerEvents["transform:applied"]): void;
   /** The server removed us from the room. */
   removed(reason: string): void;
 }
 
-/** Carries what the server says into the state and the media session. */
-export function followServer(
-  signaling: SignalingClient,
-  store: Store<AppState>,
-  target: EventTarget,
-): void {
-  const on = <N extends ServerEventName>(name: N, handle: (payload: ServerEvents[N]) => void) =>
-    signaling.on(name, handle);
+/** Carries what the server says about people and looks into the state. */
+export function followServer(stay: Stay, store: Store<AppState>, target: EventTarget): void {
+  const own = (participantId: string): boolean => participantId === store.get().selfId;
 
-  on("participant:joined", (info) => store.update((state) => withInfo(state, info)));
-  on("participant:updated", (info) => {
+  stay.on("participant:joined", (info) => store.update((state) => withInfo(state, info)));
+  stay.on("participant:updated", (info) => {
     store.update((state) => withInfo(state, info));
-    syncLips(store, target.media(), info.participantId);
+    syncLips(store, stay.media, info.participantId);
   });
-  on("participant:left", ({ participantId, reason }) => {
-    if (participantId === store.get().selfId) target.removed(reason);
+  stay.on("participant:left", ({ participantId, reason }) => {
+    if (own(participantId)) target.removed(reason);
     else store.update((state) => withoutInfo(state, participantId));
   });
-
-  on("consumer:new", (message) => target.media()?.announce(message));
-  on("consumer:closed", ({ consumerId }) => target.media()?.consumers.remove(consumerId));
-  on("consumer:paused", ({ consumerId }) =>
-    target.media()?.consumers.setFlowing(consumerId, false),
-  );
-  on("consumer:resumed", ({ consumerId }) =>
-    target.media()?.consumers.setFlowing(consumerId, true),
-  );
-
-  on("transform:state", (status) => {
+  stay.on("transform:state", (status) => {
     store.update((state) => withStatus(state, status));
-    if (status.participantId === store.get().selfId) target.ownTransform(status);
-    syncLips(store, target.media(), status.participantId);
+    if (own(status.participantId)) target.ownTransform(status);
+    syncLips(store, stay.media, status.participantId);
   });
-
-  on("room:rebuilt", () => target.rebuilt());
-  on("server:closing", () =>
-    store.update((state) =>
-      withNotice(state, {
-        id: "connection",
-        tone: "info",
-        text: "The server is restarting. This page joins again by itself.",
-      }),
+  stay.on("transform:stats", (figures) => {
+    if (own(figures.participantId)) target.figures.update(() => figures);
+  });
+  stay.on("transform:refused", (refusal) => target.refused(refusal));
+  stay.on("transform:applied", (applied) => {
+    if (own(applied.participantId)) target.applied(applied);
+  });
+  stay.on("server:draining", ({ secondsLeft }) =>
+    say(
+      store,
+      `The server goes down for maintenance in ${minutesOf(secondsLeft)}. Stay until then; this page joins again by itself afterwards.`,
     ),
+  );
+  stay.on("server:closing", () =>
+    say(store, "The server is restarting. This page joins again by itself."),
   );
 }
 
@@ -75,5 +66,15 @@ export function syncLips(
   if (person === undefined || receiver === undefined) return;
   const { video, transform } = person.info;
   const current = receiver.jitterBufferTarget ?? null;
-  applyAudioTarget(receiver, audioTarget(video, transform?.delayMs ?? null, current));
+  applyAudioTarget(receiver, audioTarget(video, transform, current));
+}
+
+function say(store: Store<AppState>, text: string): void {
+  store.update((state) => withNotice(state, { id: "server", tone: "info", text }));
+}
+
+function minutesOf(seconds: number): string {
+  const minutes = Math.round(seconds / 60);
+  if (minutes < 2) return `${Math.round(seconds)} seconds`;
+  return `${minutes} minutes`;
 }

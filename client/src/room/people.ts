@@ -23,6 +23,23 @@ export function withoutInfo(state: AppState, participantId: string): AppState {
   return { ...state, people };
 }
 
+/**
+ * Everybody who is there by the answer to `join`. `kept`: the tracks received so far live on, and
+ * their reports count; otherwise all of that is void.
+ */
+export function withEverybody(
+  state: AppState,
+  infos: readonly ParticipantInfo[],
+  kept: boolean,
+): AppState {
+  const before = kept ? state.people : {};
+  const named = infos.flatMap(({ participantId }) => {
+    const person = before[participantId];
+    return person === undefined ? [] : [[participantId, person] as const];
+  });
+  return infos.reduce(withInfo, { ...state, people: Object.fromEntries(named) });
+}
+
 /** Takes over a report about a participant's transform. */
 export function withStatus(state: AppState, status: TransformStatus): AppState {
   return withPerson(state, status.participantId, (person) => {

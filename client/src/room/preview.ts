@@ -1,6 +1,7 @@
-import { MediaSession } from "../media/session.ts";
-import { SignalingClient } from "../signaling/client.ts";
-import { describeError, refusalOf } from "../signaling/errors.ts";
+import type { ConsumerEntry, Slot } from "../media/consumers.ts";
+import type { MediaSession } from "../media/session.ts";
+import type { ClientMessage, JoinReply } from "../protocol.ts";
+import { describeError } from "../signaling/errors.ts";
 import {
   type AppState,
   type Draft,
@@ -11,72 +12,84 @@ import {
 import type { Store } from "../store.ts";
 import { settingsOf } from "./draft.ts";
 import type { LocalDevices } from "./local-devices.ts";
+import { Publisher } from "./publisher.ts";
+import { Stay, type StayListener } from "./stay.ts";
 
 /**
  * Tries a look in the lobby, before going live: the camera goes to a room of its own on the server,
  * which nobody else can enter, and the repainted picture comes back.
  */
-export class Preview {
+export class Preview implements StayListener {
   readonly #store: Store<AppState>;
   readonly #devices: LocalDevices;
-  readonly #signaling: SignalingClient;
-  #media: MediaSession | null = null;
-  readonly #opened: Promise<void>;
+  readonly #place: { roomId: string; token: string | null };
+  readonly #publisher: Publisher;
+  readonly #stay: Stay;
+  #selfId = "";
+  /** The first look is sent by `setLook`; after a lost stay it is sent again. */
+  #again = false;
   #closed = false;
 
-  /** roomId, token: the room that is to be joined later; whoever may join it may try looks. */
+  /** @param place the room that is to be joined later; whoever may join it may try looks */
   constructor(
     store: Store<AppState>,
     devices: LocalDevices,
-    { roomId, token }: { roomId: string; token: string | null },
+    place: { roomId: string; token: string | null },
   ) {
     this.#store = store;
     this.#devices = devices;
-    this.#show({ phase: "connecting", track: null, state: "off", reason: "" });
+    this.#place = place;
+    // Only the picture is tried: nobody is there to listen.
+    this.#publisher = new Publisher(
+      () => ({ ...store.get().local, microphone: null }),
+      (_source, error) => this.#notice(describeError(error)),
+    );
+    this.#show({ phase: "connecting", track: null, state: "off", reason: "", queue: null });
     store.update((state) => withoutNotice(state, "preview"));
-    let ready: () => void = () => undefined;
-    let refused: (error: Error) => void = () => undefined;
-    const connected = new Promise<void>((resolve, reject) => {
-      ready = resolve;
-      refused = reject;
+    this.#stay = new Stay(this);
+    this.#stay.on("transform:state", ({ participantId, state, reason, queue }) => {
+      if (participantId === this.#selfId) this.#change({ state, reason, queue });
     });
-    this.#signaling = new SignalingClient(token, {
-      opened: () => ready(),
-      // Nothing of it is worth a second try that nobody asked for.
-      dropped: () => this.#fail("The connection to the server is lost."),
-      failed: (error) => refused(refusalOf(error)),
-    });
-    this.#opened = connected.then(() => this.#open(roomId));
-    this.#opened.catch((error: unknown) => this.#fail(describeError(error)));
+    this.#stay.on("transform:refused", ({ message }) => this.#refused(message));
   }
 
   /** Shows a look. Refusals become notices. */
   async setLook(draft: Draft): Promise<void> {
     this.#store.update((state) => ({ ...state, draft }));
     try {
-      await this.#opened;
+      await this.#stay.whenJoined();
+      await this.#publisher.idle();
       if (this.#closed) return;
-      await this.#signaling.request("transform:set", settingsOf(draft));
+      const { hideOriginal } = this.#store.get();
+      await this.#stay.request("transform:set", settingsOf(draft, hideOriginal));
       this.#store.update((state) => withoutNotice(state, "preview"));
     } catch (error) {
-      if (!this.#closed) this.#notice(describeError(error));
-      this.#store.update((state) => ({ ...state, draft: { ...state.draft, on: false } }));
+      if (!this.#closed) this.#refused(describeError(error));
     }
   }
 
   /** Ends it; the server forgets the room. Safe to call twice. */
   close(): void {
     if (this.#closed) return;
-    this.#closed = true;
-    this.#devices.onTrack = null;
-    this.#media?.close();
-    this.#signaling.close();
-    this.#show(null);
+    this.#release();
+    void this.#stay.leave();
   }
 
-  async #open(roomId: string): Promise<void> {
-    const reply = await this.#signaling.request("join", { roomId, name: "preview", preview: true });
-    const own = reply.participantId;
+  token(): string | null {
+    return this.#place.token;
+  }
+
+  joinMessage(): Omit<ClientMessage<"join">, "resume" | "identity"> {
+    const { hideOriginal } = this.#store.get();
+    return { roomId: this.#place.roomId, name: "preview", preview: true, hideOriginal };
+  }
+
+  moved(state: string): void {
+    if (!this.#closed) this.#change({ phase: state === "joined" ? "open" : "connecting" });
+  }
+
+  joined(reply: JoinReply): void {
+    this.#selfId = reply.participantId;
     this.#store.update((state) => ({
       ...state,
       presets: reply.presets,
@@ -84,58 +97,53 @@ export class Preview {
       promptMaxChars: reply.limits.promptMaxChars,
       mayTransform: reply.grants.transform,
     }));
-    const media = await MediaSession.create(this.#signaling, reply, {
-      changed: (participantId, slot, entry) => {
-        if (participantId !== own || slot !== "generated") return;
-        this.#change({ track: entry?.flowing ? entry.consumer.track : null });
-      },
-      connected: () => undefined,
-      lost: () => this.#fail("Picture and sound do not get through to the server."),
-      trackFailed: (error) => this.#notice(describeError(error)),
-    });
-    if (this.#closed) return media.close();
-    this.#media = media;
-    this.#follow(media, own);
-    await media.subscribe(reply.iceServers);
-    await media.openUplink(reply.iceServers);
-    this.#devices.onTrack = (source, track) => {
-      if (source === "camera") void this.#carry(track);
-    };
-    await this.#carry(this.#store.get().local.camera);
-    this.#change({ phase: "open" });
   }
 
-  #follow(media: MediaSession, own: string): void {
-    const { consumers } = media;
-    this.#signaling.on("consumer:new", (message) => media.announce(message));
-    this.#signaling.on("consumer:closed", ({ consumerId }) => consumers.remove(consumerId));
-    this.#signaling.on("consumer:paused", ({ consumerId }) =>
-      consumers.setFlowing(consumerId, false),
-    );
-    this.#signaling.on("consumer:resumed", ({ consumerId }) =>
-      consumers.setFlowing(consumerId, true),
-    );
-    this.#signaling.on("transform:state", (status) => {
-      if (status.participantId === own)
-        this.#change({ state: status.state, reason: status.reason });
-    });
-    this.#signaling.on("room:rebuilt", () => this.#fail("The server had to begin anew."));
+  async ready(media: MediaSession, reply: JoinReply): Promise<void> {
+    this.#devices.onTrack = (source) => void this.#publisher.sync(source);
+    await this.#publisher.carry(media);
+    const { draft, hideOriginal } = this.#store.get();
+    const repeat = this.#again && !reply.resumed && draft.on;
+    this.#again = true;
+    if (repeat) await this.#stay.request("transform:set", settingsOf(draft, hideOriginal));
   }
 
-  async #carry(track: MediaStreamTrack | null): Promise<void> {
-    try {
-      if (track === null) await this.#media?.unpublish("camera");
-      else await this.#media?.publish("camera", track);
-    } catch (error) {
-      this.#notice(describeError(error));
-    }
+  changed(participantId: string, slot: Slot, entry: ConsumerEntry | null): void {
+    if (participantId !== this.#selfId || slot !== "generated") return;
+    this.#change({ track: entry?.flowing ? entry.consumer.track : null });
   }
 
-  #fail(text: string): void {
+  mediaConnected(): void {}
+
+  mediaLost(): void {
+    this.#notice("Picture and sound do not get through to the server. Trying again …");
+  }
+
+  trackFailed(error: unknown): void {
+    this.#notice(describeError(error));
+  }
+
+  ended(error: unknown): void {
     if (this.#closed) return;
-    this.close();
+    this.#release();
+    this.#off();
+    this.#notice(`The preview ended. ${describeError(error)}`);
+  }
+
+  #release(): void {
+    this.#closed = true;
+    this.#devices.onTrack = null;
+    this.#publisher.carry(null).catch(() => undefined);
+    this.#show(null);
+  }
+
+  #refused(text: string): void {
+    this.#notice(text);
+    this.#off();
+  }
+
+  #off(): void {
     this.#store.update((state) => ({ ...state, draft: { ...state.draft, on: false } }));
-    this.#notice(`The preview ended. ${text}`);
   }
 
   #show(preview: PreviewState | null): void {

@@ -1,40 +1,63 @@
-import { MediaSession, type Source } from "../media/session.ts";
-import type { JoinReply, TransformStatus } from "../protocol.ts";
-import { SignalingClient } from "../signaling/client.ts";
-import { describeError, refusalOf, ServerRefusal } from "../signaling/errors.ts";
-import { type AppState, type Draft, withNotice, withoutNotice } from "../state.ts";
-import type { Store } from "../store.ts";
+import type { ConsumerEntry, Slot } from "../media/consumers.ts";
+import type { MediaSession } from "../media/session.ts";
+import type {
+  ClientMessage,
+  ClientReplies,
+  FallbackOrder,
+  JoinReply,
+  ServerEvents,
+  TileView,
+  TransformFigures,
+  TransformStatus,
+} from "../protocol.ts";
+import { describeError, ServerRefusal } from "../signaling/errors.ts";
+import {
+  type AppState,
+  DEFAULT_FALLBACK,
+  type Draft,
+  withNotice,
+  withoutNotice,
+} from "../state.ts";
+import { createStore, type Store } from "../store.ts";
+import type { Connection } from "./connection.ts";
 import { draftOf, settingsOf } from "./draft.ts";
 import { followServer, syncLips } from "./events.ts";
 import type { LocalDevices } from "./local-devices.ts";
-import { withInfo, withTrack } from "./people.ts";
-
-/** A lost stay is taken up again so often before the person is asked. */
-const REJOIN_DELAY_MS = 700;
-/**
- * Together 17 s: the server may need 13 s to notice that the old connection is dead, and until
- * then the identity counts as taken.
- */
-const REJOIN_ATTEMPTS = 25;
+import { withEverybody, withTrack } from "./people.ts";
+import { Publisher } from "./publisher.ts";
+import { Stay, type StayListener } from "./stay.ts";
+import { ViewReport } from "./view-report.ts";
 
 const NO_MEDIA_PATH =
   "Picture and sound do not get through to the server. A firewall may block its media ports: try another network, or ask the server's operator. Trying again …";
 
+/** What the page needs of a room. */
+export interface RoomControls {
+  /** For diagnostics and statistics; null between media sessions. */
+  readonly media: MediaSession | null;
+  /** Numbers of the own transform, apart from the state that everything renders from. */
+  readonly figures: Store<TransformFigures | null>;
+  setTransform(draft: Draft): Promise<void>;
+  setPrivacy(change: { hideRoom?: boolean; fallback?: FallbackOrder }): Promise<void>;
+  reportView(tiles: TileView[]): void;
+  leave(): Promise<void>;
+}
+
 /** One stay in a room: from joining to leaving, across lost connections and rebuilt rooms. */
-export class Room {
+export class Room implements RoomControls, StayListener {
+  readonly figures = createStore<TransformFigures | null>(null);
   readonly #store: Store<AppState>;
   readonly #devices: LocalDevices;
   readonly #name: string;
-  readonly #signaling: SignalingClient;
-  #media: MediaSession | null = null;
-  #reply: JoinReply | null = null;
-  #joining: Promise<void> | null = null;
-  #left = false;
+  readonly #publisher: Publisher;
+  readonly #view: ViewReport;
+  readonly #stay: Stay;
   /** Looks that were sent and not answered yet. */
   #unanswered = 0;
-  #carrying: Promise<void> = Promise.resolve();
   /** The last look that the server took over, or that was tried in the lobby: for each join. */
   #accepted: Draft | null;
+  /** Newest revision of which nothing older is on screen. */
+  #completeRevision = 0;
 
   constructor(store: Store<AppState>, devices: LocalDevices, name: string) {
     this.#store = store;
@@ -42,161 +65,197 @@ export class Room {
     this.#name = name;
     const { draft } = store.get();
     this.#accepted = draft.on ? draft : null;
-    this.#signaling = new SignalingClient(store.get().token, {
-      opened: (recovered) => this.#opened(recovered),
-      dropped: (willRetry) => this.#dropped(willRetry),
-      failed: (error) => this.#failed(error),
-    });
-    followServer(this.#signaling, store, {
-      media: () => this.#media,
-      rebuilt: () => void this.#rejoin(),
+    this.#publisher = new Publisher(
+      () => store.get().local,
+      (source, error) => this.#notice(source, "error", describeError(error)),
+    );
+    this.#update({ phase: "joining", link: "connecting", notices: [], incomingRevision: null });
+    this.#stay = new Stay(this);
+    this.#view = new ViewReport((tiles) => this.#stay.request("view:set", { tiles }));
+    followServer(this.#stay, store, {
+      figures: this.figures,
       ownTransform: (status) => this.#followOwn(status),
+      refused: (refusal) => this.#onRefused(refusal),
+      applied: (applied) => this.#onApplied(applied),
       removed: (reason) => {
         void this.leave();
         this.#notice("left", "info", `You were removed from the room: ${reason}`);
       },
     });
-    this.#update({ phase: "joining", link: "connecting", notices: [] });
   }
 
-  /** The media session for diagnostics and statistics; null between joins. */
   get media(): MediaSession | null {
-    return this.#media;
+    return this.#stay.media;
   }
 
   /** Switches the transform, or changes the look. Refusals become notices. */
   async setTransform(draft: Draft): Promise<void> {
-    this.#store.update((state) => ({ ...state, draft }));
+    this.#update({ draft });
     this.#unanswered += 1;
     try {
       // A look chosen while the camera is still on its way to the server waits for it.
-      await this.#joining;
-      await this.#carrying;
+      await this.#stay.whenJoined();
+      await this.#publisher.idle();
       await this.#sendTransform(draft);
       this.#accepted = draft;
       this.#store.update((state) => withoutNotice(state, "transform"));
     } catch (error) {
-      this.#notice("transform", "error", describeError(error));
-      // The switch shows what is in force; the words stay, so that they can be corrected.
-      const on = this.#accepted?.on ?? false;
-      this.#store.update((state) => ({ ...state, draft: { ...state.draft, on } }));
+      this.#showRefused(describeError(error));
     } finally {
       this.#unanswered -= 1;
     }
   }
 
+  /** "Hide my room", and what is shown when the transform cannot go on. */
+  async setPrivacy(change: { hideRoom?: boolean; fallback?: FallbackOrder }): Promise<void> {
+    const { hideOriginal, fallback } = this.#store.get();
+    const wanted = {
+      hideOriginal: change.hideRoom ?? hideOriginal,
+      fallback: change.fallback ?? fallback,
+    };
+    this.#update(wanted);
+    try {
+      await this.#stay.whenJoined();
+      await this.#stay.request("privacy:set", change);
+      // A join in between showed what was in force before.
+      this.#update(wanted);
+      this.#store.update((state) => withoutNotice(state, "privacy"));
+      const { draft } = this.#store.get();
+      const painted = draft.on && draft.kind === "restyle" && draft.behind !== null;
+      // What stands behind the person is part of the look, and only while the room is hidden.
+      if (change.hideRoom !== undefined && painted) await this.setTransform(draft);
+    } catch (error) {
+      this.#update({ hideOriginal, fallback });
+      this.#notice("privacy", "error", describeError(error));
+    }
+  }
+
+  reportView(tiles: TileView[]): void {
+    this.#view.set(tiles);
+  }
+
+  /** Takes another token for the same room; the connection carries it from now on. */
+  async refreshToken(token: string): Promise<ClientReplies["token:refresh"]> {
+    const before = this.#store.get().token;
+    this.#update({ token });
+    if (this.#stay.state !== "joined") {
+      this.#stay.retryNow();
+      await this.#stay.whenJoined();
+    }
+    try {
+      return await this.#stay.request("token:refresh", { token });
+    } catch (error) {
+      this.#update({ token: before });
+      throw error;
+    }
+  }
+
   /** Leaves, closes the connection and releases the devices. Safe to call twice. */
   async leave(): Promise<void> {
-    if (this.#left) return;
-    this.#left = true;
-    this.#devices.onTrack = null;
-    if (this.#signaling.connected && this.#reply !== null) {
-      // Leaving must not hang on a server that is gone: closing the socket says it as well.
-      await Promise.race([this.#signaling.request("leave", {}).catch(() => undefined), delay(500)]);
-    }
-    this.#media?.close();
-    this.#media = null;
-    this.#signaling.close();
+    if (this.#stay.state === "ended") return;
+    this.#release();
+    await this.#stay.leave();
     await this.#devices.close();
     this.#update({ phase: "left", link: "idle", selfId: null, people: {} });
   }
 
-  #opened(recovered: boolean): void {
-    this.#store.update((state) => withoutNotice(state, "connection"));
-    this.#update({ link: "connected" });
-    // A recovered session has lost nothing: the server sent the events of the gap.
-    if (!recovered || this.#reply === null) void this.#rejoin();
+  token(): string | null {
+    return this.#store.get().token;
   }
 
-  #dropped(willRetry: boolean): void {
-    if (this.#left) return;
-    this.#update({ link: "reconnecting" });
-    this.#notice("connection", "info", "The connection to the server is lost. Trying again …");
-    if (!willRetry) setTimeout(() => !this.#left && this.#signaling.reconnect(), REJOIN_DELAY_MS);
+  joinMessage(): Omit<ClientMessage<"join">, "resume" | "identity"> {
+    const { roomId, hideOriginal } = this.#store.get();
+    return { roomId, name: this.#name, hideOriginal };
   }
 
-  #failed(error: Error): void {
-    if (this.#left) return;
-    const refusal = refusalOf(error);
-    if (this.#store.get().phase === "joining" || !refusal.mayPass) this.#backToLobby(refusal);
-  }
-
-  /** Joins, also for the first time. Runs once at a time; a call during a run is part of it. */
-  #rejoin(): Promise<void> {
-    this.#joining ??= this.#joinWithPatience().finally(() => {
-      this.#joining = null;
-    });
-    return this.#joining;
-  }
-
-  /** The media connection is beyond repair while signalling works: leave and join again. */
-  async #startOver(): Promise<void> {
-    this.#notice("media", "error", NO_MEDIA_PATH);
-    // Refused where the server has let go of us already, which is as good.
-    await this.#signaling.request("leave", {}).catch(() => undefined);
-    if (!this.#left) await this.#rejoin();
-  }
-
-  async #joinWithPatience(): Promise<void> {
-    const first = this.#reply === null;
-    for (let attempt = 1; !this.#left; attempt += 1) {
-      try {
-        await this.#join();
-        this.#store.update((state) => withoutNotice(state, "connection"));
-        return;
-      } catch (error) {
-        if (this.#left) return;
-        this.#media?.close();
-        this.#media = null;
-        // Without a socket there is nothing to try: #opened comes back here.
-        if (!this.#signaling.connected && !first) return;
-        const mayPass = error instanceof ServerRefusal && error.mayPass;
-        if (first || !mayPass || attempt >= REJOIN_ATTEMPTS) {
-          this.#backToLobby(error);
-          return;
-        }
-        await delay(REJOIN_DELAY_MS);
+  moved(state: Connection["name"], failure: unknown): void {
+    if (state === "away" || state === "waiting") {
+      this.#update({ link: "reconnecting" });
+      this.#notice("connection", "info", troubleOf(failure));
+    } else if (state === "joined") {
+      this.#update({ link: "connected" });
+      for (const id of ["connection", "server"]) {
+        this.#store.update((before) => withoutNotice(before, id));
       }
     }
   }
 
-  async #join(): Promise<void> {
-    const before = this.#store.get();
-    this.#media?.close();
-    this.#media = null;
-    const reply = await this.#signaling.request("join", {
-      roomId: before.roomId,
-      name: this.#name,
-      hideOriginal: before.hideOriginal,
-      // Coming back as the same person; the first time the server or the token decides.
-      ...(this.#reply === null ? {} : { identity: this.#reply.identity }),
+  joined(reply: JoinReply, kept: boolean): void {
+    this.#store.update((state) => {
+      const own = state.people[reply.participantId]?.info ?? {
+        participantId: reply.participantId,
+        identity: reply.identity,
+        name: this.#name,
+        joinedAtMs: Date.now(),
+        audio: false,
+        video: "none" as const,
+        transform: null,
+        hideOriginal: reply.hideOriginal,
+      };
+      const next: AppState = {
+        ...state,
+        phase: "room",
+        selfId: reply.participantId,
+        mayPublish: reply.grants.publish,
+        mayTransform: reply.grants.transform,
+        hideOriginal: reply.hideOriginal,
+        presets: reply.presets,
+        suggestions: reply.suggestions,
+        promptMaxChars: reply.limits.promptMaxChars,
+      };
+      const infos = [{ ...own, hideOriginal: reply.hideOriginal }, ...reply.participants];
+      return withEverybody(next, infos, kept);
     });
-    this.#reply = reply;
-    this.#showJoined(reply);
+  }
 
-    const media = await MediaSession.create(this.#signaling, reply, {
-      changed: (participantId, slot, entry) => {
-        this.#store.update((state) => withTrack(state, participantId, slot, entry));
-        if (slot === "audio") syncLips(this.#store, this.#media, participantId);
-      },
-      connected: () => this.#store.update((state) => withoutNotice(state, "media")),
-      lost: () => void this.#startOver(),
-      trackFailed: (error) => this.#notice("track", "error", describeError(error)),
-    });
-    this.#media = media;
-    if (reply.grants.view) await media.subscribe(reply.iceServers);
+  async ready(media: MediaSession, reply: JoinReply): Promise<void> {
+    this.#view.repeat();
+    for (const { participantId } of reply.participants) syncLips(this.#store, media, participantId);
     if (!reply.grants.publish) return;
-    await media.openUplink(reply.iceServers);
-    this.#devices.onTrack = (source, track) => this.#carry(source, track);
-    const look = this.#accepted?.on && reply.grants.transform ? this.#accepted : null;
+    const { fallback } = this.#store.get();
+    if (reply.resumed) this.#followOwn(reply.transform);
+    else if (fallback !== DEFAULT_FALLBACK) await this.#stay.request("privacy:set", { fallback });
+    const look =
+      !reply.resumed && this.#accepted?.on && reply.grants.transform ? this.#accepted : null;
     // A background goes first: the server then hides the room from the camera's first frame on.
     if (look !== null && look.kind !== "restyle") await this.#restore(look);
-    const publishing = this.#carrying.then(() => this.#publishAll(media));
-    // A switch in the meantime comes after it, also where it failed.
-    this.#carrying = publishing.catch(() => undefined);
-    await publishing;
-    if (this.#accepted?.on && this.#accepted !== look) await this.#restore(this.#accepted);
-    else if (look?.kind === "restyle") await this.#restore(look);
+    this.#devices.onTrack = (source) => void this.#publisher.sync(source);
+    await this.#publisher.carry(media);
+    if (look !== null && look.kind === "restyle") await this.#restore(look);
+    // The first time in the room the browser may have to ask: nobody waits for the answer.
+    void this.#devices.open();
+  }
+
+  changed(participantId: string, slot: Slot, entry: ConsumerEntry | null): void {
+    this.#store.update((state) => withTrack(state, participantId, slot, entry));
+    if (slot === "audio") syncLips(this.#store, this.media, participantId);
+  }
+
+  mediaConnected(): void {
+    this.#store.update((state) => withoutNotice(state, "media"));
+  }
+
+  mediaLost(): void {
+    this.#notice("media", "error", NO_MEDIA_PATH);
+  }
+
+  trackFailed(error: unknown): void {
+    this.#notice("track", "error", describeError(error));
+  }
+
+  /** The stay cannot begin or go on: say why where the person can try again. */
+  ended(error: unknown): void {
+    this.#release();
+    this.#update({ phase: "lobby", link: "idle", selfId: null, people: {} });
+    this.#store.update((state) => withoutNotice(state, "connection"));
+    this.#notice("join", "error", describeError(error));
+  }
+
+  #release(): void {
+    this.#devices.onTrack = null;
+    this.#publisher.carry(null).catch(() => undefined);
+    this.#view.close();
+    this.figures.update(() => null);
   }
 
   /** A look from before this join. Without it the stay goes on, and says so. */
@@ -206,93 +265,62 @@ export class Room {
     } catch (error) {
       if (error instanceof ServerRefusal && error.mayPass) throw error;
       this.#accepted = null;
-      this.#notice("transform", "error", describeError(error));
-      this.#store.update((state) => ({ ...state, draft: { ...state.draft, on: false } }));
-    }
-  }
-
-  /** Shows the look that is in force, unless a newer one of our own is on its way. */
-  #followOwn({ state: name, settings }: TransformStatus): void {
-    if (this.#unanswered > 0) return;
-    const { draft } = this.#store.get();
-    const next = name === "off" || settings === null ? { ...draft, on: false } : draftOf(settings);
-    if (JSON.stringify(next) === JSON.stringify(draft)) return;
-    this.#accepted = next;
-    this.#store.update((state) => ({ ...state, draft: next }));
-  }
-
-  #showJoined(reply: JoinReply): void {
-    this.#store.update((state) => {
-      const own = {
-        participantId: reply.participantId,
-        identity: reply.identity,
-        name: this.#name,
-        joinedAtMs: Date.now(),
-        audio: false,
-        video: "none" as const,
-        transform: null,
-        hideOriginal: state.hideOriginal,
-      };
-      const joined: AppState = {
-        ...state,
-        phase: "room",
-        selfId: reply.participantId,
-        mayPublish: reply.grants.publish,
-        mayTransform: reply.grants.transform,
-        presets: reply.presets,
-        suggestions: reply.suggestions,
-        promptMaxChars: reply.limits.promptMaxChars,
-        people: {},
-      };
-      return [own, ...reply.participants].reduce(withInfo, joined);
-    });
-  }
-
-  async #publishAll(media: MediaSession): Promise<void> {
-    const { camera, microphone, microphoneOn } = this.#store.get().local;
-    if (microphone !== null) {
-      await media.publish("microphone", microphone);
-      if (!microphoneOn) await media.setPaused("microphone", true);
-    }
-    if (camera !== null) await media.publish("camera", camera);
-  }
-
-  /** A device was switched in the middle of the call: one change after the other. */
-  #carry(source: Source, track: MediaStreamTrack | null): void {
-    this.#carrying = this.#carrying.then(() => this.#carryNow(source, track));
-  }
-
-  async #carryNow(source: Source, track: MediaStreamTrack | null): Promise<void> {
-    const media = this.#media;
-    if (media === null) return;
-    try {
-      if (track !== null) {
-        await media.publish(source, track);
-        await media.setPaused(source, false);
-      } else if (source === "camera") {
-        await media.unpublish(source);
-      } else {
-        await media.setPaused(source, true);
-      }
-    } catch (error) {
-      this.#notice(source, "error", describeError(error));
+      this.#showRefused(describeError(error));
     }
   }
 
   async #sendTransform(draft: Draft): Promise<void> {
-    await this.#signaling.request("transform:set", settingsOf(draft));
+    const settings = settingsOf(draft, this.#store.get().hideOriginal);
+    const { revision } = await this.#stay.request("transform:set", settings);
+    const coming = draft.on && revision > this.#completeRevision;
+    this.#update({ incomingRevision: coming ? revision : null });
   }
 
-  /** The stay cannot begin or go on: say why where the person can try again. */
-  #backToLobby(error: unknown): void {
-    this.#left = true;
-    this.#devices.onTrack = null;
-    this.#media?.close();
-    this.#media = null;
-    this.#signaling.close();
-    this.#update({ phase: "lobby", link: "idle", selfId: null, people: {} });
-    this.#store.update((state) => withoutNotice(state, "connection"));
-    this.#notice("join", "error", describeError(error));
+  /** Shows the look that is in force, unless a newer one of our own is on its way. */
+  #followOwn({ state: name, settings }: TransformStatus): void {
+    if (name === "off" || name === "stopped") {
+      this.#update({ incomingRevision: null });
+      this.figures.update(() => null);
+    }
+    if (this.#unanswered > 0) return;
+    const { draft } = this.#store.get();
+    const next = name === "off" || settings === null ? { ...draft, on: false } : draftOf(settings);
+    // What stands behind is kept for the next time where it is not in force now.
+    const full = { ...next, behind: next.behind ?? draft.behind };
+    this.#accepted = full;
+    if (JSON.stringify(full) !== JSON.stringify(draft)) this.#update({ draft: full });
+  }
+
+  #onRefused({ revision, code, message }: ServerEvents["transform:refused"]): void {
+    const { incomingRevision } = this.#store.get();
+    if (incomingRevision !== null && revision >= incomingRevision) {
+      this.#update({ incomingRevision: null });
+    }
+    this.#accepted = this.#inForce();
+    this.#showRefused(describeError(new ServerRefusal(code, message)));
+  }
+
+  #onApplied({ revision, complete }: ServerEvents["transform:applied"]): void {
+    if (!complete) return;
+    this.#completeRevision = Math.max(this.#completeRevision, revision);
+    const { incomingRevision } = this.#store.get();
+    if (incomingRevision !== null && revision >= incomingRevision) {
+      this.#update({ incomingRevision: null });
+    }
+  }
+
+  /** The look that the server reported last; null without one. */
+  #inForce(): Draft | null {
+    const { selfId, people } = this.#store.get();
+    const settings = selfId === null ? null : people[selfId]?.info.transform?.settings;
+    return settings === null || settings === undefined ? null : draftOf(settings);
+  }
+
+  /** The switch shows what is in force; the words stay, so that they can be corrected. */
+  #showRefused(text: string): void {
+    this.#notice("transform", "error", text);
+    const on = this.#accepted?.on ?? false;
+    this.#store.update((state) => ({ ...state, draft: { ...state.draft, on } }));
   }
 
   #update(change: Partial<AppState>): void {
@@ -304,6 +332,10 @@ export class Room {
   }
 }
 
-function delay(ms: number): Promise<void> {
-  return new Promise((resolve) => setTimeout(resolve, ms));
+/** What is wrong with the connection, for the person. */
+function troubleOf(failure: unknown): string {
+  if (failure instanceof ServerRefusal && failure.code === "TOKEN_EXPIRED") {
+    return "Your invitation has expired, and your place here is being asked for again. Keep this page open, or ask for a new link.";
+  }
+  return "The connection to the server is lost. Trying again …";
 }

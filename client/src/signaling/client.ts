@@ -12,14 +12,19 @@ import { ServerRefusal } from "./errors.ts";
 /** How long the server may take to answer a message before we tell the person. */
 const ANSWER_TIMEOUT_MS = 10_000;
 
+/** What lets a connection in: a token, the secret of a stay, or in open mode neither. */
+export interface Credentials {
+  token?: string;
+  resume?: string;
+}
+
 /** Called when the connection opens, drops, or opens again. */
 export interface ConnectionListener {
-  /** `recovered`: the server kept our session through the gap, so nothing needs to be redone. */
-  opened(recovered: boolean): void;
+  opened(): void;
   /** `willRetry` is false when the server closed the connection on purpose. */
   dropped(willRetry: boolean): void;
-  /** The first connection was refused or could not be made; socket.io keeps trying on its own. */
-  failed(error: Error): void;
+  /** A connection was refused or could not be made. `willRetry`: the next try comes by itself. */
+  failed(error: Error, willRetry: boolean): void;
 }
 
 /** Typed, acknowledged messages over one socket.io connection. */
@@ -27,10 +32,11 @@ export class SignalingClient {
   // Typed by the methods below: socket.io's own event maps cannot follow a generic name.
   readonly #socket: Socket;
 
-  constructor(token: string | null, listener: ConnectionListener) {
+  /** @param credentials asked for at each connection, so that a new one carries the newest */
+  constructor(credentials: () => Credentials, listener: ConnectionListener) {
     this.#socket = io({
       path: "/socket.io",
-      auth: token === null ? {} : { token },
+      auth: (give) => give(credentials()),
       // Long polling first would double the time to join on every sensible network.
       transports: ["websocket", "polling"],
       reconnectionDelay: 300,
@@ -38,12 +44,11 @@ export class SignalingClient {
       // A new connection for each join: a shared one would keep an old token.
       forceNew: true,
     });
-    this.#socket.on("connect", () => listener.opened(this.#socket.recovered));
+    this.#socket.on("connect", () => listener.opened());
     this.#socket.on("disconnect", (reason) => {
-      const willRetry = reason !== "io client disconnect" && this.#socket.active;
-      if (reason !== "io client disconnect") listener.dropped(willRetry);
+      if (reason !== "io client disconnect") listener.dropped(this.#socket.active);
     });
-    this.#socket.on("connect_error", (error) => listener.failed(error));
+    this.#socket.on("connect_error", (error) => listener.failed(error, this.#socket.active));
   }
 
   get connected(): boolean {
@@ -58,6 +63,8 @@ export class SignalingClient {
     name: N,
     message: ClientMessage<N>,
   ): Promise<ClientReplies[N]> {
+    // socket.io would keep it and send it before the join of the next connection.
+    if (!this.connected) throw new ServerRefusal("UNREACHABLE", `No connection for ${name}.`);
     let answer: Ack<ClientReplies[N]>;
     try {
       answer = await this.#socket.timeout(ANSWER_TIMEOUT_MS).emitWithAck(name, message);

@@ -15,8 +15,8 @@ export class ServerRefusal extends Error {
   get mayPass(): boolean {
     return (
       this.code === "UNREACHABLE" ||
-      this.code === "IDENTITY_IN_USE" ||
       this.code === "ROOM_REBUILT" ||
+      this.code === "RATE_LIMITED" ||
       this.code === "SHUTTING_DOWN" ||
       this.code === "INTERNAL"
     );
@@ -41,6 +41,7 @@ const SENTENCES: Partial<Record<ServerRefusal["code"], string>> = {
   UNSUPPORTED_CODEC:
     "This browser offers no video format that the server knows (VP8 or H.264). Try a current Chrome, Edge, Firefox or Safari.",
   NO_VIDEO: "Turn the camera on first: there is no picture to repaint.",
+  ENGINE_FULL: "The server repaints as many pictures as it can. Try again in a while.",
   ENGINE_UNAVAILABLE: "The server's picture engine is not running. The room works without it.",
   SHUTTING_DOWN: "The server is restarting. This page joins again by itself.",
 };

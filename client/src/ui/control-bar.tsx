@@ -25,6 +25,7 @@ export function ControlBar(props: ControlBarProps): JSX.Element {
             data-control="microphone"
             aria-pressed={local.microphoneOn}
             aria-label={local.microphoneOn ? "Mute" : "Unmute"}
+            data-interrupted={local.microphoneOn && local.microphoneInterrupted}
             onClick={() => void devices.setOn("microphone", !local.microphoneOn)}
           >
             <Icon name="microphone" off={!local.microphoneOn} />
@@ -35,6 +36,7 @@ export function ControlBar(props: ControlBarProps): JSX.Element {
             data-control="camera"
             aria-pressed={local.cameraOn}
             aria-label={local.cameraOn ? "Turn the camera off" : "Turn the camera on"}
+            data-interrupted={local.cameraOn && local.cameraInterrupted}
             onClick={() => void devices.setOn("camera", !local.cameraOn)}
           >
             <Icon name="camera" off={!local.cameraOn} />

@@ -1,6 +1,6 @@
 import type { JSX } from "preact";
 import { useEffect, useState } from "preact/hooks";
-import { type DeviceList, type DeviceOption, listDevices } from "../media/devices.ts";
+import type { DeviceList, DeviceOption } from "../media/devices.ts";
 import type { LocalDevices } from "../room/local-devices.ts";
 import type { LocalMedia } from "../state.ts";
 
@@ -15,7 +15,7 @@ const NONE: DeviceList = { cameras: [], microphones: [] };
 export function DeviceSelect({ local, devices }: DeviceSelectProps): JSX.Element {
   const [list, setList] = useState(NONE);
   useEffect(() => {
-    const refresh = (): void => void listDevices().then(setList);
+    const refresh = (): void => void devices.list().then(setList);
     refresh();
     navigator.mediaDevices?.addEventListener("devicechange", refresh);
     return () => navigator.mediaDevices?.removeEventListener("devicechange", refresh);

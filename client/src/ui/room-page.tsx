@@ -1,120 +1,144 @@
 import type { JSX } from "preact";
-import { useEffect, useRef, useState } from "preact/hooks";
+import { useEffect, useState } from "preact/hooks";
 import { roomUrl } from "../link.ts";
+import type { Playback } from "../media/playback.ts";
 import type { LocalDevices } from "../room/local-devices.ts";
-import type { Room } from "../room/room.ts";
-import type { AppState, Person } from "../state.ts";
+import type { RoomControls } from "../room/room.ts";
+import type { AppState } from "../state.ts";
+import { type Store, sameElements, useSelector } from "../store.ts";
 import { ControlBar } from "./control-bar.tsx";
 import { DeviceSelect } from "./device-select.tsx";
-import { bestGrid } from "./grid.ts";
 import { Icon, Logo } from "./icons.tsx";
 import { LookPanel } from "./look-panel.tsx";
 import { Notices } from "./notices.tsx";
-import { RemoteAudio } from "./remote-audio.tsx";
-import { Tile } from "./tile.tsx";
+import { queueWords } from "./picture-state.ts";
+import { BehindSelect, FallbackSelect, HideRoom } from "./privacy-panel.tsx";
+import { Voices } from "./remote-audio.tsx";
+import { Stage } from "./stage.tsx";
 
 interface RoomPageProps {
-  state: AppState;
-  room: Room;
+  store: Store<AppState>;
+  room: RoomControls;
   devices: LocalDevices;
+  playback: Playback;
   onDismiss(id: string): void;
-  onSound(blocked: boolean): void;
 }
-
-const GAP = 12;
 
 /** The room: everybody's tiles, the own look, the controls. */
 export function RoomPage(props: RoomPageProps): JSX.Element {
-  const { state, room, devices, onDismiss, onSound } = props;
-  const people = inOrder(state);
-  const [stage, size] = useSize();
-  const grid = bestGrid(people.length, size.width, size.height, GAP);
+  const { store, room, devices, playback, onDismiss } = props;
+  const [roomId, notices, local, mayPublish] = useSelector(
+    store,
+    ({ roomId, notices, local, mayPublish }) => [roomId, notices, local, mayPublish] as const,
+    sameElements,
+  );
   const [panel, setPanel] = useState(true);
   // On a phone the lobby was scrolled down to its button.
   useEffect(() => window.scrollTo(0, 0), []);
 
   return (
-    <div class={panel ? "room" : "room panel-closed"}>
+    <div class={panel && mayPublish ? "room" : "room panel-closed"}>
       <header class="topbar">
         <Logo />
-        <span class="room-name ellipsis" title={state.roomId}>
-          {state.roomId}
+        <span class="room-name ellipsis" title={roomId}>
+          {roomId}
         </span>
-        <CopyLink roomId={state.roomId} />
+        <CopyLink roomId={roomId} />
       </header>
-      <Notices notices={state.notices} onDismiss={onDismiss} />
-      <main class="stage">
-        <div class="tiles" ref={stage} style={{ gap: `${GAP}px` }}>
-          {people.map((person) => (
-            <Tile
-              key={person.info.participantId}
-              person={person}
-              room={room}
-              local={person.info.participantId === state.selfId ? state.local : null}
-              width={grid.tileWidth}
-            />
-          ))}
-        </div>
-        {people.length === 1 && (
-          <p class="alone">You are alone here. Copy the link and send it to somebody.</p>
-        )}
-      </main>
-      {state.mayPublish && (
+      <Notices notices={notices} onDismiss={onDismiss} />
+      <Stage store={store} room={room} playback={playback} />
+      {mayPublish && (
         <aside class="panel" hidden={!panel}>
-          <LookPanel
-            draft={state.draft}
-            presets={state.presets}
-            suggestions={state.suggestions}
-            promptMaxChars={state.promptMaxChars}
-            locked={lockedBecause(state)}
-            onApply={(draft) => void room.setTransform(draft)}
-          />
+          <OwnLook store={store} room={room} />
           <details class="advanced devices">
             <summary>Camera and microphone</summary>
-            <DeviceSelect local={state.local} devices={devices} />
+            <DeviceSelect local={local} devices={devices} />
           </details>
         </aside>
       )}
       <ControlBar
-        local={state.local}
-        mayPublish={state.mayPublish}
+        local={local}
+        mayPublish={mayPublish}
         devices={devices}
         panel={panel}
         onPanel={() => setPanel(!panel)}
         onLeave={() => void room.leave()}
       />
-      {people
-        .filter((person) => person.info.participantId !== state.selfId)
-        .map(({ info, media }) =>
-          media.audio === null ? null : (
-            <RemoteAudio
-              key={info.participantId}
-              participantId={info.participantId}
-              track={media.audio.track}
-              onBlocked={() => onSound(true)}
-              onPlaying={() => onSound(false)}
-            />
-          ),
-        )}
+      <Voices store={store} playback={playback} />
     </div>
   );
 }
 
-/** Why the look cannot be changed; null when it can. */
-function lockedBecause(state: AppState): string | null {
-  if (!state.mayTransform) return "Your invitation does not allow changing the look.";
-  if (state.local.camera === null) return "Turn the camera on to repaint it.";
-  return null;
+/** The own look and what it hides. */
+function OwnLook({ store, room }: Pick<RoomPageProps, "store" | "room">): JSX.Element {
+  const state = useSelector(store, lookState, sameElements);
+  const [draft, presets, suggestions, promptMaxChars, mayTransform, camera, hidden, fallback, own] =
+    state;
+  const queue = own?.status?.state === "queued" ? own.status.queue : null;
+  return (
+    <>
+      <LookPanel
+        draft={draft}
+        presets={presets}
+        suggestions={suggestions}
+        promptMaxChars={promptMaxChars}
+        locked={lockedBecause(mayTransform, camera)}
+        onApply={(next) => void room.setTransform(next)}
+      />
+      {draft.on && queue !== null && (
+        <p class="waiting-line" role="status">
+          <span>Waiting for a place: {queueWords(queue).toLowerCase()}</span>
+          <button
+            type="button"
+            class="button small"
+            onClick={() => void room.setTransform({ ...draft, on: false })}
+          >
+            Cancel
+          </button>
+        </p>
+      )}
+      <section class="privacy" aria-label="Privacy">
+        <HideRoom hidden={hidden} onChange={(hideRoom) => void room.setPrivacy({ hideRoom })} />
+        {hidden && draft.kind === "restyle" && mayTransform && (
+          <BehindSelect
+            draft={draft}
+            onChange={(behind) => void room.setTransform({ ...draft, behind })}
+          />
+        )}
+        {mayTransform && (
+          <FallbackSelect
+            order={fallback}
+            hidden={hidden}
+            onChange={(order) => void room.setPrivacy({ fallback: order })}
+          />
+        )}
+      </section>
+    </>
+  );
 }
 
-/** Oneself first, or last without a camera; the others in the order of arrival. */
-function inOrder(state: AppState): Person[] {
-  const own = state.local.camera === null ? 1 : -1;
-  return Object.values(state.people).sort((a, b) => {
-    if (a.info.participantId === state.selfId) return own;
-    if (b.info.participantId === state.selfId) return -own;
-    return a.info.joinedAtMs - b.info.joinedAtMs;
-  });
+function lookState(state: AppState) {
+  const { draft, presets, suggestions, promptMaxChars, mayTransform, local, selfId } = state;
+  const own = selfId === null ? undefined : state.people[selfId];
+  const { hideOriginal, fallback } = state;
+  return [
+    draft,
+    presets,
+    suggestions,
+    promptMaxChars,
+    mayTransform,
+    local.camera,
+    hideOriginal,
+    fallback,
+    own,
+  ] as const;
+}
+
+/** Why the look cannot be changed; null when it can. */
+function lockedBecause(mayTransform: boolean, camera: MediaStreamTrack | null): string | null {
+  if (!mayTransform) return "Your invitation does not allow changing the look.";
+  if (camera === null) return "Turn the camera on to repaint it.";
+  return null;
 }
 
 function CopyLink({ roomId }: { roomId: string }): JSX.Element {
@@ -136,24 +160,4 @@ function CopyLink({ roomId }: { roomId: string }): JSX.Element {
       <span aria-live="polite">{copied ? "Copied" : "Copy link"}</span>
     </button>
   );
-}
-
-/** Width and height of an element's content box, kept up to date. */
-function useSize() {
-  const ref = useRef<HTMLDivElement>(null);
-  const [size, setSize] = useState({ width: 0, height: 0 });
-  useEffect(() => {
-    const element = ref.current;
-    if (element === null) return;
-    const observer = new ResizeObserver(([entry]) => {
-      if (entry === undefined) return;
-      const { width, height } = entry.contentRect;
-      // In the narrow layout the page scrolls and the box is as high as its tiles: no limit.
-      const scrolls = matchMedia("(max-width: 760px)").matches;
-      setSize({ width: Math.floor(width), height: scrolls ? 0 : Math.floor(height) });
-    });
-    observer.observe(element);
-    return () => observer.disconnect();
-  }, []);
-  return [ref, size] as const;
 }

@@ -1,15 +1,16 @@
 import type { JSX } from "preact";
 import { useEffect, useState } from "preact/hooks";
 import { avOffsetMs, captureAgeMs, type VideoFigures, videoFigures } from "../media/stats.ts";
-import type { Room } from "../room/room.ts";
+import type { RoomControls } from "../room/room.ts";
 import type { Person, VideoTrackKind } from "../state.ts";
+import { useStore } from "../store.ts";
 import { bitrate, DASH, milliseconds, perSecond, signedMilliseconds } from "./format.ts";
 
 interface StatsPanelProps {
   person: Person;
   self: boolean;
   shown: VideoTrackKind | null;
-  room: Room;
+  room: RoomControls;
 }
 
 interface Sample {
@@ -44,7 +45,9 @@ export function StatsPanel({ person, self, shown, room }: StatsPanelProps): JSX.
   }, [id, self, shown, room]);
 
   const { figures } = sample;
-  const status = person.status;
+  // The own transform tells its numbers every second; of others the server says what changed.
+  const own = useStore(room.figures);
+  const status = self ? (own ?? person.status) : person.status;
   return (
     <dl class="stats" aria-label={`Figures of ${person.info.name}`}>
       <Row name={self && shown === "original" ? "Sent" : "Received"} value={size(figures)} />
@@ -76,7 +79,7 @@ function size(figures: VideoFigures | null): string {
 }
 
 async function sampleTile(
-  room: Room,
+  room: RoomControls,
   participantId: string,
   self: boolean,
   shown: VideoTrackKind | null,

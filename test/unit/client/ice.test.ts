@@ -15,11 +15,12 @@ class Line extends EventEmitter implements WatchedTransport {
   }
 }
 
-function watch(line: Line, restart: () => Promise<void>) {
+function watch(line: Line, restart: () => Promise<void>, reachable = () => true) {
   const seen = { restarts: 0, connected: 0, gaveUp: 0 };
-  const stop = keepConnected(
+  const { stop, check } = keepConnected(
     line,
     {
+      reachable,
       restart: () => {
         seen.restarts += 1;
         return restart();
@@ -33,7 +34,7 @@ function watch(line: Line, restart: () => Promise<void>) {
     },
     10,
   );
-  return { seen, stop };
+  return { seen, stop, check };
 }
 
 describe("a lost media connection", () => {
@@ -62,6 +63,31 @@ describe("a lost media connection", () => {
       await sleep(250);
       expect(seen).to.include({ restarts: 3, gaveUp: 1 });
     }
+  });
+
+  it("waits for signalling, which is down with it, and does not count that time", async () => {
+    const line = new Line();
+    let reachable = false;
+    const { seen, check } = watch(
+      line,
+      async () => line.become("connected"),
+      () => reachable,
+    );
+    line.become("failed");
+    await sleep(150);
+    expect(seen).to.deep.equal({ restarts: 0, connected: 0, gaveUp: 0 });
+    reachable = true;
+    check();
+    await sleep(8);
+    expect(seen).to.include({ restarts: 1, connected: 1 });
+  });
+
+  it("is left alone when signalling comes back and the media never went", async () => {
+    const line = new Line();
+    const { seen, check } = watch(line, async () => undefined);
+    check();
+    await sleep(30);
+    expect(seen.restarts).to.equal(0);
   });
 
   it("is not touched any more after leaving", async () => {

@@ -1,0 +1,48 @@
+/** How a camera is encoded: layers and bit rates. Pure, so that the table can be tested. */
+import type { types } from "mediasoup-client";
+
+/** Smallest, middle and full size; each layer has twice the width and height of the one below. */
+const LAYERS = [
+  { scaleResolutionDownBy: 4, maxBitrate: 150_000 },
+  { scaleResolutionDownBy: 2, maxBitrate: 400_000 },
+  { scaleResolutionDownBy: 1, maxBitrate: 1_200_000 },
+] as const;
+const FULL_BPS = 1_200_000;
+const MAX_FRAME_RATE = 30;
+/** A quarter of less is not worth an encoder of its own. In pixels of the larger side. */
+const SIMULCAST_FROM = 480;
+/** Share of the server's limit for one sender that is left to voice and retransmissions. */
+const HEADROOM = 0.9;
+
+/** Size of the picture that is sent; 0 where the browser does not say. */
+export interface CameraSize {
+  width: number;
+  height: number;
+}
+
+/**
+ * The encodings of a camera: three sizes at once where the codec is VP8 or H.264 and the picture
+ * is large enough, one scalable stream for VP9 and AV1.
+ * @param mimeType of the codec that will be negotiated, such as "video/VP8"
+ * @param limitBps what the server takes from one sender
+ */
+export function cameraEncodings(
+  mimeType: string,
+  { width, height }: CameraSize,
+  limitBps: number,
+): types.RtpEncodingParameters[] {
+  const share = (wanted: number, total: number): number =>
+    Math.round(wanted * Math.min(1, (limitBps * HEADROOM) / total));
+  const single = { maxBitrate: share(FULL_BPS, FULL_BPS), maxFramerate: MAX_FRAME_RATE };
+  const large = Math.max(width, height) >= SIMULCAST_FROM;
+  if (/\/(?:vp9|av1)$/iu.test(mimeType)) {
+    return [{ ...single, scalabilityMode: large ? "L3T3_KEY" : "L1T3" }];
+  }
+  if (!large) return [single];
+  const total = LAYERS.reduce((sum, { maxBitrate }) => sum + maxBitrate, 0);
+  return LAYERS.map((layer) => ({
+    ...layer,
+    maxBitrate: share(layer.maxBitrate, total),
+    maxFramerate: MAX_FRAME_RATE,
+  }));
+}
