@@ -11,6 +11,7 @@ import type { NewParticipant, Participant } from "./participant.ts";
 import type { Room } from "./room.ts";
 import type { Rooms } from "./rooms.ts";
 import type { Schedule } from "./schedule.ts";
+import type { ActiveSettings } from "./settings.ts";
 
 export interface Endpoint {
   /** Another connection has taken the place of this one. */
@@ -62,6 +63,8 @@ interface Entry {
 interface Parked {
   person: Person;
   roomId: string;
+  /** A background that hid the room hides it again from the first frame on. */
+  background: ActiveSettings | undefined;
   untilMs: number;
 }
 
@@ -78,6 +81,13 @@ export class Memberships {
     this.#options = options;
     options.rooms.on("opened", (room) => {
       room.on("left", (participant) => this.#forget(participant.id));
+    });
+    // Who ended a room did not mean it to come back with those who were away.
+    options.rooms.on("closed", (room, _reason, byOperator) => {
+      if (!byOperator) return;
+      for (const [secret, { roomId }] of this.#parked) {
+        if (roomId === room.id) this.#parked.delete(secret);
+      }
     });
   }
 
@@ -132,6 +142,7 @@ export class Memberships {
     const room = this.#options.rooms.forJoin(roomId);
     const membership = this.enter(room, parked.person, address, endpoint);
     this.#parked.delete(secret);
+    if (parked.background !== undefined) room.wish(membership.participant, parked.background);
     return membership;
   }
 
@@ -158,8 +169,10 @@ export class Memberships {
       // A private room dies with its person; there is nothing to come back to.
       if (!room.private) {
         const untilMs = nowMs() + resumeSeconds * 1000;
-        const { hideRoom, grants } = participant;
-        this.#park(secret, { person: { ...person, hideRoom, grants }, roomId, untilMs });
+        const { hideRoom, grants, wish } = participant;
+        const background = wish.settings?.mode === "background" ? wish.settings : undefined;
+        const parked = { person: { ...person, hideRoom, grants }, roomId, background, untilMs };
+        this.#park(secret, parked);
       }
       room.leave(participant.id, "lost the connection");
     });

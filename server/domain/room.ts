@@ -167,6 +167,7 @@ export class Room extends SafeEmitter<RoomEvents> {
    * @throws DriftlessError NO_VIDEO when there is no camera to restyle, FORBIDDEN
    */
   wish(participant: Participant, wanted: TransformSettings, byOther = false): number {
+    this.#requireMember(participant);
     const settings = wanted.mode === "off" ? undefined : wanted;
     if (byOther && participant.wouldShowRoom(settings)) {
       throw new DriftlessError(
@@ -185,6 +186,7 @@ export class Room extends SafeEmitter<RoomEvents> {
 
   /** Switches "hide my room". @returns the version of the policy that holds now */
   hideRoom(participant: Participant, hideRoom: boolean): number {
+    this.#requireMember(participant);
     if (participant.hideRoom !== hideRoom) {
       const version = participant.policy.version;
       participant.setHideRoom(hideRoom);
@@ -195,6 +197,7 @@ export class Room extends SafeEmitter<RoomEvents> {
 
   /** Chooses what viewers get when the transform cannot go on. */
   setFallback(participant: Participant, order: readonly Fallback[]): void {
+    this.#requireMember(participant);
     participant.setFallback(order);
     this.#wishChanged(participant, participant.policy.version);
   }
@@ -222,6 +225,7 @@ export class Room extends SafeEmitter<RoomEvents> {
 
   /** There is a track for generated frames; viewers set it up before its first frame. */
   addGenerated(participant: Participant, track: TrackRef): void {
+    if (participant.left) return;
     participant.setGenerated(track);
     this.#planChanged(participant);
   }
@@ -305,17 +309,26 @@ export class Room extends SafeEmitter<RoomEvents> {
     for (const { id } of this.participants) this.leave(id, reason);
   }
 
+  #requireMember(participant: Participant): void {
+    if (participant.left) throw new DriftlessError("NOT_JOINED", "You have left the room.");
+  }
+
   #wishChanged(participant: Participant, versionBefore: number): void {
-    this.#policyChanged(participant, versionBefore);
+    this.#tellPolicy(participant, versionBefore);
     this.emit("wishChanged", participant);
     this.#planChanged(participant);
     this.emit("transformState", participant);
   }
 
   #policyChanged(participant: Participant, versionBefore: number): void {
-    if (participant.policy.version === versionBefore) return;
+    if (this.#tellPolicy(participant, versionBefore)) this.#planChanged(participant);
+  }
+
+  /** @returns whether there was anything to tell */
+  #tellPolicy(participant: Participant, versionBefore: number): boolean {
+    if (participant.policy.version === versionBefore) return false;
     this.emit("policyChanged", participant);
-    this.#planChanged(participant);
+    return true;
   }
 
   #planChanged(participant: Participant): void {

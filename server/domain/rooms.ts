@@ -7,8 +7,11 @@ import type { Schedule } from "./schedule.ts";
 
 export interface RoomsEvents {
   opened: [room: Room];
-  /** Its participants have left already, by "left" of the room. */
-  closed: [room: Room, reason: string];
+  /**
+   * Its participants have left already, by "left" of the room.
+   * @param byOperator it was ended on purpose, not because nobody was there
+   */
+  closed: [room: Room, reason: string, byOperator: boolean];
 }
 
 export interface RoomsOptions {
@@ -110,11 +113,7 @@ export class Rooms extends SafeEmitter<RoomsEvents> {
 
   /** Ends a room. @throws DriftlessError ROOM_NOT_FOUND. */
   remove(roomId: string, reason: string): void {
-    const room = this.get(roomId);
-    this.#keep(room);
-    this.#rooms.delete(roomId);
-    room.close(reason);
-    this.emit("closed", room, reason);
+    this.#end(this.get(roomId), reason, true);
   }
 
   /** True once nobody is let in any more. */
@@ -159,6 +158,13 @@ export class Rooms extends SafeEmitter<RoomsEvents> {
     return room;
   }
 
+  #end(room: Room, reason: string, byOperator: boolean): void {
+    this.#keep(room);
+    this.#rooms.delete(room.id);
+    room.close(reason);
+    this.emit("closed", room, reason, byOperator);
+  }
+
   #requireOpen(): void {
     if (this.#closed) throw new DriftlessError("SHUTTING_DOWN", "The server is closing.");
   }
@@ -171,7 +177,7 @@ export class Rooms extends SafeEmitter<RoomsEvents> {
     const cancel = this.#options.schedule(seconds * 1000, () => {
       this.#removals.delete(room);
       if (this.#rooms.get(room.id) === room && room.size === 0) {
-        this.remove(room.id, "the room was empty");
+        this.#end(room, "the room was empty", false);
       }
     });
     this.#removals.set(room, cancel);

@@ -14,13 +14,16 @@ export class EngineFullError extends DriftlessError {
   }
 }
 
-/** No engine is up, or it broke while it was asked, or it does not take what it was asked. */
+/**
+ * ENGINE_UNAVAILABLE: no engine is up, or it broke while it was asked. ENGINE_REFUSED: it does not take
+ * what it was asked.
+ */
 export class EngineUnavailableError extends DriftlessError {
   /** A good time to ask again; null when the same question will get the same answer. */
   readonly retryAfterMs: number | null;
 
   constructor(message: string, retryAfterMs: number | null, options?: ErrorOptions) {
-    super("ENGINE_UNAVAILABLE", message, options);
+    super(retryAfterMs === null ? "ENGINE_REFUSED" : "ENGINE_UNAVAILABLE", message, options);
     this.retryAfterMs = retryAfterMs;
   }
 }

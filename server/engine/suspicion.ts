@@ -5,7 +5,7 @@
  * groups, each when the group before it has settled (has shown frames and outlived them for a
  * moment). A crash while a group is settling means that somebody of that group is to blame: it comes
  * back in halves. So a stream that crashes at once is found in a few crashes, and whoever has
- * settled before it loses no more than the restarts. The black box's trace (link/black-box.ts) decides
+ * settled before it loses no more than the restarts. The black box's trace (black-box.ts) decides
  * who is tried last, alone; it is a guess, so it only orders.
  *
  * A session gets a strike for a crash when it alone was settling, or when everybody had settled and

@@ -7,7 +7,6 @@ import type { Admission } from "../domain/admission.ts";
 import type { Participant } from "../domain/participant.ts";
 import type { Room } from "../domain/room.ts";
 import type { TransformStatus } from "../domain/transform-state.ts";
-import { EngineUnavailableError } from "../engine/engine-error.ts";
 import { DriftlessError, toError } from "../errors.ts";
 import type { TransformTap, TransformTapOptions } from "../media/transform-tap.ts";
 import type { TransformCounters } from "./counters.ts";
@@ -208,24 +207,24 @@ export class TransformEntry {
     }
     if (code === "ENGINE_FULL") {
       this.#deps.admission.putBack(this.#participant.id);
+      // The engine tells when it has more places; this is for one that counts otherwise than we do.
+      this.#deps.schedule(RETRY_MAX_MS, this.#deps.refreshPlaces);
       this.#report();
       this.#settle(revision);
       return;
     }
-    const retryAfterMs = error instanceof EngineUnavailableError ? error.retryAfterMs : 0;
-    if (retryAfterMs === null) {
+    if (code === "ENGINE_REFUSED") {
       // The same question would get the same answer.
       this.#deps.admission.release(this.#participant.id);
-      this.#refuse(revision, new DriftlessError("ENGINE_REFUSED", toError(error).message));
+      this.#refuse(revision, error as DriftlessError);
       return;
     }
-    this.#retryLater(toError(error).message, retryAfterMs);
+    this.#retryLater(toError(error).message);
     this.#settle(revision);
   }
 
-  #retryLater(reason: string, leastMs = 0): void {
-    const backOffMs = Math.min(RETRY_FIRST_MS * 2 ** this.#failures, RETRY_MAX_MS);
-    const waitMs = Math.max(backOffMs, leastMs);
+  #retryLater(reason: string): void {
+    const waitMs = Math.min(RETRY_FIRST_MS * 2 ** this.#failures, RETRY_MAX_MS);
     this.#failures += 1;
     this.#failure = reason;
     const { logger, schedule } = this.#deps;

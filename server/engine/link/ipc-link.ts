@@ -1,7 +1,7 @@
 /** An engine in a child process of this server: messages by Node's IPC, media over loopback. */
 import { type ChildProcess, fork } from "node:child_process";
+import { BlackBoxReader } from "../black-box.ts";
 import type { ServerMessage } from "../protocol.ts";
-import { BlackBoxReader } from "./black-box.ts";
 import type { EngineEnd, EngineLink, EngineLinkListener, OpenEngineLink } from "./engine-link.ts";
 
 /** The engine runs on this machine; its media stay on loopback. */

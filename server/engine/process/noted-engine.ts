@@ -1,5 +1,5 @@
-/** An engine whose calls in a session's name are noted in the black box (see link/black-box.ts). */
-import type { BlackBoxWriter } from "../link/black-box.ts";
+/** An engine whose calls in a session's name are noted in the black box (see black-box.ts). */
+import type { BlackBoxWriter } from "../black-box.ts";
 import type { NativeEngine, NativeSession } from "./native.ts";
 
 /** The same engine; its sessions' calls that hand something over are noted before they are made. */

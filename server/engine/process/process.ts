@@ -3,7 +3,7 @@
  * its parent. The loader is a parameter, so that tests can run the same process with another engine.
  */
 import { Worker } from "node:worker_threads";
-import { BlackBoxWriter } from "../link/black-box.ts";
+import { BlackBoxWriter } from "../black-box.ts";
 import type { EngineMessage, EngineOptions } from "../protocol.ts";
 import { serverMessageSchema } from "../protocol.ts";
 import { systemClock } from "./clock.ts";

@@ -179,7 +179,7 @@ describe("layers of the server", () => {
     expect(timers).to.deep.equal(["domain/schedule.ts"]);
   });
 
-  it("keeps the engine's process apart from its supervisor: they share the protocol only", () => {
+  it("keeps the engine's process apart from its supervisor: they share protocol and black box only", () => {
     const across = imports.filter(
       (one) =>
         isOwn(one) &&
@@ -187,7 +187,7 @@ describe("layers of the server", () => {
         layerOf(one.from) === "engine" &&
         layerOf(one.to) === "engine" &&
         !one.typeOnly &&
-        one.to !== "engine/protocol.ts",
+        !["engine/protocol.ts", "engine/black-box.ts"].includes(one.to),
     );
     expect(across.map(inWords)).to.deep.equal([]);
   });

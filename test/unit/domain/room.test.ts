@@ -110,7 +110,7 @@ describe("room", () => {
     it("tells what is forbidden before everything else", () => {
       const { room, ada, events } = create();
       room.wish(ada, background());
-      expect(events().slice(0, 2)).to.deep.equal(["policyChanged ada", "planChanged ada"]);
+      expect(events().slice(0, 2)).to.deep.equal(["policyChanged ada", "wishChanged ada"]);
       room.wish(ada, background("a forest"));
       expect(events(), "nothing to forbid").not.to.include("policyChanged ada");
     });
