@@ -10,13 +10,12 @@ import { RtcpSrPacket, RtpPacket } from "werift-rtp";
 import type { EngineMessage, EngineTransform, OpenSession } from "../protocol.ts";
 import type { Clock, Moment } from "./clock.ts";
 import { FrameFeed } from "./frame-feed.ts";
-import { DropCounters, RateMeter, ValueWindow } from "./meters.ts";
+import { DropCounters } from "./meters.ts";
 import type {
   EncodedFrame,
   NativeEngine,
   NativeEvent,
   NativeSession,
-  NativeSessionStats,
   ServiceLevel,
 } from "./native.ts";
 import { InputStream } from "./rtp/input-stream.ts";
@@ -24,6 +23,7 @@ import { MediaTimeline } from "./rtp/media-timeline.ts";
 import { OutputStream } from "./rtp/output-stream.ts";
 import { isRtcpDatagram, parseRtcp } from "./rtp/rtcp.ts";
 import { ClockConverter } from "./rtp/wall-clock.ts";
+import { allDrops, SessionMeters } from "./session-meters.ts";
 import { SessionStateMachine } from "./session-state.ts";
 
 export interface EngineSessionOptions {
@@ -54,17 +54,7 @@ export class EngineSession {
   readonly #output: OutputStream;
   readonly #state: SessionStateMachine;
   readonly #drops = new DropCounters();
-  /** Short, as the voice is held back by it: after a clock leapt it must tell the truth soon. */
-  readonly #delays = new ValueWindow({ windowMs: 2000 });
-  readonly #stages = {
-    queued: new ValueWindow(),
-    decode: new ValueWindow(),
-    compute: new ValueWindow(),
-    encode: new ValueWindow(),
-  };
-  readonly #inputRate = new RateMeter();
-  readonly #outputRate = new RateMeter({ windowMs: 3000 });
-  readonly #bits = new RateMeter({ windowMs: 3000 });
+  readonly #meters = new SessionMeters();
   /** Revisions of the server by the revisions that the native session gave them. */
   readonly #revisions = new Map<number, number>();
   #native: NativeSession | null = null;
@@ -72,11 +62,6 @@ export class EngineSession {
   #mode: EngineTransform["mode"];
   #timer: NodeJS.Timeout | null = null;
   #closed = false;
-  #framesIn = 0;
-  #framesOut = 0;
-  #keyFramesOut = 0;
-  #lastInputMs: number | null = null;
-  #lastOutputMs: number | null = null;
   #lastProgressMs = Number.NEGATIVE_INFINITY;
   #lastReceiverReportMs = Number.NEGATIVE_INFINITY;
 
@@ -108,10 +93,7 @@ export class EngineSession {
       localSsrc: open.output.ssrc,
       sendRtcp: (packet) => this.#sendDatagram(packet),
       onFrame: (frame) => {
-        this.#framesIn += 1;
-        const { monoMs } = clock.now();
-        this.#lastInputMs = monoMs;
-        this.#inputRate.add(1, monoMs);
+        this.#meters.onInput(clock.now().monoMs);
         this.#feed.push(frame);
       },
       onDrop: (reason) => this.#drops.add(reason),
@@ -276,17 +258,8 @@ export class EngineSession {
     const captureMonoMs = this.#timeline.toMonoMs(frame.captureTimeMs);
     const { data, keyFrame } = frame;
     const bytes = this.#output.sendFrame({ data, keyFrame, captureMonoMs }, now);
-    this.#framesOut += 1;
-    this.#keyFramesOut += frame.keyFrame ? 1 : 0;
-    this.#lastOutputMs = now.monoMs;
-    this.#outputRate.add(1, now.monoMs);
-    this.#bits.add(bytes * 8, now.monoMs);
-    this.#delays.add(now.monoMs - captureMonoMs, now.monoMs);
-    this.#stages.queued.add(frame.timing.queuedMs, now.monoMs);
-    this.#stages.decode.add(frame.timing.decodeMs, now.monoMs);
-    this.#stages.compute.add(frame.timing.computeMs, now.monoMs);
-    this.#stages.encode.add(frame.timing.encodeMs, now.monoMs);
-    if (this.#framesOut === 1) {
+    this.#meters.onOutput(frame, bytes, captureMonoMs, now.monoMs);
+    if (this.#meters.framesOut === 1) {
       const captureTimeMs = this.#wallClock.toWallMs(captureMonoMs);
       this.#send({ type: "firstFrame", sessionId: this.id, captureTimeMs });
       this.#updateState(now);
@@ -375,22 +348,17 @@ export class EngineSession {
     const goesOn = this.#level === "fallback" && this.#mode === "background";
     const level = goesOn ? "lowerRate" : this.#level;
     const info = this.#options.engine.info();
-    const inputFps = this.#inputRate.perSecond(now.monoMs);
+    const flow = this.#meters.flow(now.monoMs);
     this.#state.update({
+      ...flow,
       nowMs: now.monoMs,
-      lastInputMs: this.#lastInputMs,
-      lastOutputMs: this.#lastOutputMs,
-      inputFps,
-      outputFps: this.#outputRate.perSecond(now.monoMs),
-      expectedFps: Math.min(info.fps, this.#options.open.maxFps, inputFps),
+      expectedFps: Math.min(info.fps, this.#options.open.maxFps, flow.inputFps),
       framesPerChunk: info.framesPerChunk,
-      delayMs: this.#delays.percentiles(now.monoMs)?.p50 ?? null,
       level,
     });
   }
 
   #sendProgress(now: Moment): void {
-    const stages = this.#stages;
     const native = this.#native?.stats();
     this.#send({
       type: "progress",
@@ -398,43 +366,11 @@ export class EngineSession {
       nextSequence: this.#output.nextSequence,
       nextPictureId: this.#output.nextPictureId,
       timelineMs: this.#timeline.at(now.monoMs),
-      delayMs: this.#delays.percentiles(now.monoMs),
       jitterWaitMs: this.#input.jitterWaitMs(now),
       clockSteps: this.#input.clockSteps,
-      fps: this.#outputRate.perSecond(now.monoMs),
-      inputFps: this.#inputRate.perSecond(now.monoMs),
-      bitrateBps: this.#bits.perSecond(now.monoMs),
-      framesIn: this.#framesIn,
-      framesOut: this.#framesOut,
-      keyFramesOut: this.#keyFramesOut,
-      stageMs: {
-        queued: stages.queued.mean(now.monoMs),
-        decode: stages.decode.mean(now.monoMs),
-        compute: stages.compute.mean(now.monoMs),
-        encode: stages.encode.mean(now.monoMs),
-      },
-      batchMs: {
-        measured: native?.timings.batch.meanMs ?? 0,
-        expected: native?.timings.expected.meanMs ?? 0,
-      },
-      deadlines: native?.deadlines ?? { inTime: 0, waited: 0, slow: 0, replaced: 0 },
-      driftCorrections: native?.driftCorrections ?? { latents: 0, pictures: 0, renewals: 0 },
-      drops: this.#allDrops(native),
+      ...this.#meters.readings(now.monoMs, native),
+      drops: allDrops(this.#drops, native),
     });
-  }
-
-  /** Own counters and the native session's: one list of everything that was dropped. */
-  #allDrops(native: NativeSessionStats | undefined): Record<string, number> {
-    const drops = this.#drops.toRecord();
-    if (native === undefined) {
-      return drops;
-    }
-    // What the model does not take by design is no loss.
-    const { aboveRate: _above, streamBatch: _batch, ...losses } = native.drops;
-    for (const [reason, amount] of Object.entries(losses)) {
-      drops[reason] = (drops[reason] ?? 0) + amount;
-    }
-    return drops;
   }
 
   #sendDatagram(datagram: Buffer): void {

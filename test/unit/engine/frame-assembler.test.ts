@@ -74,6 +74,16 @@ describe("FrameAssembler", () => {
     expect(push(good ? [good] : [])).to.deep.equal([]);
   });
 
+  it("refuses a frame of too many tiny packets", () => {
+    const { drops, push } = setUp();
+    const [first] = packetizeVp8(vp8Frame(10, true), 1);
+    push([packet(0, { payload: first ?? Buffer.alloc(0), timestamp: 9 })], true);
+    for (let sequence = 1; sequence < 8300; sequence += 1) {
+      push([packet(sequence, { payload: Buffer.from([0, 1]), timestamp: 9 })]);
+    }
+    expect(drops).to.deep.equal(["tooLarge"]);
+  });
+
   it("refuses a frame that never ends", () => {
     const { drops, packetsOf, push } = setUp();
     expect(push(packetsOf(30_000, true), true)).to.deep.equal([]);

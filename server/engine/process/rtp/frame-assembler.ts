@@ -30,6 +30,9 @@ export interface FrameAssemblerOptions {
   maxFrameBytes?: number;
 }
 
+/** Packets of a frame: 8 MB of full ones. Tiny ones would cost more memory than they have bytes. */
+const MOST_PACKETS = 8192;
+
 export class FrameAssembler {
   readonly #depacketizer: Depacketizer;
   readonly #onDrop: (reason: FrameDropReason) => void;
@@ -93,7 +96,7 @@ export class FrameAssembler {
     this.#skipping = false;
     this.#packets.push(packet);
     this.#bytes += packet.payload.length;
-    if (this.#bytes > this.#maxFrameBytes) {
+    if (this.#bytes > this.#maxFrameBytes || this.#packets.length > MOST_PACKETS) {
       this.#abandon("tooLarge");
       this.#awaitingKeyFrame = true;
       this.#skipping = true;
