@@ -39,7 +39,7 @@ export type CreateEngine = (deps: EngineDeps) => Engine;
 export function createEngine({ config, rooms, media, logger, metrics }: EngineDeps): Engine {
   const { modelDir, backend, dtype, promptEncoder, videoEncoder, videoDecoder } = config.engine;
   const { computeThreads, maxSessions, memoryLimitMb } = config.engine;
-  const { bitrateBps, maxFps, delayBudgetMs } = config.engine;
+  const { bitrateBps, lowLayerBitrateBps, maxFps, delayBudgetMs } = config.engine;
   const engineMetrics = createEngineMetrics(metrics.registry);
   const options = {
     ...{ modelDir, dtype, promptEncoder, videoEncoder, videoDecoder },
@@ -81,7 +81,13 @@ export function createEngine({ config, rooms, media, logger, metrics }: EngineDe
     admission,
     counters: new TransformCounters(engineMetrics),
     refreshPlaces,
-    config: { bitrateBps, maxFps, delayBudgetMs },
+    config: {
+      bitrateBps,
+      // A GPU's encoder has its pictures where the lower layer cannot be made of them.
+      lowLayerBitrateBps: videoEncoder === "nvenc" ? 0 : lowLayerBitrateBps,
+      maxFps,
+      delayBudgetMs,
+    },
     toEngine: engineSettings,
     createTap: async (room, participant, request) => {
       const roomMedia = await media.of(room);

@@ -182,6 +182,11 @@ const engine = z.strictObject({
   delayBudgetMs: z.int().min(20).max(10_000).default(250),
   /** Start and ceiling of the generated track's bitrate. */
   bitrateBps: z.int().min(50_000).max(20_000_000).default(800_000),
+  /**
+   * Of its lower layer: the same pictures at half their width and height, encoded a second time, for
+   * viewers with little bandwidth and small tiles. 0: no such layer.
+   */
+  lowLayerBitrateBps: z.int().min(0).max(5_000_000).default(180_000),
 });
 
 const auth = z

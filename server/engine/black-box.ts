@@ -9,7 +9,7 @@
 import { closeSync, mkdtempSync, openSync, readSync, rmSync, unlinkSync, writeSync } from "node:fs";
 import { tmpdir } from "node:os";
 import path from "node:path";
-import { type EngineTrace, NO_TRACE } from "./engine-link.ts";
+import { type EngineTrace, NO_TRACE } from "./link/engine-link.ts";
 
 /** Where the child finds the file: after stdin, stdout, stderr and the IPC channel. */
 const CHILD_DESCRIPTOR = 4;

@@ -80,6 +80,15 @@ export const openSessionSchema = z.strictObject({
      */
     timelineMs: z.number().optional(),
     absCaptureTimeId: z.int().min(1).max(14).nullable(),
+    /** A lower layer of the same track, for viewers with little bandwidth; null: none. */
+    low: z
+      .strictObject({
+        ssrc: uint32,
+        bitrateBps: z.int().min(30_000).max(50_000_000),
+        sequenceStart: uint16,
+        pictureIdStart: z.int().min(0).max(0x7fff),
+      })
+      .nullable(),
   }),
   bitrateBps: z.int().min(30_000).max(50_000_000),
   maxFps: z.number().min(1).max(120),
@@ -149,6 +158,10 @@ export const sessionProgressSchema = z.strictObject({
   sessionId,
   nextSequence: uint16,
   nextPictureId: z.int().min(0).max(0x7fff),
+  /** The same of the lower layer, where there is one. */
+  low: z
+    .strictObject({ nextSequence: uint16, nextPictureId: z.int().min(0).max(0x7fff) })
+    .nullable(),
   /** Time on the session's timeline when this was sent: where another process goes on. */
   timelineMs: z.number().optional(),
   /** How long a missing packet of the camera is waited for at the moment. */

@@ -227,6 +227,14 @@ export class RemoteSession {
         ...output,
         sequenceStart: (progress.nextSequence + SEQUENCE_MARGIN) & 0xffff,
         pictureIdStart: (progress.nextPictureId + PICTURE_ID_MARGIN) & 0x7fff,
+        low:
+          output.low === null || progress.low === null
+            ? output.low
+            : {
+                ...output.low,
+                sequenceStart: (progress.low.nextSequence + SEQUENCE_MARGIN) & 0xffff,
+                pictureIdStart: (progress.low.nextPictureId + PICTURE_ID_MARGIN) & 0x7fff,
+              },
       },
     };
   }

@@ -15,6 +15,8 @@ export interface PlainTapOptions {
   original: ms.Producer;
   /** SSRC of the generated track. */
   outputSsrc: number;
+  /** SSRC of its lower layer; undefined: it has none. */
+  lowSsrc?: number | undefined;
   /** mediasoup's end of the link. */
   listenIp: string;
   portRange: { min: number; max: number };
@@ -60,7 +62,11 @@ function generatedParameters(consumer: ms.Consumer, options: PlainTapOptions): m
       },
     ],
     headerExtensions: id === null ? [] : [{ uri: ABS_CAPTURE_TIME, id }],
-    encodings: [{ ssrc: options.outputSsrc }],
+    encodings: [
+      // Lowest layer first.
+      ...(options.lowSsrc === undefined ? [] : [{ ssrc: options.lowSsrc }]),
+      { ssrc: options.outputSsrc },
+    ],
     rtcp: { cname: consumer.rtpParameters.rtcp?.cname ?? "", reducedSize: true },
     msid: options.msid,
   };

@@ -202,6 +202,7 @@ export class RoomMedia {
       router: member.router.router,
       original: camera.producer,
       outputSsrc: options.outputSsrc,
+      lowSsrc: options.lowSsrc,
       portRange: this.#deps.plainPortRange,
       listenIp: ENGINE_LINK_IP,
       keyFrameRequestDelayMs: GENERATED_KEY_FRAME_DELAY_MS,

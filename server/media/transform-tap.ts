@@ -9,6 +9,8 @@ export interface TransformTapOptions {
   originalProducerId: string;
   /** SSRC that the engine sends the generated track with (1 to 2^32-1). */
   outputSsrc: number;
+  /** SSRC of its lower layer; undefined: it has none. */
+  lowSsrc?: number;
 }
 
 /**

@@ -24,6 +24,8 @@ import type { Random } from "./random.ts";
 export interface TransformConfig {
   /** Ceiling of the generated track. */
   bitrateBps: number;
+  /** Of its lower layer, for viewers with little bandwidth; 0: it has none. */
+  lowLayerBitrateBps: number;
   maxFps: number;
   /** Within which a complete chunk should be repainted. */
   delayBudgetMs: number;
@@ -131,17 +133,19 @@ export class TransformSession {
    * @throws DriftlessError when the engine refuses, or what the tap throws; all is undone then
    */
   async open(): Promise<void> {
-    const { engine, random, createTap, owner } = this.#deps;
+    const { engine, config, random, createTap, owner } = this.#deps;
     try {
       const outputSsrc = random.below(1, 2 ** 32);
-      const tap = await createTap({ originalProducerId: this.cameraId, outputSsrc });
+      const lowSsrc = config.lowLayerBitrateBps > 0 ? (outputSsrc % (2 ** 32 - 1)) + 1 : undefined;
+      const ssrcs = lowSsrc === undefined ? { outputSsrc } : { outputSsrc, lowSsrc };
+      const tap = await createTap({ originalProducerId: this.cameraId, ...ssrcs });
       this.#tap = tap;
       if (this.#closed) tap.close();
       this.#assertOpen();
       tap.on("closed", (reason) => this.#over(reason, "camera"));
       this.#assertOpen();
       const { session, engineIp, localPort } = await engine.open(
-        this.#spec(tap, outputSsrc),
+        this.#spec(tap, outputSsrc, lowSsrc),
         this.#wish.revision,
         this.#engineListener(),
         { signal: this.#opening.signal, owner },
@@ -188,7 +192,7 @@ export class TransformSession {
     }
   }
 
-  #spec(tap: TransformTap, outputSsrc: number): SessionSpec {
+  #spec(tap: TransformTap, outputSsrc: number, lowSsrc: number | undefined): SessionSpec {
     const { config, random, toEngine } = this.#deps;
     const { cname, ...input } = tap.input;
     return {
@@ -206,6 +210,15 @@ export class TransformSession {
         pictureIdStart: random.below(0, 2 ** 14),
         timestampOffset: random.below(0, 2 ** 32),
         absCaptureTimeId: tap.output.absCaptureTimeId,
+        low:
+          lowSsrc === undefined
+            ? null
+            : {
+                ssrc: lowSsrc,
+                bitrateBps: config.lowLayerBitrateBps,
+                sequenceStart: random.below(0, 2 ** 15),
+                pictureIdStart: random.below(0, 2 ** 14),
+              },
       },
       bitrateBps: config.bitrateBps,
       maxFps: config.maxFps,

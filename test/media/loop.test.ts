@@ -57,7 +57,7 @@ async function setUp(modelDir = "") {
     engine: pool,
     engineMetrics,
     places: 3,
-    config: { bitrateBps: 500_000, maxFps: 30, delayBudgetMs: 250 },
+    config: { bitrateBps: 500_000, lowLayerBitrateBps: 0, maxFps: 30, delayBudgetMs: 250 },
     toEngine: (settings) => (modelDir === "" ? { ...settings, mode: "passthrough" } : settings),
     createTap: async (_participant, options) => {
       const tap = await sfu.createTap(options);

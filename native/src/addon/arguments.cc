@@ -222,6 +222,11 @@ SessionOptions read_session_options(const Napi::Value& value) {
   options.output_codec = read_codec(object.Get("outputCodec"), "options.outputCodec");
   options.bitrate_bps =
       read_integer(object.Get("bitrateBps"), "options.bitrateBps", 10'000, 100'000'000);
+  const Napi::Value low_layer = object.Get("lowLayerBitrateBps");
+  if (!low_layer.IsUndefined()) {
+    options.low_layer_bitrate_bps =
+        read_integer(low_layer, "options.lowLayerBitrateBps", 0, 100'000'000);
+  }
   options.max_fps = read_number(object.Get("maxFps"), "options.maxFps", 0, 240);
   options.delay_budget_ms =
       read_number(object.Get("delayBudgetMs"), "options.delayBudgetMs", 1, 60'000);

@@ -50,14 +50,23 @@ const char* name_of(LevelCause cause) {
 
 }  // namespace
 
-Napi::Object to_js(Napi::Env env, const OutgoingFrame& frame) {
-  const EncodedPicture& picture = frame.picture;
+namespace {
+
+Napi::Object to_js(Napi::Env env, const EncodedPicture& picture) {
   Napi::Object object = Napi::Object::New(env);
   object.Set("data", Napi::Buffer<uint8_t>::Copy(env, picture.data.data(), picture.data.size()));
-  set(object, "captureTimeMs", picture.capture_time_ms);
   object.Set("keyFrame", Napi::Boolean::New(env, picture.key_frame));
   set(object, "width", picture.width);
   set(object, "height", picture.height);
+  return object;
+}
+
+}  // namespace
+
+Napi::Object to_js(Napi::Env env, const OutgoingFrame& frame) {
+  Napi::Object object = to_js(env, frame.picture);
+  set(object, "captureTimeMs", frame.picture.capture_time_ms);
+  if (frame.low) object.Set("low", to_js(env, *frame.low));
   Napi::Object timing = Napi::Object::New(env);
   set(timing, "queuedMs", frame.timing.queued_ms);
   set(timing, "decodeMs", frame.timing.decode_ms);

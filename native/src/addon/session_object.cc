@@ -21,6 +21,8 @@ Napi::Function SessionObject::define(Napi::Env env) {
           InstanceMethod<&SessionObject::set_transform>("setTransform", napi_default_method),
           InstanceMethod<&SessionObject::set_bitrate>("setBitrate", napi_default_method),
           InstanceMethod<&SessionObject::request_key_frame>("requestKeyFrame", napi_default_method),
+          InstanceMethod<&SessionObject::request_low_key_frame>("requestLowKeyFrame",
+                                                                napi_default_method),
           InstanceMethod<&SessionObject::stats>("stats", napi_default_method),
           InstanceMethod<&SessionObject::close>("close", napi_default_method),
       });
@@ -86,6 +88,10 @@ void SessionObject::set_bitrate(const Napi::CallbackInfo& info) {
 
 void SessionObject::request_key_frame(const Napi::CallbackInfo&) {
   if (!closing_) session_->request_key_frame();
+}
+
+void SessionObject::request_low_key_frame(const Napi::CallbackInfo&) {
+  if (!closing_) session_->request_low_key_frame();
 }
 
 Napi::Value SessionObject::stats(const Napi::CallbackInfo& info) {

@@ -24,6 +24,7 @@ class SessionObject : public Napi::ObjectWrap<SessionObject> {
   Napi::Value set_transform(const Napi::CallbackInfo& info);
   void set_bitrate(const Napi::CallbackInfo& info);
   void request_key_frame(const Napi::CallbackInfo& info);
+  void request_low_key_frame(const Napi::CallbackInfo& info);
   Napi::Value stats(const Napi::CallbackInfo& info);
   Napi::Value close(const Napi::CallbackInfo& info);
 

@@ -63,6 +63,8 @@ void MediaSession::set_bitrate(int64_t bits_per_second) { output_->set_bitrate(b
 
 void MediaSession::request_key_frame() { output_->request_key_frame(); }
 
+void MediaSession::request_low_key_frame() { output_->request_low_key_frame(); }
+
 std::optional<OutgoingFrame> MediaSession::take_frame() {
   std::lock_guard<std::mutex> lock(box_mutex_);
   std::optional<OutgoingFrame> frame = frames_.pop();
@@ -133,6 +135,7 @@ void MediaSession::on_encoded(OutgoingFrame frame) {
   counters_.drop_await_key_frame += result.dropped_stale;
   if (result.need_key_frame) {
     output_->request_key_frame();
+    output_->request_low_key_frame();
     return;
   }
   // In the order in which they come, (revision, complete) only grow.

@@ -41,6 +41,8 @@ class MediaSession : private ComputeLoop::Listener {
   uint64_t set_transform(const Transform& transform);
   void set_bitrate(int64_t bits_per_second);
   void request_key_frame();
+  /// In the lower layer alone.
+  void request_low_key_frame();
 
   std::optional<OutgoingFrame> take_frame();
   std::optional<SessionEvent> take_event();

@@ -22,6 +22,9 @@ OutputStage::OutputStage(const SessionOptions& options, const ModelInfo& model,
       queue_(static_cast<size_t>(model.frames_per_chunk), DropPolicy::kDropOldest),
       max_fps_(options.max_fps),
       bitrate_bps_(options.bitrate_bps),
+      low_(options.low_layer_bitrate_bps > 0
+               ? std::make_unique<LowLayer>(options.output_codec, options.low_layer_bitrate_bps)
+               : nullptr),
       host_outlet_(PictureOutlet::make(nullptr, model)),
       device_outlet_(video ? PictureOutlet::make(std::move(video), model) : nullptr) {
   encoder_options_.codec = options.output_codec;
@@ -118,6 +121,7 @@ void OutputStage::encode_one(const Waiting& waiting) {
   if (key_frame_wanted_.exchange(false)) encoder_->request_key_frame();
   OutgoingFrame frame;
   frame.picture = encoder_->encode(picture, meta.capture_ms);
+  frame.low = encode_low(picture, meta.capture_ms);
   frame.revision = chunk.revision;
   frame.complete = chunk.complete;
   const double now_ms = steady_now_ms();
@@ -132,6 +136,12 @@ void OutputStage::encode_one(const Waiting& waiting) {
   counters_.queue.add(frame.timing.queued_ms);
   counters_.total.add(total_ms);
   sink_(std::move(frame));
+}
+
+std::optional<EncodedPicture> OutputStage::encode_low(const AVFrame& picture, double capture_ms) {
+  if (!low_ || encoder_->gpu_frames()) return std::nullopt;
+  if (low_key_frame_wanted_.exchange(false)) low_->request_key_frame();
+  return low_->encode(picture, encoder_options_.fps, capture_ms);
 }
 
 const AVFrame& OutputStage::prepare(const Waiting& waiting) {

@@ -12,6 +12,7 @@
 
 #include "media/bounded_queue.h"
 #include "media/encoder.h"
+#include "media/low_layer.h"
 #include "media/pacer.h"
 #include "media/picture_outlet.h"
 #include "media/session_types.h"
@@ -42,6 +43,8 @@ class OutputStage {
                     double compute_ms);
   void set_bitrate(int64_t bits_per_second) { bitrate_bps_ = bits_per_second; }
   void request_key_frame() { key_frame_wanted_ = true; }
+  /// In the lower layer alone.
+  void request_low_key_frame() { low_key_frame_wanted_ = true; }
   size_t waiting() const;
 
   /// Ends the thread; frames that wait are forgotten. Safe to call again.
@@ -56,6 +59,8 @@ class OutputStage {
 
   void run();
   void encode_one(const Waiting& waiting);
+  /// The picture in the lower layer; none where there is no such layer, or it lies in a GPU's memory.
+  std::optional<EncodedPicture> encode_low(const AVFrame& picture, double capture_ms);
   /// A picture at the size that viewers get, and the encoder made ready for it.
   const AVFrame& prepare(const Waiting& waiting);
   /// Opens another encoder where the one at hand is not for such pictures.
@@ -77,10 +82,11 @@ class OutputStage {
 
   const double max_fps_;
   std::atomic<int64_t> bitrate_bps_;
-  std::atomic<bool> key_frame_wanted_{false};
+  std::atomic<bool> key_frame_wanted_{false}, low_key_frame_wanted_{false};
 
   // Used by the thread only.
   std::unique_ptr<Encoder> encoder_;
+  const std::unique_ptr<LowLayer> low_;  // may be null
   bool whole_pictures_ = false;                                       // the last one was
   const std::unique_ptr<PictureOutlet> host_outlet_, device_outlet_;  // the latter may be null
   Pacer pacer_;

@@ -53,6 +53,7 @@ struct SessionOptions {
   VideoCodec input_codec = VideoCodec::kVp8;
   VideoCodec output_codec = VideoCodec::kVp8;
   int64_t bitrate_bps = 600'000;
+  int64_t low_layer_bitrate_bps = 0;  // of a second, smaller encoding of the pictures; 0: none
   double max_fps = 0;  // frames a second that go to the model; 0 or above the model's: the model's
   double delay_budget_ms = 250;  // from a chunk being complete to its frames being generated
   SizeLimits size_limits;
@@ -103,6 +104,7 @@ struct FrameTiming {
 
 struct OutgoingFrame {
   EncodedPicture picture;
+  std::optional<EncodedPicture> low;  // the same picture in the lower layer, where there is one
   FrameTiming timing;
   uint64_t revision = 0;  // as in GeneratedChunk
   bool complete = true;

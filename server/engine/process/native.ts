@@ -69,6 +69,11 @@ export interface NativeSessionOptions {
   inputCodec: VideoCodec;
   outputCodec: VideoCodec;
   bitrateBps: number;
+  /**
+   * Of a second encoding of each picture, at half its width and height, for viewers with little
+   * bandwidth: EncodedFrame.low. 0, the default: none. A GPU's encoder has none.
+   */
+  lowLayerBitrateBps?: number;
   /** Frames a second that go to the model. 0, or above the model's own rate: the model's rate. */
   maxFps: number;
   /** Within which a complete chunk should be repainted, 1 to 60 000. Missed often: see `level`. */
@@ -76,14 +81,19 @@ export interface NativeSessionOptions {
   transform: NativeTransform;
 }
 
-export interface EncodedFrame {
+export interface EncodedPicture {
   /** A VP8 frame, or an H.264 access unit in Annex B form. */
   data: Buffer;
-  /** Of the camera frame that this one was made from: Unix epoch, milliseconds. */
-  captureTimeMs: number;
   keyFrame: boolean;
   width: number;
   height: number;
+}
+
+export interface EncodedFrame extends EncodedPicture {
+  /** Of the camera frame that this one was made from: Unix epoch, milliseconds. */
+  captureTimeMs: number;
+  /** The same picture in the lower layer. */
+  low?: EncodedPicture;
   /** Milliseconds; the sum is the frame's time inside the engine. queuedMs is all waiting. */
   timing: { queuedMs: number; decodeMs: number; computeMs: number; encodeMs: number };
 }
@@ -214,6 +224,8 @@ export interface NativeSession {
   setBitrate(bps: number): void;
   /** The next frame out becomes a key frame. */
   requestKeyFrame(): void;
+  /** The same in the lower layer alone. */
+  requestLowKeyFrame(): void;
   /** After close(): the last numbers. */
   stats(): NativeSessionStats;
   /** Resolves when the session's threads have ended; no callback comes afterwards. */

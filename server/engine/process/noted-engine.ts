@@ -21,6 +21,7 @@ function noteSession(session: NativeSession, id: string, box: BlackBoxWriter): N
       box.during(id, () => session.pushFrame(data, captureTimeMs)),
     setTransform: (transform) => box.during(id, () => session.setTransform(transform)),
     setBitrate: (bps) => session.setBitrate(bps),
+    requestLowKeyFrame: () => session.requestLowKeyFrame(),
     requestKeyFrame: () => session.requestKeyFrame(),
     stats: () => session.stats(),
     close: () => session.close(),

@@ -52,6 +52,8 @@ export class EngineSession {
   readonly #feed: FrameFeed;
   readonly #input: InputStream;
   readonly #output: OutputStream;
+  /** The lower layer, where there is one: the same pictures on the same timeline. */
+  readonly #low: OutputStream | null;
   readonly #state: SessionStateMachine;
   readonly #drops = new DropCounters();
   readonly #meters = new SessionMeters();
@@ -107,6 +109,20 @@ export class EngineSession {
       onKeyFrameRequest: () => this.#native?.requestKeyFrame(),
       onBitrate: (bps) => this.#native?.setBitrate(bps),
     });
+    const { low } = open.output;
+    this.#low =
+      low === null
+        ? null
+        : new OutputStream({
+            ...open.output,
+            ...low,
+            timeline: this.#timeline,
+            sfuClock: this.#sfuClock,
+            send: (packet) => this.#sendDatagram(packet),
+            onKeyFrameRequest: () => this.#native?.requestLowKeyFrame(),
+            // It is the layer for those who have no more than this.
+            onBitrate: () => undefined,
+          });
     this.#state = new SessionStateMachine(start.monoMs, (standing) =>
       this.#send({ type: "sessionState", sessionId: open.sessionId, ...standing }),
     );
@@ -131,6 +147,7 @@ export class EngineSession {
           inputCodec: open.input.codec,
           outputCodec: open.output.codec,
           bitrateBps: open.bitrateBps,
+          lowLayerBitrateBps: open.output.low?.bitrateBps ?? 0,
           maxFps: open.maxFps,
           delayBudgetMs: open.delayBudgetMs,
           transform: open.transform,
@@ -247,6 +264,7 @@ export class EngineSession {
         this.#input.onSenderReport(packet, now);
       }
       this.#output.onRtcp(packet, now);
+      this.#low?.onRtcp(packet, now);
     }
   }
 
@@ -258,6 +276,7 @@ export class EngineSession {
     const captureMonoMs = this.#timeline.toMonoMs(frame.captureTimeMs);
     const { data, keyFrame } = frame;
     const bytes = this.#output.sendFrame({ data, keyFrame, captureMonoMs }, now);
+    if (frame.low !== undefined) this.#low?.sendFrame({ ...frame.low, captureMonoMs }, now);
     this.#meters.onOutput(frame, bytes, captureMonoMs, now.monoMs);
     if (this.#meters.framesOut === 1) {
       const captureTimeMs = this.#wallClock.toWallMs(captureMonoMs);
@@ -323,6 +342,7 @@ export class EngineSession {
     this.#feed.tick();
     this.#input.tick(now);
     this.#output.tick(now);
+    this.#low?.tick(now);
     this.#sendReports(now);
     if (now.monoMs - this.#lastProgressMs >= PROGRESS_MS) {
       this.#lastProgressMs = now.monoMs;
@@ -341,6 +361,9 @@ export class EngineSession {
       this.#lastReceiverReportMs = now.monoMs;
       this.#sendDatagram(this.#input.receiverReport(now));
     }
+    // Without reports of its own the SFU cannot change a viewer to the layer.
+    const low = this.#low?.dueReport(now, () => []);
+    if (low) this.#sendDatagram(low);
   }
 
   #updateState(now: Moment): void {
@@ -365,6 +388,10 @@ export class EngineSession {
       sessionId: this.id,
       nextSequence: this.#output.nextSequence,
       nextPictureId: this.#output.nextPictureId,
+      low: this.#low && {
+        nextSequence: this.#low.nextSequence,
+        nextPictureId: this.#low.nextPictureId,
+      },
       timelineMs: this.#timeline.at(now.monoMs),
       jitterWaitMs: this.#input.jitterWaitMs(now),
       clockSteps: this.#input.clockSteps,

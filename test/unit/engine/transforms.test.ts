@@ -110,6 +110,7 @@ async function setUp() {
   if (engine === undefined) throw new Error("Expected an engine.");
   const config = {
     bitrateBps: 500_000,
+    lowLayerBitrateBps: 0,
     maxFps: 30,
     delayBudgetMs: 250,
     fallbackGraceMs: 100,
@@ -322,7 +323,7 @@ describe("transforms", function () {
       engineMetrics,
       places: 1,
       limits: { queueLength: 2 },
-      config: { bitrateBps: 500_000, maxFps: 30, delayBudgetMs: 250 },
+      config: { bitrateBps: 500_000, lowLayerBitrateBps: 0, maxFps: 30, delayBudgetMs: 250 },
       createTap: async () => new SocketTap(await SfuPeer.create()),
     });
     try {

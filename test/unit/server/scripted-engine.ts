@@ -86,6 +86,7 @@ export class ScriptedEngine implements Pick<SessionHost, "open" | "closeSession"
       counters: new TransformCounters(createEngineMetrics(metrics.registry)),
       config: {
         bitrateBps: 500_000,
+        lowLayerBitrateBps: 100_000,
         maxFps: 30,
         delayBudgetMs: 250,
         fallbackGraceMs: 20,

@@ -18,6 +18,7 @@ export interface EchoSession extends NativeSession {
   readonly options: NativeSessionOptions;
   /** Captured by tests. */
   readonly keyFrameRequests: number;
+  readonly lowKeyFrameRequests: number;
   readonly bitrates: number[];
   readonly closed: boolean;
   emit(event: NativeEvent): void;
@@ -60,6 +61,7 @@ function createEchoSession(
   let revision = -1;
   let pendingRevision = 0;
   let keyFrameRequests = 0;
+  let lowKeyFrameRequests = 0;
   let closed = false;
   let framesIn = 0;
   const bitrates: number[] = [];
@@ -79,12 +81,12 @@ function createEchoSession(
         if (closed) {
           return;
         }
+        const keyFrame = ((data[0] ?? 1) & 1) === 0;
+        const picture = { data: Buffer.from(data), keyFrame, width: 256, height: 144 };
         onFrame({
-          data: Buffer.from(data),
+          ...picture,
+          ...((options.lowLayerBitrateBps ?? 0) > 0 && { low: picture }),
           captureTimeMs,
-          keyFrame: ((data[0] ?? 1) & 1) === 0,
-          width: 256,
-          height: 144,
           timing: { queuedMs: 1, decodeMs: 1, computeMs: ECHO_MS, encodeMs: 1 },
         });
         if (pendingRevision !== revision) {
@@ -127,6 +129,12 @@ function createEchoSession(
     },
     requestKeyFrame: () => {
       keyFrameRequests += 1;
+    },
+    requestLowKeyFrame: () => {
+      lowKeyFrameRequests += 1;
+    },
+    get lowKeyFrameRequests() {
+      return lowKeyFrameRequests;
     },
     stats: () => ({
       framesIn,

@@ -72,6 +72,7 @@ export class SfuPeer {
         pictureIdStart: 0x7fff,
         timestampOffset: 12_345,
         absCaptureTimeId: 10,
+        low: null,
       },
       bitrateBps: 500_000,
       maxFps: 30,
