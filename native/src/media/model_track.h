@@ -28,16 +28,17 @@ class ModelTrack {
   /// stream.
   bool ends_stream(const Transform* change, const Chunk& chunk) const {
     const bool passes = change != nullptr && change->mode == TransformMode::kPassthrough;
-    return stream_ != nullptr && (passes || stream_is_scene_ != chunk.scene);
+    return stream_ != nullptr && (passes || stream_source_ != chunk.source);
   }
 
   bool passthrough() const { return mode_ == TransformMode::kPassthrough; }
   uint64_t revision() const { return revision_; }
 
   /// The job for this chunk; its buffers must live until finish(). Opens the stream when there is
-  /// none, and a new one when camera pictures follow scenes or the other way round: a scene must
-  /// not be painted from what the stream remembers of a room. Adds frames that are lost by that to
-  /// `lost`. Throws driftless::Error when the pipeline refuses the settings or there is no model.
+  /// none, and a new one when pictures of one source follow those of another: neither scenes nor
+  /// people without their room may be painted from what the stream remembers of a room. Adds frames
+  /// that are lost by that to `lost`. Throws driftless::Error when the pipeline refuses the
+  /// settings or there is no model.
   Pipeline::Job begin(const Chunk& chunk, ChunkPixels& out, size_t& lost);
 
   /// What came out, or nothing while the stream batch fills. Adds the frames that will never come
@@ -51,7 +52,7 @@ class ModelTrack {
  private:
   struct InFlight {
     uint64_t index = 0;
-    bool scene = false;
+    PictureSource source = PictureSource::kCamera;
     std::vector<FrameMeta> frames;
   };
 
@@ -59,7 +60,7 @@ class ModelTrack {
 
   Pipeline* const pipeline_;
   std::unique_ptr<StreamSession> stream_;
-  bool stream_is_scene_ = false;
+  PictureSource stream_source_ = PictureSource::kCamera;
   TransformMode mode_ = TransformMode::kPassthrough;
   TransformSettings settings_;
   uint64_t revision_ = 0;

@@ -33,6 +33,10 @@ class HostIntake : public PictureIntake {
     meta.camera = frame;
   }
 
+  void take(ComposedPicture picture, size_t index, ChunkPixels& chunk, FrameMeta& meta) override {
+    take(std::shared_ptr<const AVFrame>(std::move(picture.host)), index, chunk, meta);
+  }
+
  private:
   const ModelInfo model_;
   FrameConverter converter_;
@@ -49,17 +53,26 @@ class DeviceIntake : public PictureIntake {
 
   void take(const std::shared_ptr<const AVFrame>& frame, size_t index, ChunkPixels& chunk,
             FrameMeta& meta) override {
-    const YuvPicture picture = camera_.reach(*frame, *video_);
+    bring(camera_.reach(*frame, *video_), colours_of(*frame), index, chunk, meta);
+  }
+
+  void take(ComposedPicture picture, size_t index, ChunkPixels& chunk, FrameMeta& meta) override {
+    bring(picture.device, {}, index, chunk, meta);
+  }
+
+ private:
+  void bring(const YuvPicture& picture, const YuvColours& colours, size_t index, ChunkPixels& chunk,
+             FrameMeta& meta) {
+    const PictureSize camera = {picture.width, picture.height};
     if (!chunk.on_device()) {
       chunk.pool = chunks_;
       chunk.device = chunks_->take();
     }
-    const Crop crop = centre_crop(frame->width, frame->height, model_.width, model_.height, 2, 2);
+    const Crop crop = centre_crop(camera.width, camera.height, model_.width, model_.height, 2, 2);
     const PicturePart part = {crop.x, crop.y, crop.width, crop.height};
-    video_->to_rgb(picture, colours_of(*frame), part, model_.width, model_.height,
+    video_->to_rgb(picture, colours, part, model_.width, model_.height,
                    chunk.device.get() + frame_bytes(model_) * index);
-    const PictureSize size =
-        GuidedUpscaler::size_for({frame->width, frame->height}, {model_.width, model_.height});
+    const PictureSize size = GuidedUpscaler::size_for(camera, {model_.width, model_.height});
     const size_t bytes = static_cast<size_t>(size.width) * static_cast<size_t>(size.height);
     if (!guides_ || guides_->bytes() != bytes) guides_ = DevicePool::make(video_->memory(), bytes);
     meta.guide = {guides_->take(), size};
@@ -68,7 +81,6 @@ class DeviceIntake : public PictureIntake {
     video_->wait();
   }
 
- private:
   const ModelInfo model_;
   const std::shared_ptr<VideoOps> video_;
   const std::shared_ptr<DevicePool> chunks_;

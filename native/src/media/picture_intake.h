@@ -2,6 +2,7 @@
 
 #include <memory>
 
+#include "media/background_canvas.h"
 #include "media/session_types.h"
 #include "ops/video_ops.h"
 
@@ -23,6 +24,9 @@ class PictureIntake {
   /// Throws driftless::Error for a format it cannot read, or when memory is short.
   virtual void take(const std::shared_ptr<const AVFrame>& frame, size_t index, ChunkPixels& chunk,
                     FrameMeta& meta) = 0;
+  /// The same for a picture that was put together, made by a canvas of the same kind. Whatever is
+  /// filled in is of that picture: of the camera's own nothing goes on.
+  virtual void take(ComposedPicture picture, size_t index, ChunkPixels& chunk, FrameMeta& meta) = 0;
 };
 
 }  // namespace driftless

@@ -25,7 +25,8 @@ class HostOutlet : public PictureOutlet {
     const AVFrame& small = converter_.to_yuv(pixels(chunk, index));
     const PictureSize wanted = size(meta);
     if (wanted.width <= model_.width) return small;
-    return upscaler_.upscale(small, *meta.camera, wanted);
+    // Without a camera's contours it keeps its own.
+    return upscaler_.upscale(small, meta.camera ? *meta.camera : small, wanted);
   }
 
   const AVFrame& whole(const ComposedPicture& picture, AVBufferRef*) override {
@@ -34,7 +35,8 @@ class HostOutlet : public PictureOutlet {
 
  private:
   std::optional<PictureSize> asked_size(const FrameMeta& meta) const override {
-    if (!meta.camera) return std::nullopt;
+    if (!meta.camera && meta.guide.size.width == 0) return std::nullopt;
+    if (!meta.camera) return meta.guide.size;
     return GuidedUpscaler::size_for({meta.camera->width, meta.camera->height},
                                     {model_.width, model_.height});
   }
