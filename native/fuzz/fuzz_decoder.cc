@@ -23,7 +23,9 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   if (size < 1) return 0;
   SizeLimits limits;
   limits.max_width = limits.max_height = 256;
-  Decoder decoder(data[0] % 2 == 0 ? VideoCodec::kVp8 : VideoCodec::kH264, limits);
+  constexpr VideoCodec kCodecs[] = {VideoCodec::kVp8, VideoCodec::kH264, VideoCodec::kVp9,
+                                    VideoCodec::kAv1};
+  Decoder decoder(kCodecs[data[0] % 4], limits);
   size_t at = 1;
   for (int frames = 0; at + 2 <= size && frames < 12; ++frames) {
     const size_t length = std::min<size_t>(data[at] | data[at + 1] << 8, size - at - 2);

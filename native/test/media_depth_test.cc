@@ -120,7 +120,7 @@ class Depth : public ::testing::Test {
   }
   Chunk chunk(uint8_t number, bool scene = false) {
     Chunk made;
-    made.scene = scene;
+    if (scene) made.source = PictureSource::kScene;
     made.rgb.assign(static_cast<size_t>(64) * 32 * 3 * 4, number);
     for (int i = 0; i < 4; ++i) made.frames.push_back({1000.0 * number + i, 0, 0, nullptr, {}, {}});
     return made;

@@ -69,6 +69,7 @@ TEST_P(LowLayerTest, LeavesSmallPicturesTheirSizeAndTakesOddOnes) {
   const EncodedPicture odd = layer.encode(*ramp(854, 478), 16, 62);
   EXPECT_EQ(odd.width, 426);
   EXPECT_EQ(odd.height, 238);
+  EXPECT_EQ(layer.encode(*ramp(1280, 720), 16, 125).width, 320);
 }
 
 TEST_P(LowLayerTest, RefusesPicturesOfAnotherFormat) {

@@ -84,13 +84,13 @@ class SceneFeedTest : public ::testing::Test {
     int luma = 0;
     for (const double end = now_ + ms; now_ < end; now_ += 1000.0 / 30) {
       if (auto chunk = feed_->advance(now_)) {
-        EXPECT_TRUE(chunk->scene);
+        EXPECT_EQ(PictureSource::kScene, chunk->source);
         EXPECT_TRUE(chunk->frames.empty());
         EXPECT_EQ(4u * kWidth * kHeight * 3, chunk->rgb.size());
         ++chunks_;
         if (answer_) {
           GeneratedChunk painted;
-          painted.scene = true;
+          painted.source = PictureSource::kScene;
           painted.revision = revision_;
           painted.rgb.assign(chunk->rgb.size(), paint_);
           inbox_.push(std::move(painted));
@@ -166,7 +166,7 @@ TEST(ModelTrackScenes, ASceneIsNeverPaintedByAStreamThatHasSeenARoom) {
   EXPECT_FALSE(track.finish(job.result, out, lost).has_value());
 
   Chunk scene;
-  scene.scene = true;
+  scene.source = PictureSource::kScene;
   scene.rgb.assign(room.rgb.size(), 200);
   transform.mode = TransformMode::kBackground;
   track.apply(transform, 2);
@@ -178,7 +178,7 @@ TEST(ModelTrackScenes, ASceneIsNeverPaintedByAStreamThatHasSeenARoom) {
   pipeline.run(&job, 1);
   const auto generated = track.finish(job.result, out, lost);
   ASSERT_TRUE(generated.has_value());
-  EXPECT_TRUE(generated->scene);
+  EXPECT_EQ(PictureSource::kScene, generated->source);
   EXPECT_EQ(55, generated->rgb[0]);
 }
 

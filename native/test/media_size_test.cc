@@ -181,7 +181,7 @@ TEST(SceneFeedSize, FollowsTheCameraAndShowsNothingOfAnotherSize) {
   feed.fit({720, 1280});
   EXPECT_TRUE(feed.size() == (PictureSize{144, 256}));
   GeneratedChunk wide;
-  wide.scene = true;
+  wide.source = PictureSource::kScene;
   wide.size = nano().size();
   wide.rgb.assign(256 * 144 * 3, 255);
   inbox.push(wide);

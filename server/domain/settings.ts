@@ -27,19 +27,6 @@ export const strengthSchema = z.number().min(0).max(STRENGTH_MAX);
 export const stepsSchema = z.int().min(1).max(STEPS_MAX);
 export const seedSchema = z.int().min(0).max(0xffffffff);
 
-/** Repaints the whole picture. */
-export const restyleSettingsSchema = z.strictObject({
-  mode: z.literal("restyle"),
-  /** What the picture shall look like. */
-  prompt: promptSchema,
-  /** 0 keeps the original picture, 1 repaints it fully, up to 2 exaggerates the look. */
-  strength: strengthSchema.default(0.8),
-  /** Denoising steps for each chunk; more is better and slower. */
-  steps: stepsSchema.default(1),
-  /** Seed of the stream's noise; the same seed and input give the same picture. */
-  seed: seedSchema.default(0),
-});
-
 /** What can be put behind a person without a camera, in the engine's words. */
 export const SCENES = [
   "gradient",
@@ -55,31 +42,60 @@ export const SCENES = [
   "underwater",
 ] as const;
 
-/** Keeps the person and replaces what is behind: a scene, or the room itself out of focus. */
+/** As CSS writes it. */
+export const colorSchema = z
+  .string()
+  .regex(/^#[0-9a-f]{6}$/i, "expected a colour such as #5b6b7b, six hexadecimal digits");
+
+/** What is behind a person who is cut out: the first of blur, color and scene that is given. */
+const behindThePerson = {
+  scene: z.enum(SCENES).optional(),
+  /** The real room, blurred until nothing in it can be read. */
+  blur: z.boolean().optional(),
+  color: colorSchema.optional(),
+};
+
+/**
+ * Repaints the whole picture. For who hides their room, the person alone before something else: then
+ * scene, blur and color say before what; of none, before one plain colour.
+ */
+export const restyleSettingsSchema = z.strictObject({
+  mode: z.literal("restyle"),
+  ...behindThePerson,
+  /** What the picture shall look like. */
+  prompt: promptSchema,
+  /** 0 keeps the original picture, 1 repaints it fully, up to 2 exaggerates the look. */
+  strength: strengthSchema.default(0.8),
+  /** Denoising steps for each chunk; more is better and slower. */
+  steps: stepsSchema.default(1),
+  /** Seed of the stream's noise; the same seed and input give the same picture. */
+  seed: seedSchema.default(0),
+});
+
+/** Keeps the person and replaces what is behind: a scene, a colour, or the room out of focus. */
 export const backgroundSettingsSchema = z
   .strictObject({
     mode: z.literal("background"),
-    /** Chooses the scene by its words, and how it is painted. May be empty with scene or blur. */
+    ...behindThePerson,
+    /** Chooses the scene by its words, and how it is painted. May be empty with one of the others. */
     prompt: z.union([promptSchema, z.literal("")]).default(""),
-    /** The scene, whatever the words say. */
-    scene: z.enum(SCENES).optional(),
-    /** The real room, blurred until nothing in it can be read, in place of a scene. */
     blur: z.boolean().default(false),
     /** How far the model repaints the scene; 0 shows it as it was drawn. */
     strength: strengthSchema.default(0.4),
     steps: stepsSchema.default(1),
     seed: seedSchema.default(0),
   })
-  .refine(({ prompt, scene, blur }) => prompt !== "" || scene !== undefined || blur, {
-    error: "expected a prompt, a scene or blur: true, received none of them",
-  });
+  .refine(
+    ({ prompt, scene, blur, color }) =>
+      prompt !== "" || scene !== undefined || blur || color !== undefined,
+    { error: "expected a prompt, a scene or blur: true, or a color, received none of them" },
+  );
 
 /** Off: other keys are accepted and checked, so that a client may always send its whole form. */
 export const offSettingsSchema = z.strictObject({
   mode: z.literal("off"),
   prompt: z.string().max(PROMPT_MAX_CHARS).optional(),
-  scene: z.enum(SCENES).optional(),
-  blur: z.boolean().optional(),
+  ...behindThePerson,
   strength: strengthSchema.optional(),
   steps: stepsSchema.optional(),
   seed: seedSchema.optional(),

@@ -4,7 +4,7 @@
  * dropped. Media never travels here.
  */
 import { z } from "zod";
-import { SCENES } from "../domain/settings.ts";
+import { colorSchema, SCENES } from "../domain/settings.ts";
 
 const uint16 = z.int().min(0).max(0xffff);
 const uint32 = z.int().min(0).max(0xffffffff);
@@ -13,16 +13,22 @@ const payloadType = z.int().min(0).max(127);
 const sessionId = z.string().min(1).max(128);
 const count = z.number().min(0);
 
-/** What the engine decodes, and what it encodes. */
-export const inputCodecSchema = z.enum(["vp8", "h264", "vp9", "av1"]);
+/** What viewers get. */
 export const videoCodecSchema = z.enum(["vp8", "h264"]);
+/** What the engine decodes. */
+export const cameraCodecSchema = z.enum(["vp8", "h264", "vp9", "av1"]);
 
 /** What the engine does to the frames. `passthrough` only decodes and encodes (media tests). */
 export const engineTransformSchema = z.strictObject({
   mode: z.enum(["restyle", "background", "passthrough"]),
-  /** Of background mode; absent: the scene that the prompt's words name. */
+  /** Of restyle, by the participant's privacy: the person is cut out before anything else. */
+  hideRoom: z.boolean().optional(),
+  /** What is behind a person who is cut out; see NativeTransform. */
   scene: z.enum(SCENES).optional(),
   blur: z.boolean().optional(),
+  color: colorSchema.optional(),
+  /** Of restyle: what viewers get at level fallback; absent: hold. */
+  onOverload: z.enum(["hold", "blur"]).optional(),
   prompt: z.string(),
   strength: z.number(),
   steps: z.int(),
@@ -56,7 +62,7 @@ export const openSessionSchema = z.strictObject({
   input: z.strictObject({
     ssrc: uint32,
     payloadType,
-    codec: inputCodecSchema,
+    codec: cameraCodecSchema,
     /** Id of the abs-capture-time header extension on incoming packets, null if not negotiated. */
     absCaptureTimeId: z.int().min(1).max(14).nullable(),
   }),

@@ -1,5 +1,6 @@
 #include "addon/arguments.h"
 
+#include <charconv>
 #include <cmath>
 #include <initializer_list>
 #include <sstream>
@@ -79,6 +80,11 @@ std::string read_choice(const Napi::Value& value, const std::string& name,
 
 VideoCodec read_codec(const Napi::Value& value, const std::string& name) {
   return *parse_codec(read_choice(value, name, {"vp8", "h264"}));
+}
+
+/// Cameras also send what the engine decodes but does not encode.
+VideoCodec read_input_codec(const Napi::Value& value, const std::string& name) {
+  return *parse_codec(read_choice(value, name, {"vp8", "h264", "vp9", "av1"}));
 }
 
 }  // namespace
@@ -170,10 +176,28 @@ EngineArguments read_engine_arguments(const Napi::Value& value) {
 
 namespace {
 
-/// Both keys may be absent: a scene by the prompt's words, not blurred.
+bool read_boolean(const Napi::Value& value, const std::string& name) {
+  if (!value.IsBoolean()) throw type_error("a boolean", name, value);
+  return value.As<Napi::Boolean>().Value();
+}
+
+/// "#rrggbb".
+FlatColour read_colour(const Napi::Value& value, const std::string& name) {
+  const std::string text = read_string(value, name, kMaxIdBytes);
+  uint32_t number = 0;
+  const char* const end = text.data() + text.size();
+  const bool whole = text.size() == 7 && text[0] == '#' &&
+                     std::from_chars(text.data() + 1, end, number, 16).ptr == end;
+  if (!whole) throw range_error("a colour such as #5b6b7b", name, value);
+  return {static_cast<uint8_t>(number >> 16), static_cast<uint8_t>(number >> 8 & 0xff),
+          static_cast<uint8_t>(number & 0xff)};
+}
+
+/// All keys may be absent.
 BackgroundChoice read_background(const Napi::Object& object, const std::string& name) {
   BackgroundChoice choice;
-  const Napi::Value scene = object.Get("scene"), blur = object.Get("blur");
+  const Napi::Value scene = object.Get("scene"), blur = object.Get("blur"),
+                    colour = object.Get("color");
   if (!scene.IsUndefined()) {
     choice.scene = parse_scene(read_string(scene, name + ".scene", kMaxIdBytes));
     if (!choice.scene) {
@@ -184,10 +208,8 @@ BackgroundChoice read_background(const Napi::Object& object, const std::string& 
       throw range_error(names, name + ".scene", scene);
     }
   }
-  if (!blur.IsUndefined()) {
-    if (!blur.IsBoolean()) throw type_error("a boolean", name + ".blur", blur);
-    choice.blur = blur.As<Napi::Boolean>().Value();
-  }
+  if (!blur.IsUndefined()) choice.blur = read_boolean(blur, name + ".blur");
+  if (!colour.IsUndefined()) choice.colour = read_colour(colour, name + ".color");
   return choice;
 }
 
@@ -201,8 +223,15 @@ Transform read_transform(const Napi::Value& value, const std::string& name) {
   transform.mode = mode == "restyle"      ? TransformMode::kRestyle
                    : mode == "background" ? TransformMode::kBackground
                                           : TransformMode::kPassthrough;
-  if (transform.mode == TransformMode::kBackground) {
-    transform.background = read_background(object, name);
+  transform.background = read_background(object, name);
+  const Napi::Value hide_room = object.Get("hideRoom"), on_overload = object.Get("onOverload");
+  if (!hide_room.IsUndefined()) transform.hide_room = read_boolean(hide_room, name + ".hideRoom");
+  if (transform.hide_room && transform.mode == TransformMode::kPassthrough) {
+    throw range_error("false, because passthrough shows the room,", name + ".hideRoom", hide_room);
+  }
+  if (!on_overload.IsUndefined()) {
+    const std::string chosen = read_choice(on_overload, name + ".onOverload", {"hold", "blur"});
+    if (chosen == "blur") transform.on_overload = OverloadPicture::kBlur;
   }
   TransformSettings& settings = transform.settings;
   settings.prompt = read_string(object.Get("prompt"), name + ".prompt", kMaxPromptBytes);
@@ -218,7 +247,7 @@ SessionOptions read_session_options(const Napi::Value& value) {
   const Napi::Object object = read_object(value, "options");
   SessionOptions options;
   options.id = read_string(object.Get("id"), "options.id", kMaxIdBytes);
-  options.input_codec = read_codec(object.Get("inputCodec"), "options.inputCodec");
+  options.input_codec = read_input_codec(object.Get("inputCodec"), "options.inputCodec");
   options.output_codec = read_codec(object.Get("outputCodec"), "options.outputCodec");
   options.bitrate_bps =
       read_integer(object.Get("bitrateBps"), "options.bitrateBps", 10'000, 100'000'000);

@@ -128,6 +128,7 @@ Napi::Object stats_to_js(Napi::Env env, const MediaSession& session) {
   set(stats, "framesSampled", counters.frames_sampled);
   set(stats, "chunks", counters.chunks);
   set(stats, "framesOut", counters.frames_out);
+  set(stats, "framesBlurred", counters.frames_blurred);
   set(stats, "keyFramesOut", counters.key_frames_out);
   set(stats, "bytesOut", counters.bytes_out);
   set(stats, "decodeErrors", counters.decode_errors);

@@ -1,6 +1,7 @@
 #include "addon/session_object.h"
 
 #include <exception>
+#include <string>
 
 #include "addon/arguments.h"
 #include "addon/background_stop.h"
@@ -66,11 +67,13 @@ void SessionObject::push_frame(const Napi::CallbackInfo& info) {
 Napi::Value SessionObject::set_transform(const Napi::CallbackInfo& info) {
   const Transform transform = read_transform(info[0], "transform");
   if (closing_) throw Napi::Error::New(info.Env(), "Expected an open session, but it was closed");
-  if (transform.mode == TransformMode::kBackground && !engine_->has_mattes()) {
+  if (transform.hides_room() && !engine_->has_mattes()) {
+    const bool background = transform.mode == TransformMode::kBackground;
     throw Napi::RangeError::New(
-        info.Env(),
-        "Expected another transform.mode, because this engine has no segmentation networks, but "
-        "received \"background\"");
+        info.Env(), std::string("Expected ") +
+                        (background ? "another transform.mode" : "false for transform.hideRoom") +
+                        ", because this engine has no segmentation networks, but received " +
+                        (background ? "\"background\"" : "true"));
   }
   if (transform.mode == TransformMode::kRestyle && !engine_->has_model()) {
     throw Napi::RangeError::New(

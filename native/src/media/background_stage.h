@@ -13,9 +13,10 @@
 
 namespace driftless {
 
-/// Makes the pictures of background mode: the camera's person before a scene. The camera's pixels
-/// reach the picture through the matte only; where there is none (nobody in the picture, the first
-/// pictures, an error) the picture is the scene. Not thread-safe.
+/// Makes the pictures of background mode, and those that a hidden room's restyle begins with: the
+/// camera's person before a scene, a colour or the blurred room. The camera's pixels reach the
+/// picture through the matte only; where there is none (nobody in the picture, the first pictures,
+/// an error) the picture is the background. Not thread-safe.
 class BackgroundStage {
  public:
   using ChunkSink = std::function<void(Chunk)>;
@@ -37,7 +38,8 @@ class BackgroundStage {
   const ChunkSink sink_;
   const std::unique_ptr<BackgroundCanvas> canvas_;
   RoomBlur blur_;
-  FrameConverter blurred_;
+  FrameConverter blurred_, flat_;
+  const AVFrame* plain_ = nullptr;  // flat_'s, where the background is one colour
   SceneFeed feed_;
   Transform transform_;
 };

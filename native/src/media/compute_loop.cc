@@ -61,10 +61,11 @@ void ComputeLoop::remove(const std::shared_ptr<Track>& track) {
   work_.notify_one();
 }
 
-void ComputeLoop::submit(const std::shared_ptr<Track>& track, Chunk chunk) {
+std::optional<Chunk> ComputeLoop::submit(const std::shared_ptr<Track>& track, Chunk chunk) {
+  std::optional<Chunk> refused;
   {
     std::lock_guard<std::mutex> lock(mutex_);
-    if (track->removed) return;
+    if (track->removed) return std::nullopt;
     SessionCounters& counters = track->counters;
     if (track->waiting) {
       counters.drop_chunk_replaced += track->waiting->frames.size();
@@ -79,7 +80,11 @@ void ComputeLoop::submit(const std::shared_ptr<Track>& track, Chunk chunk) {
     track->waits_for_turn = track->takes_turns && track->begun;
     if (track->waits_for_turn &&
         scheduler_.arrive(*track->turn, steady_now_ms()) == Arrival::kRefused) {
-      counters.drop_fallback += chunk.frames.size();
+      if (chunk.blur_if_refused) {
+        refused = std::move(chunk);
+      } else {
+        counters.drop_fallback += chunk.frames.size();
+      }
       track->waiting.reset();
     } else {
       track->waiting = std::move(chunk);
@@ -87,6 +92,7 @@ void ComputeLoop::submit(const std::shared_ptr<Track>& track, Chunk chunk) {
   }
   // Also for a refused chunk: the loop looks whether there is room for the track again.
   work_.notify_one();
+  return refused;
 }
 
 uint64_t ComputeLoop::set_transform(const std::shared_ptr<Track>& track,
@@ -258,7 +264,7 @@ void ComputeLoop::begin(Batch& batch, size_t index) {
   ++track.counters.chunks;
   if (track.model.passthrough()) {
     GeneratedChunk copy;
-    copy.scene = entry.chunk.scene;
+    copy.source = entry.chunk.source;
     copy.frames = std::move(entry.chunk.frames);
     static_cast<ChunkPixels&>(copy) = std::move(entry.chunk);
     copy.revision = track.model.revision();

@@ -6,6 +6,7 @@
 #include <exception>
 #include <memory>
 #include <mutex>
+#include <optional>
 #include <thread>
 #include <vector>
 
@@ -56,7 +57,9 @@ class ComputeLoop {
   /// Returns when the listener will not be called any more.
   void remove(const std::shared_ptr<Track>& track);
 
-  void submit(const std::shared_ptr<Track>& track, Chunk chunk);
+  /// Gives the chunk back where the device is too busy to make anything of it and it asks to be
+  /// blurred then; without that wish it is dropped.
+  std::optional<Chunk> submit(const std::shared_ptr<Track>& track, Chunk chunk);
 
   /// Takes effect with the next chunk, or with the next one after its prompt is encoded; settings
   /// that are set meanwhile take the place of those that wait. Returns the revision that

@@ -1,18 +1,53 @@
 #include "media/decoder.h"
 
 #include <cstring>
+#include <utility>
 
 #include "core/error.h"
 #include "media/ffmpeg_support.h"
 #include "media/gpu_device.h"
 #include "media/gpu_download.h"
+#include "media/stream_header.h"
 
 namespace driftless {
 namespace {
 
 AVCodecID codec_id(VideoCodec codec) {
-  return codec == VideoCodec::kVp8 ? AV_CODEC_ID_VP8 : AV_CODEC_ID_H264;
+  switch (codec) {
+    case VideoCodec::kVp8:
+      return AV_CODEC_ID_VP8;
+    case VideoCodec::kH264:
+      return AV_CODEC_ID_H264;
+    case VideoCodec::kVp9:
+      return AV_CODEC_ID_VP9;
+    case VideoCodec::kAv1:
+      return AV_CODEC_ID_AV1;
+  }
+  return AV_CODEC_ID_NONE;
 }
+
+const AVCodec* find_decoder(VideoCodec codec) {
+  // FFmpeg's own decoder of AV1 works on a GPU alone.
+  if (codec == VideoCodec::kAv1) return avcodec_find_decoder_by_name("libdav1d");
+  return avcodec_find_decoder(codec_id(codec));
+}
+
+/// Whether an access unit may hold several pictures: spatial layers, of which the last is the
+/// whole.
+bool has_layers(VideoCodec codec) { return codec == VideoCodec::kVp9 || codec == VideoCodec::kAv1; }
+
+bool gpu_decodes(VideoCodec codec) {
+  return codec == VideoCodec::kVp8 || codec == VideoCodec::kH264;
+}
+
+/// What the pipeline reads: planes of 8 bits. Pictures on a GPU are NV12.
+bool is_eight_bits(const AVFrame& frame) {
+  if (frame.format == AV_PIX_FMT_CUDA) return true;
+  const AVPixFmtDescriptor* format = av_pix_fmt_desc_get(static_cast<AVPixelFormat>(frame.format));
+  return format != nullptr && format->comp[0].depth == 8;
+}
+
+constexpr uint8_t kEmptyTemporalDelimiter[] = {0x12, 0x00};
 
 std::string size_text(int width, int height) {
   return std::to_string(width) + "x" + std::to_string(height);
@@ -53,10 +88,12 @@ struct Decoder::Impl {
   bool inside_limits(int width, int height) const;
   std::string limits_text() const;
   bool parse_key_frame();
+  bool fill_packet(const uint8_t* data, size_t size);
+  int receive(AvFramePtr& frame);
 };
 
 void Decoder::Impl::open() {
-  const AVCodec* av_codec = avcodec_find_decoder(codec_id(codec));
+  const AVCodec* av_codec = find_decoder(codec);
   if (!av_codec) throw Error("FFmpeg decoder", codec_name(codec), "an FFmpeg without it");
   parser_context.reset(avcodec_alloc_context3(av_codec));
   parser.reset(av_parser_init(codec_id(codec)));
@@ -69,7 +106,7 @@ void Decoder::Impl::open() {
 }
 
 void Decoder::Impl::open_context() {
-  const AVCodec* av_codec = avcodec_find_decoder(codec_id(codec));
+  const AVCodec* av_codec = find_decoder(codec);
   context.reset(avcodec_alloc_context3(av_codec));
   if (!context) throw Error("FFmpeg decoder", codec_name(codec), "no memory for it");
   context->thread_count = 1;  // frame threads would hold pictures back
@@ -122,7 +159,44 @@ bool Decoder::Impl::parse_key_frame() {
   parser->key_frame = 0;
   av_parser_parse2(parser.get(), parser_context.get(), &parsed, &parsed_size, packet->data,
                    packet->size, AV_NOPTS_VALUE, AV_NOPTS_VALUE, 0);
+  if (codec == VideoCodec::kVp9) {
+    const auto size = vp9_key_frame_size(packet->data, static_cast<size_t>(packet->size));
+    if (size) {
+      parser->width = size->width;
+      parser->height = size->height;
+    }
+    return size.has_value();
+  }
   return parser->key_frame == 1;
+}
+
+/// Copies the input; the copy has the zero padding that FFmpeg's bit readers rely on.
+bool Decoder::Impl::fill_packet(const uint8_t* data, size_t size) {
+  av_packet_unref(packet.get());
+  // Without it the decoder waits for the next unit before it shows a layered one.
+  const bool delimit = codec == VideoCodec::kAv1 && !begins_temporal_unit(data, size);
+  const size_t before = delimit ? sizeof(kEmptyTemporalDelimiter) : 0;
+  if (size > static_cast<size_t>(INT32_MAX) - AV_INPUT_BUFFER_PADDING_SIZE - before ||
+      av_new_packet(packet.get(), static_cast<int>(before + size)) < 0) {
+    return false;
+  }
+  if (delimit) std::memcpy(packet->data, kEmptyTemporalDelimiter, before);
+  std::memcpy(packet->data + before, data, size);
+  return true;
+}
+
+/// The picture of the packet that was sent: of several layers the last. FFmpeg's code.
+int Decoder::Impl::receive(AvFramePtr& frame) {
+  frame = make_frame();
+  const int code = avcodec_receive_frame(context.get(), frame.get());
+  if (code < 0 || !has_layers(codec)) return code;
+  for (;;) {
+    AvFramePtr next = make_frame();
+    const int more = avcodec_receive_frame(context.get(), next.get());
+    if (more == AVERROR(EAGAIN)) return code;
+    if (more < 0) return more;
+    frame = std::move(next);
+  }
 }
 
 Decoder::Decoder(VideoCodec codec, const SizeLimits& limits, int gpu)
@@ -130,7 +204,9 @@ Decoder::Decoder(VideoCodec codec, const SizeLimits& limits, int gpu)
   silence_ffmpeg_log();
   impl_->codec = codec;
   impl_->limits = limits;
-  if (gpu >= 0) {
+  if (gpu >= 0 && !gpu_decodes(codec)) {
+    impl_->give_up_gpu(std::string(codec_name(codec)) + " is decoded by the processor");
+  } else if (gpu >= 0) {
     try {
       impl_->gpu = gpu_device(gpu);
     } catch (const Error& error) {
@@ -147,16 +223,11 @@ DecodeResult Decoder::decode(const uint8_t* data, size_t size) {
   AVCodecContext* context = impl.context.get();
   // An empty packet would tell FFmpeg that the stream has ended.
   if (size == 0) return impl.refuse(DecodeStatus::kError, "Expected a frame but received 0 bytes");
-  // The copy gives the zero padding that FFmpeg's bit readers rely on.
-  av_packet_unref(impl.packet.get());
-  if (size > static_cast<size_t>(INT32_MAX) - AV_INPUT_BUFFER_PADDING_SIZE ||
-      av_new_packet(impl.packet.get(), static_cast<int>(size)) < 0) {
+  if (!impl.fill_packet(data, size)) {
     return impl.refuse(
         DecodeStatus::kError,
         "Expected a frame that fits into memory but received " + std::to_string(size) + " bytes");
   }
-  std::memcpy(impl.packet->data, data, size);
-
   if (impl.parse_key_frame()) {
     const int width = impl.parser->width, height = impl.parser->height;
     if (width > 0 && height > 0 && !impl.inside_limits(width, height)) {
@@ -191,8 +262,7 @@ DecodeResult Decoder::decode(const uint8_t* data, size_t size) {
                            " bytes that FFmpeg calls: " + av_error_text(code));
   }
   DecodeResult result;
-  result.frame = make_frame();
-  code = avcodec_receive_frame(context, result.frame.get());
+  code = impl.receive(result.frame);
   if (code == AVERROR(EAGAIN)) {
     result.frame.reset();
     return result;
@@ -212,6 +282,11 @@ DecodeResult Decoder::decode(const uint8_t* data, size_t size) {
     return impl.refuse(DecodeStatus::kBadSize, "Expected a picture of " + impl.limits_text() +
                                                    " pixels but received " +
                                                    size_text(frame.width, frame.height));
+  }
+  if (!is_eight_bits(frame)) {
+    return impl.refuse(DecodeStatus::kError,
+                       std::string("Expected ") + codec_name(impl.codec) +
+                           " pictures of 8 bits but received others (another profile)");
   }
   if (frame.format == AV_PIX_FMT_CUDA) {
     try {

@@ -39,8 +39,8 @@ class Decoder {
   /// A GPU whose inputs fail so often one after the other, each a key frame, is given up.
   static constexpr int kMaxGpuErrorsInARow = 3;
 
-  /// gpu: whose decoder is tried first (NVDEC); -1: none. Throws driftless::Error when FFmpeg was
-  /// built without the codec.
+  /// gpu: whose decoder is tried first (NVDEC; VP8 and H.264); -1: none. Throws driftless::Error
+  /// when FFmpeg was built without the codec.
   explicit Decoder(VideoCodec codec, const SizeLimits& limits = {}, int gpu = -1);
   ~Decoder();
   Decoder(const Decoder&) = delete;
@@ -51,7 +51,9 @@ class Decoder {
   /// pictures; whoever gets one gives it back soon.
   void leave_on_gpu(bool leave);
 
-  /// data: one whole frame (VP8) or one access unit in Annex B form (H.264).
+  /// data: one whole frame (VP8), one access unit in Annex B form (H.264), a frame or a superframe
+  /// of all spatial layers (VP9), or a temporal unit in the low-overhead format, with or without
+  /// its delimiter (AV1). Of several layers the last is shown.
   DecodeResult decode(const uint8_t* data, size_t size);
 
   /// Refuses everything until the next key frame: to be called when frames were lost before they

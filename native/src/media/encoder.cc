@@ -93,6 +93,9 @@ struct Encoder::Impl {
 
 void Encoder::Impl::open() {
   if (options.codec == VideoCodec::kVp8) return open("libvpx");
+  if (options.codec != VideoCodec::kH264) {
+    throw Error("video encoder", "vp8 or h264", codec_name(options.codec));
+  }
   if (options.gpu >= 0) {
     try {
       return open(kNvenc.c_str());

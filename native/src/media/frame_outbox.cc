@@ -31,4 +31,16 @@ std::optional<OutgoingFrame> FrameOutbox::pop() {
   return queue_.pop();
 }
 
+size_t FrameOutbox::drop_rooms() {
+  size_t dropped = 0;
+  for (size_t left = queue_.size(); left > 0; --left) {
+    OutgoingFrame frame = queue_.pop();
+    const bool shows_room = frame.shows_room;
+    if (!shows_room) queue_.push(std::move(frame));
+    dropped += shows_room;
+    if (left == 1 && shows_room) skip();
+  }
+  return dropped;
+}
+
 }  // namespace driftless

@@ -23,6 +23,11 @@ class FrameOutbox {
 
   PushResult push(OutgoingFrame frame);
   std::optional<OutgoingFrame> pop();
+  /// Takes out the frames that show the room, and returns how many. Those of another source that
+  /// follow begin with a key frame; others wait for one.
+  size_t drop_rooms();
+  /// A frame was encoded that does not come here: what builds on it waits for a key frame.
+  void skip() { awaiting_key_frame_ = true; }
   size_t size() const { return queue_.size(); }
 
  private:

@@ -103,7 +103,7 @@ void InputStage::run() {
 void InputStage::decode_one(const Incoming& incoming) {
   const double start_ms = steady_now_ms();
   adopt_transform();
-  const bool background = mode_ == TransformMode::kBackground;
+  const bool background = transform_.mode == TransformMode::kBackground;
   DecodeResult result = decoder_.decode(incoming.data.data(), incoming.data.size());
   const double now_ms = steady_now_ms();
   counters_.decoder_refusals = decoder_.refusal().empty() ? 0 : 1;
@@ -138,22 +138,36 @@ void InputStage::decode_one(const Incoming& incoming) {
   FrameMeta meta;
   meta.capture_ms = incoming.capture_ms;
   meta.pushed_ms = incoming.pushed_ms;
+  ++counters_.frames_sampled;
   if (background) {
-    compose(frame, meta, start_ms);
+    const double decoded_ms = steady_now_ms();
+    meta.decode_ms = decoded_ms - start_ms;
+    counters_.decode.add(meta.decode_ms);
+    if (std::optional<ComposedPicture> picture = cut_out(frame, meta.capture_ms)) {
+      pictures_(std::move(*picture), meta, revision_, steady_now_ms() - decoded_ms);
+    }
     return;
   }
-  add_to_chunk(shared, std::move(meta));
-  if (!chunk_.frames.empty()) chunk_.frames.back().decode_ms = steady_now_ms() - start_ms;
-  counters_.decode.add(steady_now_ms() - start_ms);
-  if (chunk_.frames.size() == static_cast<size_t>(model_.frames_per_chunk)) {
-    sink_(std::exchange(chunk_, Chunk{}));
+  if (transform_.hides_room()) {
+    std::optional<ComposedPicture> picture = cut_out(frame, meta.capture_ms);
+    if (!picture) return;
+    begin_chunk_for(picture->size());
+    intake_->take(std::move(*picture), chunk_.frames.size(), chunk_, meta);
+  } else {
+    begin_chunk_for({frame.width, frame.height});
+    intake_->take(shared, chunk_.frames.size(), chunk_, meta);
   }
+  // Bringing it to the model's size, and cutting out, count as decoding.
+  meta.decode_ms = steady_now_ms() - start_ms;
+  counters_.decode.add(meta.decode_ms);
+  chunk_.frames.push_back(std::move(meta));
+  hand_on_full_chunk();
 }
 
 // Also where only what viewers get has changed: with the mode.
 void InputStage::tell_size(const AVFrame& frame) {
   const PictureSize camera{frame.width, frame.height};
-  const PictureSize output = mode_ == TransformMode::kBackground
+  const PictureSize output = transform_.mode == TransformMode::kBackground
                                  ? BackgroundCanvas::size_for(camera)
                                  : intake_->output_size(camera);
   if (camera == camera_ && output == told_output_) return;
@@ -168,15 +182,19 @@ void InputStage::tell_size(const AVFrame& frame) {
   events_(std::move(event));
 }
 
-void InputStage::add_to_chunk(const std::shared_ptr<const AVFrame>& frame, FrameMeta meta) {
-  if (chunk_.size != intake_->painted_size({frame->width, frame->height})) {
-    // The camera was turned: what was gathered in another shape cannot be painted with this.
-    counters_.drop_stream_batch += chunk_.frames.size();
-    chunk_ = Chunk{};
-  }
-  intake_->take(frame, chunk_.frames.size(), chunk_, meta);
-  chunk_.frames.push_back(std::move(meta));
-  ++counters_.frames_sampled;
+void InputStage::begin_chunk_for(const PictureSize& picture) {
+  if (chunk_.frames.empty() || chunk_.size == intake_->painted_size(picture)) return;
+  // The camera was turned: what was gathered in another shape cannot be painted with this.
+  counters_.drop_stream_batch += chunk_.frames.size();
+  chunk_ = Chunk{};
+}
+
+void InputStage::hand_on_full_chunk() {
+  if (chunk_.frames.size() < static_cast<size_t>(model_.frames_per_chunk)) return;
+  chunk_.source = transform_.hides_room() ? PictureSource::kCutOut : PictureSource::kCamera;
+  chunk_.blur_if_refused = transform_.on_overload == OverloadPicture::kBlur;
+  chunk_.revision = revision_;
+  sink_(std::exchange(chunk_, Chunk{}));
 }
 
 void InputStage::adopt_transform() {
@@ -186,28 +204,24 @@ void InputStage::adopt_transform() {
     change = std::exchange(pending_, std::nullopt);
   }
   if (!change) return;
-  if (change->first.mode != mode_) {
+  const Transform& next = change->first;
+  if (next.mode != transform_.mode || next.hides_room() != transform_.hides_room()) {
     // What was gathered under another mode is not shown under this one.
     counters_.drop_stream_batch += chunk_.frames.size();
     chunk_ = Chunk{};
   }
-  mode_ = change->first.mode;
+  transform_ = next;
   revision_ = change->second;
-  if (mode_ == TransformMode::kBackground && background_)
-    background_->set(change->first, revision_);
+  if (transform_.hides_room() && background_) background_->set(transform_, revision_);
 }
 
-void InputStage::compose(const AVFrame& frame, FrameMeta meta, double start_ms) {
-  ++counters_.frames_sampled;
-  const double decoded_ms = steady_now_ms();
-  meta.decode_ms = decoded_ms - start_ms;
-  counters_.decode.add(meta.decode_ms);
-  std::string problem = "background mode needs segmentation networks, and this engine has none";
+std::optional<ComposedPicture> InputStage::cut_out(const AVFrame& frame, double capture_ms) {
+  std::string problem = "a hidden room needs segmentation networks, and this engine has none";
   std::optional<ComposedPicture> picture;
   try {
     if (background_) {
       problem.clear();
-      picture = background_->compose(frame, meta.capture_ms, problem);
+      picture = background_->compose(frame, capture_ms, problem);
     }
   } catch (const DeviceLost&) {
     throw;
@@ -218,11 +232,8 @@ void InputStage::compose(const AVFrame& frame, FrameMeta meta, double start_ms) 
     ++counters_.compute_errors;
     report(problem, steady_now_ms());
   }
-  if (!picture) {
-    ++counters_.drop_compute_error;
-    return;
-  }
-  pictures_(std::move(*picture), meta, revision_, steady_now_ms() - decoded_ms);
+  if (!picture) ++counters_.drop_compute_error;
+  return picture;
 }
 
 void InputStage::ask_for_key_frame(const std::string& reason, double now_ms) {

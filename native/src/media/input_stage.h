@@ -21,8 +21,9 @@
 namespace driftless {
 
 /// From encoded frames to chunks: one thread that decodes, drops what is above the model's rate,
-/// scales, and hands a chunk on as soon as it is full. At most one chunk is being filled here. In
-/// background mode it makes whole pictures instead, at the camera's rate.
+/// scales, and hands a chunk on as soon as it is full. At most one chunk is being filled here.
+/// Where the room is to be hidden, the person is cut out first. In background mode it makes whole
+/// pictures instead, at the camera's rate.
 class InputStage {
  public:
   // About half a second of a 30 fps camera: a decoder that is further behind starts anew.
@@ -41,11 +42,11 @@ class InputStage {
   using PictureSink =
       std::function<void(ComposedPicture, const FrameMeta&, uint64_t revision, double compute_ms)>;
 
-  /// mattes may be null: then background mode shows nothing. video: where pictures are to
-  /// lie; null: in the host's memory. rate: the share of the promised frame
-  /// rate that the model is to get now; any thread may change it. scenes: where the chunks of
-  /// scenes come back that the sink was given. sinks and events are called from the stage's thread.
-  /// Throws driftless::Error where FFmpeg lacks the codec.
+  /// mattes may be null: then settings that hide the room show nothing. video: where pictures are
+  /// to lie; null: in the host's memory. rate: the share of the promised frame rate that the model
+  /// is to get now; any thread may change it. scenes: where the chunks of scenes come back that the
+  /// sink was given. sinks and events are called from the stage's thread. Throws driftless::Error
+  /// where FFmpeg lacks the codec.
   InputStage(const SessionOptions& options, const ModelInfo& model,
              std::shared_ptr<const MatteModels> mattes, SessionCounters& counters,
              const std::atomic<double>& rate, std::shared_ptr<VideoOps> video, ChunkSink sink,
@@ -72,9 +73,12 @@ class InputStage {
 
   void run();
   void decode_one(const Incoming& incoming);
-  void add_to_chunk(const std::shared_ptr<const AVFrame>& frame, FrameMeta meta);
-  void compose(const AVFrame& frame, FrameMeta meta, double start_ms);
   void tell_size(const AVFrame& frame);
+  /// Forgets a chunk that was begun with pictures of another shape.
+  void begin_chunk_for(const PictureSize& picture);
+  void hand_on_full_chunk();
+  /// The person before something else; nothing where not even that can be made.
+  std::optional<ComposedPicture> cut_out(const AVFrame& frame, double capture_ms);
   void adopt_transform();
   void ask_for_key_frame(const std::string& reason, double now_ms);
   void report(const std::string& message, double now_ms);
@@ -99,7 +103,7 @@ class InputStage {
   Decoder decoder_;
   FrameSampler sampler_, picture_sampler_;
   const std::unique_ptr<BackgroundStage> background_;
-  TransformMode mode_ = TransformMode::kRestyle;
+  Transform transform_;
   uint64_t revision_ = 0;
   Chunk chunk_;
   PictureSize camera_, told_output_;

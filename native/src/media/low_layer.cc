@@ -9,21 +9,23 @@
 namespace driftless {
 namespace {
 
-/// Means of 2x2 pixels. A last odd row or column of the source is left out.
-void halve_plane(const uint8_t* from, int from_stride, uint8_t* to, int to_stride, int width,
-                 int height) {
+/// Means of factor x factor pixels. What is left over of the source at its ends is left out.
+void shrink_plane(const uint8_t* from, int from_stride, uint8_t* to, int to_stride, int width,
+                  int height, int factor) {
+  const int count = factor * factor;
   for (int y = 0; y < height; ++y) {
-    const uint8_t* upper = from + static_cast<ptrdiff_t>(2 * y) * from_stride;
-    const uint8_t* lower = upper + from_stride;
-    uint8_t* row = to + static_cast<ptrdiff_t>(y) * to_stride;
+    const uint8_t* rows = from + static_cast<ptrdiff_t>(y) * factor * from_stride;
+    uint8_t* out = to + static_cast<ptrdiff_t>(y) * to_stride;
     for (int x = 0; x < width; ++x) {
-      const int sum = upper[2 * x] + upper[2 * x + 1] + lower[2 * x] + lower[2 * x + 1];
-      row[x] = static_cast<uint8_t>((sum + 2) / 4);
+      int sum = count / 2;
+      for (int dy = 0; dy < factor; ++dy) {
+        const uint8_t* row = rows + static_cast<ptrdiff_t>(dy) * from_stride + x * factor;
+        for (int dx = 0; dx < factor; ++dx) sum += row[dx];
+      }
+      out[x] = static_cast<uint8_t>(sum / count);
     }
   }
 }
-
-int half_of(int pixels) { return std::max(2, pixels / 2 & ~1); }
 
 }  // namespace
 
@@ -56,16 +58,18 @@ EncodedPicture LowLayer::encode(const AVFrame& picture, double fps, double captu
 }
 
 const AVFrame& LowLayer::shrunk(const AVFrame& picture) {
-  if (std::max(picture.width, picture.height) < kHalvedFromPx) return picture;
-  const int width = half_of(picture.width);
-  const int height = half_of(picture.height);
+  int factor = 1;
+  while (std::max(picture.width, picture.height) / factor > kMostLongSide) factor *= 2;
+  if (factor == 1) return picture;
+  const int width = std::max(2, picture.width / factor & ~1);
+  const int height = std::max(2, picture.height / factor & ~1);
   // The encoder may still hold a reference to the last one.
   buffer_->frame = make_yuv_frame(width, height);
   AVFrame& small = *buffer_->frame;
   for (int plane = 0; plane < 3; ++plane) {
     const int shift = plane == 0 ? 0 : 1;
-    halve_plane(picture.data[plane], picture.linesize[plane], small.data[plane],
-                small.linesize[plane], width >> shift, height >> shift);
+    shrink_plane(picture.data[plane], picture.linesize[plane], small.data[plane],
+                 small.linesize[plane], width >> shift, height >> shift, factor);
   }
   return small;
 }

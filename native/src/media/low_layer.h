@@ -9,14 +9,14 @@
 
 namespace driftless {
 
-/// A second encoding of the pictures that leave a session: at half their width and height where
-/// they are large enough, and at a small rate. It is the lower layer of the generated track, for
-/// viewers with little bandwidth and for small tiles; the model works once for both. Not
+/// A second encoding of the pictures that leave a session: at a half or a quarter of their width
+/// and height where they are large, and at a small rate. It is the lower layer of the generated
+/// track, for viewers with little bandwidth and for small tiles; the model works once for both. Not
 /// thread-safe.
 class LowLayer {
  public:
-  /// Pictures whose longer side is at least this are halved.
-  static constexpr int kHalvedFromPx = 320;
+  /// Of its pictures; larger ones are halved until they fit.
+  static constexpr int kMostLongSide = 480;
 
   /// Throws driftless::Error where FFmpeg lacks the codec.
   LowLayer(VideoCodec codec, int64_t bitrate_bps);

@@ -45,6 +45,9 @@ void MediaEngine::check(const Transform& transform) const {
     throw Error("transform mode", "another one (this engine has no segmentation networks)",
                 "background");
   }
+  if (transform.hides_room() && !mattes_) {
+    throw Error("hidden room", "false (this engine has no segmentation networks)", "true");
+  }
 }
 
 std::shared_ptr<MediaSession> MediaEngine::create_session(const SessionOptions& options,

@@ -16,20 +16,23 @@ Transform within(const ComputeLoop& loop, Transform transform) {
 MediaSession::MediaSession(const SessionOptions& wanted, const ModelInfo& model,
                            std::shared_ptr<const MatteModels> mattes, ComputeLoop& loop,
                            std::function<void()> wake)
-    : model_(model), loop_(loop), wake_(std::move(wake)) {
+    : model_(model), loop_(loop), wake_(std::move(wake)), overload_blur_(model) {
   SessionOptions options = wanted;
   options.transform = within(loop, wanted.transform);
   background_mode_ = options.transform.mode == TransformMode::kBackground;
+  room_hidden_ = options.transform.hides_room();
   const EventSink events = [this](SessionEvent event) { post(std::move(event)); };
   output_ = std::make_unique<OutputStage>(
       options, model, counters_, loop.video(),
       [this](OutgoingFrame frame) { on_encoded(std::move(frame)); }, events);
   track_ = loop_.add(*this, counters_, options.transform,
                      Slo{promised_fps(options, model.fps), options.delay_budget_ms});
+  std::shared_ptr<VideoOps> video = loop.video();
+  overload_blur_.use(video);
   try {
     input_ = std::make_unique<InputStage>(
-        options, model, std::move(mattes), counters_, rate_, loop.video(),
-        [this](Chunk chunk) { loop_.submit(track_, std::move(chunk)); },
+        options, model, std::move(mattes), counters_, rate_, std::move(video),
+        [this](Chunk chunk) { submit(std::move(chunk)); },
         [this](ComposedPicture picture, const FrameMeta& meta, uint64_t revision,
                double compute_ms) {
           if (!background_mode_) {
@@ -52,8 +55,15 @@ void MediaSession::push_frame(const uint8_t* data, size_t size, double capture_m
 }
 
 uint64_t MediaSession::set_transform(const Transform& transform) {
+  std::lock_guard<std::mutex> lock(transform_mutex_);
   // First the gate, so that nothing generated from the room passes it afterwards.
-  background_mode_ = transform.mode == TransformMode::kBackground;
+  {
+    std::lock_guard<std::mutex> box_lock(box_mutex_);
+    background_mode_ = transform.mode == TransformMode::kBackground;
+    room_hidden_ = transform.hides_room();
+    if (room_hidden_) counters_.drop_stream_batch += frames_.drop_rooms();
+  }
+  if (room_hidden_) output_->drop_rooms();
   const uint64_t revision = loop_.set_transform(track_, transform);
   input_->set_transform(within(loop_, transform), revision);
   return revision;
@@ -72,6 +82,7 @@ std::optional<OutgoingFrame> MediaSession::take_frame() {
     ++counters_.frames_out;
     counters_.bytes_out += frame->picture.data.size();
     if (frame->picture.key_frame) ++counters_.key_frames_out;
+    if (frame->blurred) ++counters_.frames_blurred;
   }
   return frame;
 }
@@ -102,10 +113,20 @@ void MediaSession::stop() {
   output_->stop();
 }
 
+void MediaSession::submit(Chunk chunk) {
+  if (chunk.source == PictureSource::kCamera && room_hidden_) {
+    counters_.drop_stream_batch += chunk.frames.size();
+    return;
+  }
+  std::optional<Chunk> refused = loop_.submit(track_, std::move(chunk));
+  if (refused) on_generated(overload_blur_.blurred(std::move(*refused)));
+}
+
 void MediaSession::on_generated(GeneratedChunk chunk) {
-  if (chunk.scene) {
+  const bool hidden = chunk.source == PictureSource::kCamera && room_hidden_;
+  if (chunk.source == PictureSource::kScene) {
     scenes_.push(std::move(chunk));
-  } else if (background_mode_) {
+  } else if (background_mode_ || hidden) {
     counters_.drop_stream_batch += chunk.frames.size();
   } else {
     output_->push(std::move(chunk));
@@ -126,9 +147,17 @@ void MediaSession::on_encoded(OutgoingFrame frame) {
   const uint64_t revision = frame.revision;
   const bool complete = frame.complete;
   const double capture_ms = frame.picture.capture_time_ms;
+  // A blurred camera shows nothing of the settings; a person who is cut out shows the most
+  // important one, which whoever waits for a hidden room waits for.
+  const bool shows_settings = !frame.blurred || !frame.shows_room;
   FrameOutbox::PushResult result;
   {
     std::lock_guard<std::mutex> lock(box_mutex_);
+    if (frame.shows_room && room_hidden_) {
+      ++counters_.drop_stream_batch;
+      frames_.skip();
+      return;
+    }
     result = frames_.push(std::move(frame));
   }
   counters_.drop_callback_full += result.dropped_full;
@@ -140,7 +169,7 @@ void MediaSession::on_encoded(OutgoingFrame frame) {
   }
   // In the order in which they come, (revision, complete) only grow.
   const auto shown = std::make_pair(revision, complete);
-  if (!applied_ || shown > *applied_) {
+  if (shows_settings && (!applied_ || shown > *applied_)) {
     applied_ = shown;
     SessionEvent event;
     event.type = SessionEvent::Type::kApplied;

@@ -11,6 +11,7 @@
 #include "media/frame_outbox.h"
 #include "media/input_stage.h"
 #include "media/output_stage.h"
+#include "media/overload_blur.h"
 #include "media/scene_inbox.h"
 #include "media/session_types.h"
 
@@ -55,6 +56,7 @@ class MediaSession : private ComputeLoop::Listener {
   void stop();
 
  private:
+  void submit(Chunk chunk);
   void on_generated(GeneratedChunk chunk) override;
   void on_compute_event(SessionEvent event) override;
   void on_level(const LevelChange& change) override;
@@ -72,9 +74,12 @@ class MediaSession : private ComputeLoop::Listener {
   BoundedQueue<SessionEvent> events_{kMaxWaitingEvents, DropPolicy::kDropOldest};
   std::optional<std::pair<uint64_t, bool>> applied_;  // revision, completely
 
-  // Generated camera frames are not shown in background mode: they show the room.
-  std::atomic<bool> background_mode_{false};
+  // From set_transform() on nothing leaves that shows a hidden room. The gate is at the box, under
+  // its mutex; whoever makes pictures looks at these early, to save what would be thrown away.
+  std::atomic<bool> room_hidden_{false}, background_mode_{false};
+  std::mutex transform_mutex_;  // the gate and the stages get the same settings last
   SceneInbox scenes_;
+  OverloadBlur overload_blur_;  // of the input stage's thread
 
   std::mutex stop_mutex_;
   bool stopped_ = false;

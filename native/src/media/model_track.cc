@@ -40,11 +40,11 @@ Pipeline::Job ModelTrack::begin(const Chunk& chunk, ChunkPixels& out, size_t& lo
     stream_size_ = size_of(chunk);
     stream_ = pipeline_->open(settings_, stream_size_);
     revisions_ = {{kFirstPipelineRevision, revision_}};
-    stream_is_scene_ = chunk.scene;
+    stream_source_ = chunk.source;
     next_index_ = 0;
   }
   out = chunk.like();
-  in_flight_.push_back({next_index_++, chunk.scene, chunk.frames});
+  in_flight_.push_back({next_index_++, chunk.source, chunk.frames});
   Pipeline::Job job;
   job.session = stream_.get();
   job.rgb_in = chunk.data();
@@ -61,7 +61,7 @@ std::optional<GeneratedChunk> ModelTrack::finish(const ChunkResult& result, Chun
           (result.has_frames && in_flight_.front().index <= result.chunk_index_out))) {
     if (result.has_frames && in_flight_.front().index == result.chunk_index_out) {
       generated.emplace();
-      generated->scene = in_flight_.front().scene;
+      generated->source = in_flight_.front().source;
       static_cast<ChunkPixels&>(*generated) = std::move(out);
       generated->frames = std::move(in_flight_.front().frames);
       generated->revision = named_revision(result.settings_revision);

@@ -35,10 +35,10 @@ class ModelTrack {
   uint64_t revision() const { return revision_; }
 
   /// The job for this chunk; its buffers must live until finish(). Opens the stream when there is
-  /// none, and a new one when camera pictures follow scenes or the other way round, because a
-  /// scene must not be painted from what the stream remembers of a room, and when the pictures have
-  /// another size. Adds frames that are lost by that to
-  /// `lost`. Throws driftless::Error when the pipeline refuses the settings or there is no model.
+  /// none, and a new one when pictures of one source or size follow those of another: neither
+  /// scenes nor people without their room may be painted from what the stream remembers of a room.
+  /// Adds frames that are lost by that to `lost`. Throws driftless::Error when the pipeline refuses
+  /// the settings or there is no model.
   Pipeline::Job begin(const Chunk& chunk, ChunkPixels& out, size_t& lost);
 
   /// What came out, or nothing while the stream batch fills. Adds the frames that will never come
@@ -52,19 +52,19 @@ class ModelTrack {
  private:
   struct InFlight {
     uint64_t index = 0;
-    bool scene = false;
+    PictureSource source = PictureSource::kCamera;
     std::vector<FrameMeta> frames;
   };
 
   bool stream_is_for(const Chunk& chunk) const {
-    return stream_is_scene_ == chunk.scene && stream_size_ == size_of(chunk);
+    return stream_source_ == chunk.source && stream_size_ == size_of(chunk);
   }
   PictureSize size_of(const ChunkPixels& chunk) const;
   uint64_t named_revision(uint64_t pipeline_revision);
 
   Pipeline* const pipeline_;
   std::unique_ptr<StreamSession> stream_;
-  bool stream_is_scene_ = false;
+  PictureSource stream_source_ = PictureSource::kCamera;
   PictureSize stream_size_;
   TransformMode mode_ = TransformMode::kPassthrough;
   TransformSettings settings_;

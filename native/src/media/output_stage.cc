@@ -39,6 +39,12 @@ void OutputStage::push(GeneratedChunk chunk) {
   auto shared = std::make_shared<const GeneratedChunk>(std::move(chunk));
   {
     std::lock_guard<std::mutex> lock(mutex_);
+    if (shared->blurred) {
+      blurred_until_ms_ = shared->frames.back().pushed_ms;
+    } else if (!shared->frames.empty() && shared->frames.front().pushed_ms < blurred_until_ms_) {
+      counters_.drop_fallback += shared->frames.size();
+      return;
+    }
     for (size_t i = 0; i < shared->frames.size(); ++i) {
       counters_.drop_generated_full += queue_.push({shared, i, std::nullopt});
     }
@@ -49,6 +55,7 @@ void OutputStage::push(GeneratedChunk chunk) {
 void OutputStage::push_picture(ComposedPicture picture, const FrameMeta& meta, uint64_t revision,
                                double compute_ms) {
   auto chunk = std::make_shared<GeneratedChunk>();
+  chunk->source = PictureSource::kCutOut;
   chunk->frames = {meta};
   chunk->revision = revision;
   chunk->ready_ms = steady_now_ms();
@@ -62,6 +69,18 @@ void OutputStage::push_picture(ComposedPicture picture, const FrameMeta& meta, u
     counters_.drop_generated_full += queue_.push({std::move(chunk), 0, std::move(picture)});
   }
   changed_.notify_one();
+}
+
+void OutputStage::drop_rooms() {
+  std::lock_guard<std::mutex> lock(mutex_);
+  for (size_t left = queue_.size(); left > 0; --left) {
+    Waiting waiting = queue_.pop();
+    if (waiting.chunk->source == PictureSource::kCamera) {
+      ++counters_.drop_stream_batch;
+    } else {
+      queue_.push(std::move(waiting));
+    }
+  }
 }
 
 size_t OutputStage::waiting() const {
@@ -118,12 +137,18 @@ void OutputStage::encode_one(const Waiting& waiting) {
   const double start_ms = steady_now_ms();
   const AVFrame& picture = prepare(waiting);
   encoder_->set_bitrate(bitrate_bps_);
-  if (key_frame_wanted_.exchange(false)) encoder_->request_key_frame();
+  const bool shows_room = chunk.source == PictureSource::kCamera;
+  // Nothing of the room is left over from one picture to the next.
+  const bool leaves_room = std::exchange(encoded_room_, shows_room) && !shows_room;
+  if (key_frame_wanted_.exchange(false) || leaves_room) encoder_->request_key_frame();
+  if (leaves_room) low_key_frame_wanted_ = true;
   OutgoingFrame frame;
   frame.picture = encoder_->encode(picture, meta.capture_ms);
   frame.low = encode_low(picture, meta.capture_ms);
   frame.revision = chunk.revision;
   frame.complete = chunk.complete;
+  frame.shows_room = shows_room;
+  frame.blurred = chunk.blurred;
   const double now_ms = steady_now_ms();
   const double total_ms = now_ms - meta.pushed_ms;
   frame.timing.decode_ms = meta.decode_ms;
@@ -147,10 +172,7 @@ std::optional<EncodedPicture> OutputStage::encode_low(const AVFrame& picture, do
 const AVFrame& OutputStage::prepare(const Waiting& waiting) {
   if (waiting.picture) {
     const ComposedPicture& picture = *waiting.picture;
-    const PictureSize size = picture.on_device()
-                                 ? PictureSize{picture.device.width, picture.device.height}
-                                 : PictureSize{picture.host->width, picture.host->height};
-    fit_encoder(size, true, picture.on_device());
+    fit_encoder(picture.size(), true, picture.on_device());
     PictureOutlet& outlet = picture.on_device() ? *device_outlet_ : *host_outlet_;
     return outlet.whole(picture, encoder_->gpu_frames());
   }

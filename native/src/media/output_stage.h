@@ -36,11 +36,14 @@ class OutputStage {
   ~OutputStage();
 
   /// The methods below are safe from any thread.
+  /// A chunk that the model ends after its successors were blurred is dropped: it comes too late.
   void push(GeneratedChunk chunk);
   /// A finished picture, which leaves at once. It takes the place of generated frames that wait:
   /// they are older. compute_ms: what it cost, decoding left out.
   void push_picture(ComposedPicture picture, const FrameMeta& meta, uint64_t revision,
                     double compute_ms);
+  /// Forgets the frames that wait and show the room.
+  void drop_rooms();
   void set_bitrate(int64_t bits_per_second) { bitrate_bps_ = bits_per_second; }
   void request_key_frame() { key_frame_wanted_ = true; }
   /// In the lower layer alone.
@@ -59,7 +62,8 @@ class OutputStage {
 
   void run();
   void encode_one(const Waiting& waiting);
-  /// The picture in the lower layer; none where there is no such layer, or it lies in a GPU's memory.
+  /// The picture in the lower layer; none where there is no such layer, or it lies in a GPU's
+  /// memory.
   std::optional<EncodedPicture> encode_low(const AVFrame& picture, double capture_ms);
   /// A picture at the size that viewers get, and the encoder made ready for it.
   const AVFrame& prepare(const Waiting& waiting);
@@ -79,6 +83,7 @@ class OutputStage {
   std::condition_variable changed_;
   BoundedQueue<Waiting> queue_;
   bool stopping_ = false;
+  double blurred_until_ms_ = -1e18;  // monotonic: when the last blurred frame came in
 
   const double max_fps_;
   std::atomic<int64_t> bitrate_bps_;
@@ -87,7 +92,8 @@ class OutputStage {
   // Used by the thread only.
   std::unique_ptr<Encoder> encoder_;
   const std::unique_ptr<LowLayer> low_;  // may be null
-  bool whole_pictures_ = false;                                       // the last one was
+  bool whole_pictures_ = false;          // the last one was
+  bool encoded_room_ = false;  // the last picture showed it, and the next may build on that
   const std::unique_ptr<PictureOutlet> host_outlet_, device_outlet_;  // the latter may be null
   Pacer pacer_;
   int failures_in_a_row_ = 0;

@@ -29,6 +29,10 @@ class HostIntake : public PictureIntake {
     meta.camera = frame;
   }
 
+  void bring(ComposedPicture picture, size_t index, ChunkPixels& chunk, FrameMeta& meta) override {
+    bring(std::shared_ptr<const AVFrame>(std::move(picture.host)), index, chunk, meta);
+  }
+
   PictureSize size_;
   std::optional<FrameConverter> converter_;
 };
@@ -43,7 +47,16 @@ class DeviceIntake : public PictureIntake {
  private:
   void bring(const std::shared_ptr<const AVFrame>& frame, size_t index, ChunkPixels& chunk,
              FrameMeta& meta) override {
-    const YuvPicture picture = camera_.reach(*frame, *video_);
+    put(camera_.reach(*frame, *video_), colours_of(*frame), index, chunk, meta);
+  }
+
+  void bring(ComposedPicture picture, size_t index, ChunkPixels& chunk, FrameMeta& meta) override {
+    put(picture.device, {}, index, chunk, meta);
+  }
+
+  void put(const YuvPicture& picture, const YuvColours& colours, size_t index, ChunkPixels& chunk,
+           FrameMeta& meta) {
+    const PictureSize camera = {picture.width, picture.height};
     const size_t frame_size = frame_bytes(chunk.size);
     if (!chunk.on_device()) {
       const size_t bytes = frame_size * static_cast<size_t>(model_.frames_per_chunk);
@@ -52,10 +65,10 @@ class DeviceIntake : public PictureIntake {
       chunk.pool = chunks_;
       chunk.device = chunks_->take();
     }
-    const PicturePart whole = {0, 0, frame->width, frame->height};
-    video_->to_rgb(picture, colours_of(*frame), whole, chunk.size.width, chunk.size.height,
+    const PicturePart whole = {0, 0, camera.width, camera.height};
+    video_->to_rgb(picture, colours, whole, chunk.size.width, chunk.size.height,
                    chunk.device.get() + frame_size * index);
-    const PictureSize size = driftless::output_size(model_, {frame->width, frame->height});
+    const PictureSize size = driftless::output_size(model_, camera);
     const size_t bytes = static_cast<size_t>(size.width) * static_cast<size_t>(size.height);
     if (!guides_ || guides_->bytes() != bytes) guides_ = DevicePool::make(video_->memory(), bytes);
     meta.guide = {guides_->take(), size};
@@ -73,13 +86,26 @@ class DeviceIntake : public PictureIntake {
 
 void PictureIntake::take(const std::shared_ptr<const AVFrame>& frame, size_t index,
                          ChunkPixels& chunk, FrameMeta& meta) {
-  const PictureSize camera{frame->width, frame->height}, size = painted_size(camera);
+  const PictureSize camera{frame->width, frame->height};
+  begin(camera, index, chunk);
+  bring(frame, index, chunk, meta);
+  meta.output = output_size(camera);
+}
+
+void PictureIntake::take(ComposedPicture picture, size_t index, ChunkPixels& chunk,
+                         FrameMeta& meta) {
+  const PictureSize size = picture.size();
+  begin(size, index, chunk);
+  bring(std::move(picture), index, chunk, meta);
+  meta.output = output_size(size);
+}
+
+void PictureIntake::begin(const PictureSize& picture, size_t index, ChunkPixels& chunk) const {
+  const PictureSize size = painted_size(picture);
   if (index == 0) chunk.size = size;
   DL_CHECK(chunk.size == size, "pictures of a chunk",
            std::to_string(chunk.size.width) + "x" + std::to_string(chunk.size.height),
            std::to_string(size.width) + "x" + std::to_string(size.height));
-  bring(frame, index, chunk, meta);
-  meta.output = output_size(camera);
 }
 
 std::unique_ptr<PictureIntake> PictureIntake::make(std::shared_ptr<VideoOps> video,

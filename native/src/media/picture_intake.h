@@ -2,6 +2,7 @@
 
 #include <memory>
 
+#include "media/background_canvas.h"
 #include "media/output_size.h"
 #include "media/session_types.h"
 #include "ops/video_ops.h"
@@ -29,10 +30,15 @@ class PictureIntake {
   /// memory is short.
   void take(const std::shared_ptr<const AVFrame>& frame, size_t index, ChunkPixels& chunk,
             FrameMeta& meta);
+  /// The same for a picture that was put together, made by a canvas of the same kind. Whatever is
+  /// filled in is of that picture: of the camera's own nothing goes on.
+  void take(ComposedPicture picture, size_t index, ChunkPixels& chunk, FrameMeta& meta);
 
  protected:
   explicit PictureIntake(const ModelInfo& model) : model_(model), output_(model) {}
   virtual void bring(const std::shared_ptr<const AVFrame>& frame, size_t index, ChunkPixels& chunk,
+                     FrameMeta& meta) = 0;
+  virtual void bring(ComposedPicture picture, size_t index, ChunkPixels& chunk,
                      FrameMeta& meta) = 0;
 
   static size_t frame_bytes(const PictureSize& size) {
@@ -42,6 +48,8 @@ class PictureIntake {
   const ModelInfo model_;
 
  private:
+  void begin(const PictureSize& picture, size_t index, ChunkPixels& chunk) const;
+
   OutputSize output_;
 };
 

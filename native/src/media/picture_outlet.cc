@@ -26,7 +26,9 @@ class HostOutlet : public PictureOutlet {
     painted_ = painted;
     const AVFrame& small = converter_->to_yuv(pixels(chunk, index));
     if (wanted == painted) return small;
-    return upscaler_.upscale(small, *chunk.frames[index].camera, wanted);
+    const FrameMeta& meta = chunk.frames[index];
+    // Without a camera's contours it keeps its own.
+    return upscaler_.upscale(small, meta.camera ? *meta.camera : small, wanted);
   }
 
   const AVFrame& whole(const ComposedPicture& picture, AVBufferRef*) override {
@@ -109,7 +111,9 @@ class DeviceOutlet : public PictureOutlet {
 
 PictureSize PictureOutlet::size(const GeneratedChunk& chunk, size_t index) const {
   const FrameMeta& meta = chunk.frames[index];
-  return knows_camera(meta) && meta.output.known() ? meta.output : painted_size(chunk);
+  // A blurred picture has the size of those before it, but nothing of its camera.
+  const bool known = (knows_camera(meta) || chunk.blurred) && meta.output.known();
+  return known ? meta.output : painted_size(chunk);
 }
 
 std::unique_ptr<PictureOutlet> PictureOutlet::make(std::unique_ptr<VideoOps> video,

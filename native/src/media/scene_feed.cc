@@ -76,7 +76,7 @@ std::optional<Chunk> SceneFeed::advance(double now_ms) {
   drawn_.begin_ms = now_ms;
   started_ = true;
   if (!repaint_) return std::nullopt;
-  chunk_.scene = true;
+  chunk_.source = PictureSource::kScene;
   chunk_.size = size_;
   chunk_.rgb.insert(chunk_.rgb.end(), rgb_.begin(), rgb_.end());
   if (chunk_.rgb.size() < rgb_.size() * static_cast<size_t>(model_.frames_per_chunk)) {

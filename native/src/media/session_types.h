@@ -35,17 +35,42 @@ inline double steady_now_ms() {
 /// model.
 enum class TransformMode { kRestyle, kBackground, kPassthrough };
 
-/// What kBackground puts behind the person.
-struct BackgroundChoice {
-  std::optional<SceneKind> scene;  // none: chosen by the prompt's words
-  bool blur = false;               // the real room, blurred, instead of a scene
-  bool repaint = true;             // scenes go through the model; false: as they are drawn
+struct FlatColour {
+  uint8_t red = 0, green = 0, blue = 0;
 };
+
+/// What is put behind a person who is cut out: the first of blur, colour and scene that is chosen.
+struct BackgroundChoice {
+  /// Where kRestyle hides the room and nothing is chosen: it tells nothing of any room.
+  static constexpr FlatColour kPlain = {0x5b, 0x6b, 0x7b};
+
+  std::optional<SceneKind> scene;    // none: in kBackground chosen by the prompt's words
+  bool blur = false;                 // the real room, blurred until nothing in it can be read
+  std::optional<FlatColour> colour;  // the same everywhere
+  bool repaint = true;  // kBackground: scenes go through the model; false: as they are drawn
+};
+
+/// What viewers of kRestyle get while the device is too busy to make new pictures at all.
+enum class OverloadPicture { kHold, kBlur };
 
 struct Transform {
   TransformMode mode = TransformMode::kRestyle;
   TransformSettings settings;
   BackgroundChoice background;
+  /// kRestyle: the person is cut out first, and the model gets her before `background`. Whatever is
+  /// made of the camera's picture is made of that.
+  bool hide_room = false;
+  OverloadPicture on_overload = OverloadPicture::kHold;
+
+  /// Whether no pixel of the room may be seen.
+  bool hides_room() const { return mode == TransformMode::kBackground || hide_room; }
+};
+
+/// What pictures were made of. Only those of kCamera show the room.
+enum class PictureSource : uint8_t {
+  kCamera,  // the camera's picture as it is
+  kCutOut,  // the camera's person before something else
+  kScene,   // no camera: a background alone
 };
 
 struct SessionOptions {
@@ -64,7 +89,7 @@ struct SessionOptions {
 /// A camera frame's luma in a GPU's memory, without gaps.
 struct CameraGuide {
   std::shared_ptr<uint8_t> luma;
-  PictureSize size;
+  PictureSize size;  // without luma: that of the picture to make, without anybody's contours
 };
 
 /// What belongs to one frame on its way from the camera to the encoder.
@@ -80,13 +105,16 @@ struct FrameMeta {
 /// The frames that go into the model together. A drawn scene's has no `frames`: it was made from no
 /// camera frame.
 struct Chunk : ChunkPixels {
-  bool scene = false;             // not from the camera, but a background
+  PictureSource source = PictureSource::kCamera;
   std::vector<FrameMeta> frames;  // in order of capture
+  bool blur_if_refused = false;   // see OverloadPicture
+  uint64_t revision = 0;          // of the settings that it was gathered under
 };
 
 /// The frames that came out together. `frames` names the input frames they were made from.
 struct GeneratedChunk : ChunkPixels {
-  bool scene = false;  // as in Chunk
+  PictureSource source = PictureSource::kCamera;
+  bool blurred = false;  // not by the model, which was too busy: see OverloadPicture
   std::vector<FrameMeta> frames;
   uint64_t revision = 0;  // of the settings they were made with
   bool complete = true;   // false while those settings are still coming in
@@ -108,6 +136,8 @@ struct OutgoingFrame {
   FrameTiming timing;
   uint64_t revision = 0;  // as in GeneratedChunk
   bool complete = true;
+  bool shows_room = true;
+  bool blurred = false;
 };
 
 struct SessionEvent {
@@ -162,6 +192,7 @@ struct SessionCounters {
   Count frames_decoded{0}, frames_sampled{0};
   Count chunks{0};                                       // given to the model
   Count frames_out{0}, key_frames_out{0}, bytes_out{0};  // handed to the owner
+  Count frames_blurred{0};                               // of frames_out: by OverloadPicture::kBlur
   Count decode_errors{0}, compute_errors{0}, encode_errors{0};
   // By a GPU that was asked to encode or decode: the processor does.
   Count encoder_refusals{0}, decoder_refusals{0};
@@ -180,7 +211,8 @@ struct SessionCounters {
   Count drop_above_rate{0};      // not needed: the camera is faster than the model
   Count drop_chunk_replaced{0};  // the model did not keep up: a newer chunk took the place
   Count drop_fallback{0};        // the device is too busy to make new frames at all
-  Count drop_stream_batch{0};    // in the model's pipeline when its settings or mode changed
+  // In the model's pipeline, or after it, when its settings or mode changed.
+  Count drop_stream_batch{0};
   Count drop_compute_error{0};
   Count drop_generated_full{0};  // the encoder or the pacer did not keep up
   Count drop_encode_error{0};

@@ -42,7 +42,10 @@ export interface NativeEngineOptions {
   memoryLimitMb?: number;
 }
 
+/** What viewers get. */
 export type VideoCodec = "vp8" | "h264";
+/** What cameras send. */
+export type CameraCodec = VideoCodec | "vp9" | "av1";
 
 export interface NativeTransform {
   /**
@@ -50,10 +53,27 @@ export interface NativeTransform {
    * passthrough decodes, scales as for the model and encodes, but leaves out the model.
    */
   mode: "restyle" | "background" | "passthrough";
-  /** background: the scene; absent: the one that the prompt's words name. */
+  /**
+   * restyle: no pixel of the room passes. The person is cut out first, and the model gets her before
+   * what the next three say. Refused without the networks that find people. Background mode does it
+   * by nature.
+   */
+  hideRoom?: boolean | undefined;
+  /**
+   * What is behind the person where she is cut out: the first of blur, color and scene that is
+   * given. Of none: in background mode the scene that the prompt's words name, in a restyle one
+   * plain colour.
+   */
   scene?: SceneName | undefined;
-  /** background: the real room, blurred, instead of a scene. */
+  /** The real room, blurred until nothing in it can be read. */
   blur?: boolean | undefined;
+  /** One colour, "#rrggbb". */
+  color?: string | undefined;
+  /**
+   * restyle: what viewers get at level `fallback`: no new frames (default), or what the model was to
+   * get, blurred until nothing in it can be read. Never the room of who hides it.
+   */
+  onOverload?: "hold" | "blur" | undefined;
   /** At most 500 characters. */
   prompt: string;
   /** 0 (the original) to 1 (the full effect). */
@@ -66,7 +86,7 @@ export interface NativeTransform {
 
 export interface NativeSessionOptions {
   id: string;
-  inputCodec: VideoCodec;
+  inputCodec: CameraCodec;
   outputCodec: VideoCodec;
   bitrateBps: number;
   /**
@@ -123,6 +143,8 @@ export type NativeEvent =
    * The frame with this capture time is the first that shows these settings (0: the first ones).
    * A new prompt comes in over some chunks: then `complete` is false, and a second event with true
    * names the first frame that shows nothing of the former prompt, unless newer settings come first.
+   * After settings that hide the room no frame that shows it leaves the session any more, so the
+   * first frame of theirs is one without it.
    */
   | { type: "applied"; revision: number; captureTimeMs: number; complete: boolean }
   /**
@@ -159,6 +181,8 @@ export interface NativeSessionStats {
   /** Chunks given to the model. */
   chunks: number;
   framesOut: number;
+  /** Of framesOut: blurred in place of the model, which was too busy (see onOverload). */
+  framesBlurred: number;
   keyFramesOut: number;
   bytesOut: number;
   decodeErrors: number;
@@ -219,7 +243,10 @@ export interface NativeSessionStats {
 export interface NativeSession {
   /** Copies the frame. After close() it does nothing. */
   pushFrame(data: Uint8Array, captureTimeMs: number): void;
-  /** Takes effect with the next chunk. @returns the revision that `applied` will name, from 1 */
+  /**
+   * Takes effect with the next chunk. Where the room is hidden, frames on their way that show it are
+   * dropped before this returns. @returns the revision that `applied` will name, from 1
+   */
   setTransform(transform: NativeTransform): number;
   setBitrate(bps: number): void;
   /** The next frame out becomes a key frame. */

@@ -143,6 +143,7 @@ function createEchoSession(
       framesSampled: framesIn,
       chunks: 0,
       framesOut: framesIn,
+      framesBlurred: 0,
       keyFramesOut: 0,
       bytesOut: 0,
       decodeErrors: 0,
