@@ -29,8 +29,9 @@ async function setUp(quarantine = {}) {
         logger: createLogger(process.env.DRIFTLESS_TEST_LOG ?? "silent"),
         metrics,
         openLink: ipcLink(ENTRY),
-        // Other tests share the machine.
+        // Other tests share the machine: frames may be late, and are what counts.
         heartbeatLimitMs: 10_000,
+        suspicion: { patienceMs: 20_000 },
       },
     ],
   });
@@ -101,7 +102,8 @@ describe("a stream that crashes the engine", function () {
     const gaps = watchGaps([ann.peer, bob.peer]);
     bad.turn(true);
     await until("the verdict", () => bad.heard.includes("lost POISON"), PATIENCE_MS);
-    expect(shared.restarts).to.be.within(2, 3);
+    // Two where the trace is right, up to five where others were served between frame and crash.
+    expect(shared.restarts).to.be.within(2, 5);
     const longestMs = Math.max(...gaps());
     // Starts of processes on a busy machine, and never a rest of a minute. How long it takes apart from
     // them is held by suspicion.test.ts.
@@ -119,7 +121,8 @@ describe("a stream that crashes the engine", function () {
     );
     expect(ann.heard).not.to.include("lost POISON");
 
-    // With another session, it is not let near the others again.
+    // With another session, it is not let near the others again, however harmless it looks.
+    await until("the quarantine", () => pool.quarantine.engine?.state === "ready", PATIENCE_MS);
     const { restarts } = shared;
     const again = await join("bad again", "bad");
     expect(pool.quarantine.sessions).to.equal(1);
@@ -142,7 +145,7 @@ describe("a stream that crashes the engine", function () {
       () => [one, two].every(({ heard }) => heard.includes("lost POISON")),
       PATIENCE_MS,
     );
-    expect(shared.restarts).to.be.at.most(6);
+    expect(shared.restarts).to.be.at.most(10);
     const before = ann.peer.rtp.length;
     await until("frames", () => ann.peer.rtp.length > before + 5);
     expect(pool.quarantine.sessions).to.equal(0);
