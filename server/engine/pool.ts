@@ -198,6 +198,7 @@ export class EnginePool implements SessionHost {
   ): Promise<OpenedSession> {
     const held = place === undefined ? undefined : this.#reserved.get(place);
     const session = new RemoteSession(spec, revision, listener, owner);
+    const strikesBefore = this.#strikes(session);
     try {
       // In the same tick the session itself takes the place: nobody can come in between.
       if (place !== undefined) {
@@ -207,8 +208,8 @@ export class EnginePool implements SessionHost {
       return { session, engineIp: ip, localPort: port };
     } catch (error) {
       signal?.throwIfAborted();
-      const strikes = this.#ledger.count(session.owner, performance.now());
-      if (strikes < STRIKES_TO_REFUSAL) {
+      const strikes = this.#strikes(session);
+      if (strikes === strikesBefore || strikes < STRIKES_TO_REFUSAL) {
         throw error;
       }
       const message = "The engine crashed again and again while it repainted this camera.";
@@ -241,7 +242,7 @@ export class EnginePool implements SessionHost {
     if (first === undefined) {
       throw this.#full();
     }
-    if (this.#ledger.count(session.owner, performance.now()) >= STRIKES_TO_QUARANTINE) {
+    if (this.#strikes(session) >= STRIKES_TO_QUARANTINE) {
       return this.quarantine.open(session, first, signal);
     }
     let refusal: unknown;
@@ -287,6 +288,10 @@ export class EnginePool implements SessionHost {
     }
     const soonest = [...this.engines].sort((a, b) => a.retryAfterMs - b.retryAfterMs)[0];
     return soonest?.unavailable() ?? new EngineUnavailableError("There is no engine.", null);
+  }
+
+  #strikes({ owner }: RemoteSession): number {
+    return this.#ledger.count(owner, performance.now());
   }
 
   #reservedIn(engine: EngineSupervisor): number {

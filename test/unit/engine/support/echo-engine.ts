@@ -12,6 +12,8 @@ import type {
 } from "../../../../server/engine/process/native.ts";
 
 const ECHO_MS = 5;
+/** Last byte of a frame that kills the engine. */
+export const POISON = 0xbd;
 const NO_TIME = { lastMs: 0, meanMs: 0 };
 
 export interface EchoSession extends NativeSession {
@@ -44,6 +46,9 @@ export function createEchoEngine(): NativeEngine & { sessions: EchoSession[] } {
     createSession(options, onFrame, onEvent) {
       if (options.transform.prompt === "refuse") {
         throw new Error("expected another prompt than refuse");
+      }
+      if (options.transform.prompt === "crash at once") {
+        process.kill(process.pid, "SIGSEGV");
       }
       const session = createEchoSession(options, onFrame, onEvent);
       sessions.push(session);
@@ -78,6 +83,10 @@ function createEchoSession(
     pushFrame(data, captureTimeMs) {
       framesIn += 1;
       setTimeout(() => {
+        if (data.at(-1) === POISON) {
+          // As a decoder's thread would, when the call has long returned.
+          process.kill(process.pid, "SIGSEGV");
+        }
         if (closed) {
           return;
         }
@@ -101,7 +110,7 @@ function createEchoSession(
         throw new Error("expected another prompt than refuse");
       }
       if (transform.prompt === "crash") {
-        process.abort();
+        process.kill(process.pid, "SIGSEGV");
       }
       if (transform.prompt === "lose the GPU") {
         onEvent({ type: "deviceLost", message: "an illegal memory access was encountered" });

@@ -36,8 +36,8 @@ export function released(packets: VideoPacket[], afterGap = false): ReleasedPack
 }
 
 /** Bytes that look like a VP8 frame: the frame tag's lowest bit is 0 for a key frame. */
-export function vp8Frame(bytes: number, keyFrame: boolean): Buffer {
-  const frame = Buffer.alloc(bytes, 0x5a);
+export function vp8Frame(bytes: number, keyFrame: boolean, fill = 0x5a): Buffer {
+  const frame = Buffer.alloc(bytes, fill);
   frame[0] = keyFrame ? 0x10 : 0x11;
   return frame;
 }

@@ -106,9 +106,10 @@ export class SfuPeer {
       ssrc = CAMERA_SSRC,
       payloadType = PAYLOAD_TYPE,
       skip = [] as number[],
+      fill = 0x5a,
     } = {},
   ): void {
-    const payloads = packetizeVp8(vp8Frame(bytes, keyFrame), this.#pictureId);
+    const payloads = packetizeVp8(vp8Frame(bytes, keyFrame, fill), this.#pictureId);
     this.#pictureId = (this.#pictureId + 1) & 0x7fff;
     payloads.forEach((payload, index) => {
       const header = new RtpHeader({
@@ -125,11 +126,17 @@ export class SfuPeer {
     });
   }
 
-  /** Sends frames of 25 a second until told to stop; the first one is a key frame. */
-  startCamera(): () => void {
+  /**
+   * Sends frames of 25 a second until told to stop. The first one is a key frame; with `everyKeyFrame`
+   * all are, as if each restart of the engine had asked for one.
+   * @param fill what frames are made of
+   */
+  startCamera({ everyKeyFrame = false, fill = (): number => 0x5a } = {}): () => void {
     let first = true;
     const timer = setInterval(() => {
-      this.sendFrame((Math.round(Date.now() * 90) & 0x7fffffff) >>> 0, { keyFrame: first });
+      const keyFrame = first || everyKeyFrame;
+      const timestamp = (Math.round(Date.now() * 90) & 0x7fffffff) >>> 0;
+      this.sendFrame(timestamp, { keyFrame, fill: fill() });
       first = false;
     }, 40);
     return () => clearInterval(timer);
