@@ -118,4 +118,31 @@ describe("JitterBuffer that learns", () => {
     expect(buffer.insert(packet(2), 706)).to.equal("late");
     expect(buffer.lateRepairs).to.equal(1);
   });
+
+  it("goes on with a whole key frame behind the gap as soon as the repair is overdue", () => {
+    for (const whole of [true, false]) {
+      const buffer = new JitterBuffer();
+      buffer.setRoundTrip(200);
+      buffer.insert(packet(1), 0);
+      buffer.release(0);
+      buffer.insert(packet(3), 0);
+      buffer.insert(packet(4, { startsKeyFrame: true }), 100);
+      buffer.insert(packet(whole ? 5 : 6, { marker: true }), 100);
+      expect(buffer.release(209).length).to.equal(0);
+      expect(buffer.release(210).map((r) => r.packet.sequence)).to.deep.equal(
+        whole ? [3, 4, 5] : [],
+      );
+    }
+  });
+
+  it("waits for the repair of the key frame itself", () => {
+    const buffer = new JitterBuffer();
+    buffer.setRoundTrip(200);
+    buffer.insert(packet(1), 0);
+    buffer.release(0);
+    buffer.insert(packet(4, { startsKeyFrame: false, marker: true }), 0);
+    buffer.insert(packet(2, { startsKeyFrame: true }), 0);
+    expect(buffer.release(0).map((r) => r.packet.sequence)).to.deep.equal([2]);
+    expect(buffer.release(400).length).to.equal(0);
+  });
 });

@@ -41,6 +41,10 @@ export class Av1Depacketizer implements Depacketizer {
     return (flags & CONTINUES) === 0 && (!afterGap || (flags & NEW_SEQUENCE) !== 0);
   }
 
+  startsKeyFrame(payload: Buffer): boolean {
+    return this.startsFrame(payload, true);
+  }
+
   assemble(payloads: readonly Buffer[]): DepacketizedFrame | null {
     const elements = joinElements(payloads);
     if (elements === null) {

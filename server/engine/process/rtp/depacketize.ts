@@ -31,6 +31,8 @@ export interface Depacketizer {
    * in the same frame may be lost.
    */
   startsFrame(payload: Buffer, afterGap: boolean): boolean;
+  /** Whether a key frame begins with this payload, as far as the payload alone tells. */
+  startsKeyFrame(payload: Buffer): boolean;
   /** Joins all payloads of a frame, in order; null when they do not form one. */
   assemble(payloads: readonly Buffer[]): DepacketizedFrame | null;
 }

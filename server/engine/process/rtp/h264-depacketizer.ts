@@ -36,6 +36,13 @@ export class H264Depacketizer implements Depacketizer {
     return this.#setsApart && startsIdrPicture(payload);
   }
 
+  startsKeyFrame(payload: Buffer): boolean {
+    const units = nalType(payload) === STAP_A ? (splitAggregate(payload) ?? []) : [payload];
+    return (
+      units.some((unit) => nalType(unit) === SPS) || (this.#setsApart && startsIdrPicture(payload))
+    );
+  }
+
   assemble(payloads: readonly Buffer[]): DepacketizedFrame | null {
     const units = splitUnits(payloads);
     if (units === null) {

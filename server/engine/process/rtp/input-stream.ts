@@ -8,7 +8,7 @@ import { RtcpRrPacket } from "werift-rtp";
 import type { Moment } from "../clock.ts";
 import { readAbsCaptureTime } from "./abs-capture-time.ts";
 import { CaptureClock, type CaptureSource } from "./capture-clock.ts";
-import { createDepacketizer, type InputCodec } from "./depacketize.ts";
+import { createDepacketizer, type Depacketizer, type InputCodec } from "./depacketize.ts";
 import { FrameAssembler } from "./frame-assembler.ts";
 import { JitterBuffer } from "./jitter-buffer.ts";
 import { KeyFrameRequester } from "./key-frame-requester.ts";
@@ -44,6 +44,7 @@ export class InputStream {
   readonly #jitterBuffer = new JitterBuffer();
   readonly #nackGenerator = new NackGenerator();
   readonly #keyFrames = new KeyFrameRequester();
+  readonly #depacketizer: Depacketizer;
   readonly #assembler: FrameAssembler;
   readonly #captureClock = new CaptureClock();
   readonly #statistics: ReceptionStatistics;
@@ -51,8 +52,9 @@ export class InputStream {
 
   constructor(options: InputStreamOptions) {
     this.#options = options;
+    this.#depacketizer = createDepacketizer(options.codec);
     this.#assembler = new FrameAssembler({
-      depacketizer: createDepacketizer(options.codec),
+      depacketizer: this.#depacketizer,
       onDrop: options.onDrop,
     });
     this.#statistics = new ReceptionStatistics(options.ssrc);
@@ -94,6 +96,8 @@ export class InputStream {
         payload: packet.payload,
         arrivalMs: now.monoMs,
         captureMs: this.#absCaptureMs(packet),
+        startsKeyFrame:
+          this.#jitterBuffer.hasGap && this.#depacketizer.startsKeyFrame(packet.payload),
       },
       now.monoMs,
     );

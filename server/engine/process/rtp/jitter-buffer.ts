@@ -20,6 +20,8 @@ export interface VideoPacket {
   arrivalMs: number;
   /** From abs-capture-time where the packet carries it, on the same clock. */
   captureMs: number | null;
+  /** A key frame begins with it. Needs to be known only while packets are missing. */
+  startsKeyFrame?: boolean;
 }
 
 export interface ReleasedPacket {
@@ -58,6 +60,8 @@ export class JitterBuffer {
   #highest = 0;
   #afterGap = true;
   #jumpCandidate: number | undefined;
+  /** Where the newest key frame behind a gap begins. */
+  #keyFrameStart = Number.NEGATIVE_INFINITY;
   #gapsGivenUp = 0;
   #lateRepairs = 0;
 
@@ -72,6 +76,11 @@ export class JitterBuffer {
   /** Packets held at the moment. */
   get size(): number {
     return this.#entries.size;
+  }
+
+  /** Whether packets are waited for. */
+  get hasGap(): boolean {
+    return this.#missing.size > 0;
   }
 
   /** Gaps that were not filled in time, so far. */
@@ -149,6 +158,7 @@ export class JitterBuffer {
     this.#highest = this.#next - 1;
     this.#afterGap = true;
     this.#jumpCandidate = undefined;
+    this.#keyFrameStart = Number.NEGATIVE_INFINITY;
   }
 
   /** A far jump is believed when a second packet follows it (RFC 3550, appendix A.1). */
@@ -175,6 +185,9 @@ export class JitterBuffer {
       return "overflow";
     }
     this.#entries.set(extended, packet);
+    if (packet.startsKeyFrame) {
+      this.#keyFrameStart = Math.max(this.#keyFrameStart, extended);
+    }
     const missedAtMs = this.#missing.get(extended);
     if (missedAtMs !== undefined) {
       this.#missing.delete(extended);
@@ -200,11 +213,24 @@ export class JitterBuffer {
 
   /** Whether the missing packet, or the whole buffer, has been waited for long enough. */
   #isOver(sequence: number, nowMs: number): boolean {
-    const missedAtMs = this.#missing.get(sequence) ?? nowMs;
+    const waitedMs = nowMs - (this.#missing.get(sequence) ?? nowMs);
     return (
-      nowMs - missedAtMs >= this.#repairTimes.waitMs(nowMs) ||
-      this.#entries.size >= this.#maxPackets
+      waitedMs >= this.#repairTimes.waitMs(nowMs) ||
+      this.#entries.size >= this.#maxPackets ||
+      (this.#hasKeyFrameBehind(sequence) && waitedMs >= this.#repairTimes.overdueMs(nowMs))
     );
+  }
+
+  /** Whether a whole key frame waits behind the gap. */
+  #hasKeyFrameBehind(sequence: number): boolean {
+    if (this.#keyFrameStart <= sequence) {
+      return false;
+    }
+    let at = this.#keyFrameStart;
+    while (this.#entries.get(at)?.marker === false) {
+      at += 1;
+    }
+    return this.#entries.has(at);
   }
 
   /** Moves on to the first held packet behind a gap. */

@@ -94,6 +94,16 @@ export class RepairTimes {
     return Math.max(this.#minWaitMs, Math.min(this.#maxWaitMs, waitMs));
   }
 
+  /**
+   * After this a repair is overdue: a key frame that is there already is the better way out. Unknown,
+   * none ever is.
+   */
+  overdueMs(nowMs: number): number {
+    const waitMs = this.waitMs(nowMs);
+    const attemptMs = this.#attemptMs(this.#fresh(nowMs));
+    return attemptMs === null ? waitMs : Math.min(attemptMs + RETRY_MARGIN_MS, waitMs);
+  }
+
   /** The interval at which to ask again for a packet: longer than its usual way. */
   retryMs(nowMs: number): number {
     const attemptMs = this.#attemptMs(this.#fresh(nowMs));

@@ -29,6 +29,10 @@ export const vp8Depacketizer: Depacketizer = {
   startsFrame(payload) {
     return parseVp8(payload)?.startsFrame ?? false;
   },
+  startsKeyFrame(payload) {
+    const parsed = parseVp8(payload);
+    return parsed?.startsFrame === true && ((parsed.data[0] ?? 1) & 1) === 0;
+  },
   assemble(payloads) {
     const parts: Buffer[] = [];
     for (const payload of payloads) {

@@ -104,6 +104,10 @@ export const vp9Depacketizer: Depacketizer = {
     const parsed = parseVp9(payload);
     return parsed?.begin === true && parsed.spatialLayer === 0;
   },
+  startsKeyFrame(payload) {
+    const parsed = parseVp9(payload);
+    return parsed?.begin === true && parsed.spatialLayer === 0 && isKeyFrame(parsed.data);
+  },
   assemble(payloads) {
     const frames: Buffer[] = [];
     let parts: Buffer[] = [];
