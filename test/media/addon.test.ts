@@ -225,9 +225,13 @@ describe("native addon, passthrough", function () {
       const inputCodec = width % 2 === 0 ? "h264" : "vp8";
       const clip = makeClip(inputCodec, width, height, 16, 16);
       const { session, frames, events } = open(engine, { inputCodec });
-      const times = await play(session, clip, 1000, 62.5);
-      await until("two chunks", () => frames.length >= 8);
+      const times: number[] = [];
+      // A busy machine drops frames, and the rest of a clip may be no whole chunk.
+      for (let turn = 0; turn < 20 && frames.length < 4; ++turn) {
+        times.push(...(await play(session, clip, 1000 + turn * 1000, 62.5)));
+      }
       await session.close();
+      expect(frames.length).to.be.at.least(4);
       expect(events.find((event) => event.type === "inputSize")).to.deep.equal({
         ...{ type: "inputSize", width, height, paintedWidth, paintedHeight },
         ...{ outputWidth: outWidth, outputHeight: outHeight },
@@ -240,7 +244,8 @@ describe("native addon, passthrough", function () {
       const shown = decodeFrames("vp8", data, outWidth, outHeight);
       expect(shown.length).to.equal(frames.length);
       const differences = shown.flatMap((picture, index) => {
-        const other = camera[times.indexOf(frames[index]?.captureTimeMs ?? Number.NaN)];
+        const at = times.indexOf(frames[index]?.captureTimeMs ?? Number.NaN);
+        const other = camera[at % clip.length];
         if (!other) throw new Error("a picture of no camera frame");
         // The outermost eighth at each side: what a crop would have lost or put elsewhere.
         return (["top", "bottom", "left", "right"] as const).map((side) =>

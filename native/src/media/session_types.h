@@ -211,7 +211,8 @@ struct SessionCounters {
   Count drop_above_rate{0};      // not needed: the camera is faster than the model
   Count drop_chunk_replaced{0};  // the model did not keep up: a newer chunk took the place
   Count drop_fallback{0};        // the device is too busy to make new frames at all
-  // In the model's pipeline, or after it, when its settings or mode changed.
+  // In the model's pipeline, after it, or in a chunk, when settings, mode or the camera's shape
+  // changed.
   Count drop_stream_batch{0};
   Count drop_compute_error{0};
   Count drop_generated_full{0};  // the encoder or the pacer did not keep up
