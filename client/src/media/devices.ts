@@ -34,9 +34,12 @@ export interface OpenedDevice {
 
 /**
  * The picture is repainted at a few hundred pixels and 16 frames a second: asking for more would
- * only cost upload and decoding. A phone that is held upright turns the two sides by itself.
+ * only cost upload and decoding. A phone that is held upright turns the two sides by itself. The
+ * camera's own picture, whole: browsers cut an upright or 4:3 one to the wanted shape otherwise.
+ * What is larger than wanted is made smaller by the encoder (encodings.ts).
  */
-const CAMERA: MediaTrackConstraints = {
+const CAMERA: MediaTrackConstraints & { resizeMode: string } = {
+  resizeMode: "none",
   width: { ideal: 640 },
   height: { ideal: 360 },
   frameRate: { ideal: 24, max: 30 },

@@ -3,7 +3,7 @@ import type { JoinReply, NewConsumer, OwnProducer, Source } from "../protocol.ts
 import type { SignalingClient } from "../signaling/client.ts";
 import { ReadyBatch } from "../signaling/ready-batch.ts";
 import { type ConsumerListener, Consumers } from "./consumers.ts";
-import { cameraEncodings } from "./encodings.ts";
+import { cameraEncodings, layerScales } from "./encodings.ts";
 import { type IceWatch, keepConnected } from "./ice.ts";
 import { compareProducers } from "./reconcile.ts";
 import { clientCapabilities, serverCapabilities, serverParameters } from "./wire-types.ts";
@@ -117,6 +117,7 @@ export class MediaSession {
     const earlier = this.#producers.get(source);
     if (earlier !== undefined && !earlier.closed) {
       await earlier.replaceTrack({ track });
+      if (source === "camera") await fitSender(earlier, track);
       await this.setPaused(source, false);
       return;
     }
@@ -130,7 +131,7 @@ export class MediaSession {
       appData: { source },
     });
     this.#producers.set(source, producer);
-    if (source === "camera") await preferBalance(producer);
+    if (source === "camera") await fitSender(producer, track);
   }
 
   /** Sends nothing of a source for now, without its device; everybody sees that it is off. */
@@ -204,7 +205,6 @@ export class MediaSession {
   }
 
   #cameraOptions(track: MediaStreamTrack) {
-    const { width = 0, height = 0 } = track.getSettings();
     const { codecs = [] } = this.#device.sendRtpCapabilities;
     const codec = codecs.find(
       ({ kind, mimeType }) => kind === "video" && !/\/rtx$/iu.test(mimeType),
@@ -212,7 +212,7 @@ export class MediaSession {
     const limitBps = this.#reply.limits.maxVideoBitrateBps;
     return {
       codecOptions: { videoGoogleStartBitrate: START_BITRATE_KBPS },
-      encodings: cameraEncodings(codec?.mimeType ?? "video/VP8", { width, height }, limitBps),
+      encodings: cameraEncodings(codec?.mimeType ?? "video/VP8", sizeOf(track), limitBps),
     };
   }
 
@@ -262,11 +262,23 @@ const MICROPHONE_OPTIONS = {
   encodings: [],
 };
 
-/** On a slow line or computer the picture loses size and rate alike, not one for the other. */
-async function preferBalance({ rtpSender }: types.Producer): Promise<void> {
+/**
+ * Sets what only the sender knows: another camera may give larger pictures than the one before, and
+ * on a slow line or computer the picture loses size and rate alike, not one for the other.
+ */
+async function fitSender({ rtpSender }: types.Producer, track: MediaStreamTrack): Promise<void> {
   if (rtpSender === undefined) return;
   const parameters = rtpSender.getParameters();
+  const scales = layerScales(parameters.encodings.length, sizeOf(track));
+  for (const [index, encoding] of parameters.encodings.entries()) {
+    encoding.scaleResolutionDownBy = scales[index] ?? 1;
+  }
   parameters.degradationPreference = "balanced";
-  // Firefox knows no such preference and some versions refuse it: the default is good enough.
+  // Some versions of Firefox refuse the preference: what is set already is good enough.
   await rtpSender.setParameters(parameters).catch(() => undefined);
+}
+
+function sizeOf(track: MediaStreamTrack): { width: number; height: number } {
+  const { width = 0, height = 0 } = track.getSettings();
+  return { width, height };
 }

@@ -32,7 +32,7 @@ export function DeviceSelect({ local, devices }: DeviceSelectProps): JSX.Element
           value={currentId(local.camera, local.cameraId, list.cameras)}
           onChange={(event) => void devices.choose("camera", event.currentTarget.value)}
         >
-          {list.cameras.length === 0 && <option value="">No camera found</option>}
+          {list.cameras.length === 0 && <option value="">{noneWords(local, "camera")}</option>}
           {list.cameras.map((camera) => (
             <option key={camera.id} value={camera.id}>
               {camera.label}
@@ -48,7 +48,9 @@ export function DeviceSelect({ local, devices }: DeviceSelectProps): JSX.Element
           value={currentId(local.microphone, local.microphoneId, list.microphones)}
           onChange={(event) => void devices.choose("microphone", event.currentTarget.value)}
         >
-          {list.microphones.length === 0 && <option value="">No microphone found</option>}
+          {list.microphones.length === 0 && (
+            <option value="">{noneWords(local, "microphone")}</option>
+          )}
           {list.microphones.map((microphone) => (
             <option key={microphone.id} value={microphone.id}>
               {microphone.label}
@@ -58,6 +60,11 @@ export function DeviceSelect({ local, devices }: DeviceSelectProps): JSX.Element
       </label>
     </div>
   );
+}
+
+/** Browsers name no device before the person allowed one. */
+function noneWords({ asked }: LocalMedia, device: string): string {
+  return asked ? `No ${device} found` : "Turn it on to choose";
 }
 
 /** The device in use, or the one that would be used. */

@@ -121,12 +121,8 @@ function pictureOf(person: Person): PictureState {
     case "live":
     case "degraded":
       if (show === "original") break;
-      return {
-        show,
-        label: "Waiting for the new look",
-        reason: reason || WAITING_REASON,
-        tone: "waiting",
-      };
+      // The camera is off, or what it shows now must not be seen before it is repainted.
+      return { show, label: "No picture for now", reason, tone: "waiting" };
     default:
   }
   if (show === "original") return { show, label: "Original", reason: "", tone: "plain" };

@@ -92,8 +92,8 @@ export function Stage({ store, room, playback }: StageProps): JSX.Element {
 }
 
 /** Oneself first, or last without a camera; the others in the order of arrival. */
-function order({ people, selfId, local }: AppState): string[] {
-  const own = local.cameraOn ? -1 : 1;
+function order({ people, selfId, local, mayPublish }: AppState): string[] {
+  const own = mayPublish && local.cameraOn ? -1 : 1;
   return Object.values(people)
     .sort((a, b) => {
       if (a.info.participantId === selfId) return own;

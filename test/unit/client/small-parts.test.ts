@@ -1,7 +1,7 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import { expect } from "chai";
 import { isViewOnly } from "../../../client/src/grants-hint.ts";
-import { cameraEncodings } from "../../../client/src/media/encodings.ts";
+import { cameraEncodings, layerScales } from "../../../client/src/media/encodings.ts";
 import { alreadyAllowed } from "../../../client/src/media/permissions.ts";
 import { Playback } from "../../../client/src/media/playback.ts";
 import type { TileView } from "../../../client/src/protocol.ts";
@@ -31,8 +31,22 @@ describe("the encodings of a camera", () => {
     expect(cameraEncodings("video/VP8", { width: 320, height: 240 }, 10e6)).to.have.length(1);
     expect(cameraEncodings("video/VP9", size, 10e6)[0]?.scalabilityMode).to.equal("L3T3_KEY");
     expect(cameraEncodings("video/AV1", { width: 320, height: 180 }, 10e6)).to.deep.equal([
-      { maxBitrate: 1_200_000, maxFramerate: 30, scalabilityMode: "L1T3" },
+      {
+        maxBitrate: 1_200_000,
+        maxFramerate: 30,
+        scalabilityMode: "L1T3",
+        scaleResolutionDownBy: 1,
+      },
     ]);
+  });
+
+  it("bring a camera that gives more than is wanted down to it, whole", () => {
+    expect(layerScales(3, { width: 720, height: 1280 })).to.deep.equal([8, 4, 2]);
+    expect(layerScales(3, { width: 640, height: 480 })).to.deep.equal([4, 2, 1]);
+    expect(layerScales(1, { width: 1920, height: 1080 })).to.deep.equal([3]);
+    expect(layerScales(1, { width: 0, height: 0 })).to.deep.equal([1]);
+    const layers = cameraEncodings("video/VP8", { width: 1280, height: 720 }, 10e6);
+    expect(layers.at(-1)).to.include({ scaleResolutionDownBy: 2, maxBitrate: 1_200_000 });
   });
 
   it("stay together below what the server takes of one sender", () => {
