@@ -4,11 +4,12 @@
  */
 import { type ChildProcess, fork } from "node:child_process";
 import { fileURLToPath } from "node:url";
+import type { LoadClip } from "./clip.ts";
 import type { CrowdPart, CrowdResult, CrowdSample } from "./crowd.ts";
 import type { LoadOptions } from "./options.ts";
 
 type Order =
-  | { what: "assemble"; part: CrowdPart; clip: string | undefined }
+  | { what: "assemble"; part: CrowdPart; clip: LoadClip }
   | { what: "transforms" | "measure" | "sample" | "finish" };
 export type CrewOrder = Order & { id: number };
 
@@ -20,6 +21,8 @@ interface Answer {
 
 /** Beyond what joining takes; a child that hangs must not hang the run. */
 const ANSWER_LIMIT_MS = 120_000;
+
+const END_LIMIT_MS = 2000;
 
 class Hand {
   readonly #child: ChildProcess;
@@ -62,6 +65,9 @@ class Hand {
 
   end(): void {
     if (this.#child.connected) this.#child.disconnect();
+    // The peers' own threads may not let go; nothing that counts is left in the process.
+    setTimeout(() => this.#child.kill("SIGKILL"), END_LIMIT_MS).unref();
+    this.#child.unref();
   }
 }
 
@@ -81,8 +87,8 @@ export class Crew {
     this.#hands = Array.from({ length: needed }, () => new Hand());
   }
 
-  async assemble(url: string): Promise<void> {
-    const { publishers, viewers, rooms, token, prompt, steps, transforms, clip } = this.#options;
+  async assemble(url: string, clip: LoadClip): Promise<void> {
+    const { publishers, viewers, rooms, token, prompt, steps, transforms } = this.#options;
     const hands = this.#hands.length;
     const joinEveryMs = (1000 * hands) / this.#options.joinsPerSecond;
     const people = Math.ceil((publishers + viewers) / hands);

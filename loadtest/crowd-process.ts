@@ -1,6 +1,4 @@
 /** A child process with a part of the crowd; obeys the messages of loadtest/crew.ts in their order. */
-import nodeDataChannel from "node-datachannel";
-import { loadClip } from "./clip.ts";
 import type { CrewOrder } from "./crew.ts";
 import { Crowd } from "./crowd.ts";
 
@@ -9,7 +7,7 @@ let work: Promise<unknown> = Promise.resolve();
 
 async function obey(order: CrewOrder): Promise<unknown> {
   if (order.what === "assemble") {
-    crowd = new Crowd(order.part, await loadClip(order.clip));
+    crowd = new Crowd(order.part, order.clip);
     return crowd.assemble();
   }
   if (crowd === undefined) throw new Error(`expected "assemble" first, got "${order.what}"`);
@@ -30,8 +28,4 @@ process.on("message", (order: CrewOrder) => {
     );
 });
 // Nobody is left to report to.
-process.once("disconnect", () => {
-  crowd?.close();
-  nodeDataChannel.cleanup();
-  process.exit(0);
-});
+process.once("disconnect", () => process.exit(0));

@@ -24,7 +24,7 @@ const SAMPLES = 240;
 const SAMPLE_SECONDS = { least: 5, most: 300 };
 
 async function measure(options: LoadOptions): Promise<LoadReport> {
-  // Broken clips are told before anything is started; the processes load it again by themselves.
+  // Encoded once, for all processes.
   const clip = await loadClip(options.clip);
   let server: ServerProcess | undefined;
   const crew = new Crew(options);
@@ -38,7 +38,7 @@ async function measure(options: LoadOptions): Promise<LoadReport> {
         ),
       });
     }
-    await crew.assemble(options.url ?? server?.url ?? "");
+    await crew.assemble(options.url ?? server?.url ?? "", clip);
     const transformsRequestedAtMs = nowMs();
     await crew.askForTransforms();
     await sleep(SETTLE_SECONDS * 1000);

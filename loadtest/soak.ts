@@ -15,7 +15,7 @@ export interface SoakSample {
 
 export interface SoakReport {
   samples: SoakSample[];
-  /** Slopes of least squares; null where fewer than three samples know the value. */
+  /** Slopes of least squares; null where less than five minutes are known: that would be noise. */
   memoryMbPerHour: Record<Role, number | null>;
   generatedDelayMsPerHour: number | null;
   originalDelayMsPerHour: number | null;
@@ -56,9 +56,12 @@ export function reportSoak(samples: readonly SoakSample[]): SoakReport {
   };
 }
 
-/** Of points (seconds, value); null for fewer than three, of which any two lie on a line. */
+const SHORTEST_SECONDS = 300;
+
+/** Of points (seconds, value) in order; null where they say less about hours than about chance. */
 export function slopePerHour(points: readonly (readonly [number, number])[]): number | null {
-  if (points.length < 3) return null;
+  const span = (points.at(-1)?.[0] ?? 0) - (points[0]?.[0] ?? 0);
+  if (points.length < 3 || span < SHORTEST_SECONDS) return null;
   const mean = (pick: 0 | 1) => points.reduce((sum, p) => sum + p[pick], 0) / points.length;
   const [x, y] = [mean(0), mean(1)];
   const xy = points.reduce((sum, p) => sum + (p[0] - x) * (p[1] - y), 0);

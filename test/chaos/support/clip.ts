@@ -25,8 +25,21 @@ function webcamClip(): string[] {
     : ["-f", "lavfi", "-i", `testsrc2=size=${WIDTH}x${HEIGHT}:rate=24:duration=${SECONDS}`];
 }
 
+/** Encoding takes seconds: each clip is made once in a run. */
+const made = new Map<string, Promise<LoadClip>>();
+
+function once(name: string, make: () => Promise<LoadClip>): Promise<LoadClip> {
+  const clip = made.get(name) ?? make();
+  made.set(name, clip);
+  return clip;
+}
+
 /** A chequered wall of magenta and green left and right of the person. */
-export async function hiddenRoomClip(): Promise<LoadClip> {
+export function hiddenRoomClip(): Promise<LoadClip> {
+  return once("hidden room", makeHiddenRoom);
+}
+
+async function makeHiddenRoom(): Promise<LoadClip> {
   const target = path.join(cacheDir(), "hidden-room-1.mkv");
   if (!existsSync(target)) {
     const block = WIDTH / BLOCKS_ACROSS;
@@ -55,7 +68,7 @@ export async function hiddenRoomClip(): Promise<LoadClip> {
 
 /** The ordinary camera of everybody else. */
 export function openRoomClip(): Promise<LoadClip> {
-  return loadClip();
+  return once("open room", () => loadClip());
 }
 
 /**
