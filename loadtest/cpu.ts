@@ -29,26 +29,50 @@ export type Role = "server" | "worker" | "engine";
 
 function roleOf(command: string): Role {
   if (command.includes("mediasoup-worker")) return "worker";
-  return command.includes("engine/main.ts") ? "engine" : "server";
+  return command.includes("server/engine/") ? "engine" : "server";
 }
 
-/** CPU time so far of a process and all its descendants, by role, in ms. */
-export function cpuByRole(rootPid: number): Record<Role, number> {
+/** A process and all its descendants. */
+function family(rootPid: number): ProcessSample[] {
   const all = readdirSync("/proc")
     .filter((name) => /^\d+$/.test(name))
     .map((name) => readProcess(Number(name)))
     .filter((p) => p !== undefined);
-  const family = new Set([rootPid]);
+  const pids = new Set([rootPid]);
   for (let grown = true; grown; ) {
     grown = false;
     for (const p of all) {
-      if (!family.has(p.pid) && family.has(p.parent)) {
-        family.add(p.pid);
+      if (!pids.has(p.pid) && pids.has(p.parent)) {
+        pids.add(p.pid);
         grown = true;
       }
     }
   }
+  return all.filter((p) => pids.has(p.pid));
+}
+
+function sumByRole(
+  rootPid: number,
+  value: (process: ProcessSample) => number,
+): Record<Role, number> {
   const sum: Record<Role, number> = { server: 0, worker: 0, engine: 0 };
-  for (const p of all) if (family.has(p.pid)) sum[roleOf(p.command)] += p.cpuMs;
+  for (const p of family(rootPid)) sum[roleOf(p.command)] += value(p);
   return sum;
+}
+
+/** CPU time so far of a process and all its descendants, by role, in ms. */
+export function cpuByRole(rootPid: number): Record<Role, number> {
+  return sumByRole(rootPid, (p) => p.cpuMs);
+}
+
+/** Resident memory of a process and all its descendants, by role, in MiB. */
+export function memoryByRole(rootPid: number): Record<Role, number> {
+  return sumByRole(rootPid, ({ pid }) => {
+    try {
+      const status = readFileSync(`/proc/${pid}/status`, "latin1");
+      return Math.round(Number(/^VmRSS:\s+(\d+) kB/m.exec(status)?.[1] ?? 0) / 1024);
+    } catch {
+      return 0;
+    }
+  });
 }

@@ -1,3 +1,4 @@
+import { availableParallelism } from "node:os";
 import { parseArgs } from "node:util";
 
 /** What one load test run does; every count is a total, not a per-room number. */
@@ -7,6 +8,10 @@ export interface LoadOptions {
   rooms: number;
   /** Measured seconds, counted from the moment the last participant has joined. */
   seconds: number;
+  /** Set by --hours: samples memory and delay all along, and reports their slopes. */
+  soak: boolean;
+  /** Processes that carry the simulated participants. */
+  threads: number;
   /** Participants that join per second. */
   joinsPerSecond: number;
   /** How many of the publishers ask for a transform. */
@@ -30,6 +35,8 @@ Simulated publishers and viewers over real ICE, DTLS and SRTP.
   --viewers N      participants that only receive                           (4)
   --rooms N        rooms; participants are dealt round robin                (1)
   --seconds N      measured time after everybody has joined                 (20)
+  --hours N        instead of --seconds: a soak that reports how memory and delay grow
+  --threads N      processes that carry the participants            (processors - 1)
   --rate N         joins per second                                         (2)
   --transforms N   publishers that ask for a transform                      (all)
   --prompt TEXT    what they ask for                                        ("a watercolor painting")
@@ -48,6 +55,14 @@ function wholeNumber(name: string, value: string, min: number, max: number): num
   return n;
 }
 
+function hoursInSeconds(text: string): number {
+  const hours = Number(text);
+  if (!(hours >= 0.005 && hours <= 336)) {
+    throw new Error(`--hours: expected a number from 0.005 to 336, got "${text}"`);
+  }
+  return Math.round(hours * 3600);
+}
+
 /**
  * Reads the command line.
  * @throws Error naming the option, what was expected and what came
@@ -59,7 +74,9 @@ export function parseOptions(argv: string[]): LoadOptions | "help" {
       publishers: { type: "string", default: "2" },
       viewers: { type: "string", default: "4" },
       rooms: { type: "string", default: "1" },
-      seconds: { type: "string", default: "20" },
+      seconds: { type: "string" },
+      hours: { type: "string" },
+      threads: { type: "string" },
       rate: { type: "string", default: "2" },
       transforms: { type: "string" },
       prompt: { type: "string", default: "a watercolor painting" },
@@ -79,11 +96,25 @@ export function parseOptions(argv: string[]): LoadOptions | "help" {
       `--rooms: expected at most one room per publisher (${publishers}), got ${rooms}`,
     );
   }
+  const { hours } = values;
+  if (hours !== undefined && values.seconds !== undefined) {
+    throw new Error("--hours: expected no --seconds beside it");
+  }
   return {
     publishers,
     rooms,
+    soak: hours !== undefined,
+    threads: wholeNumber(
+      "threads",
+      values.threads ?? String(Math.max(1, availableParallelism() - 1)),
+      1,
+      64,
+    ),
     viewers: wholeNumber("viewers", values.viewers, 0, 5000),
-    seconds: wholeNumber("seconds", values.seconds, 1, 86_400),
+    seconds:
+      hours === undefined
+        ? wholeNumber("seconds", values.seconds ?? "20", 1, 86_400)
+        : hoursInSeconds(hours),
     joinsPerSecond: wholeNumber("rate", values.rate, 1, 100),
     transforms: wholeNumber("transforms", values.transforms ?? String(publishers), 0, publishers),
     prompt: values.prompt,

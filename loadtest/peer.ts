@@ -37,6 +37,13 @@ function localFingerprint(sdp: string): string {
 
 const CONNECT_TIMEOUT_MS = 15_000;
 
+export interface PeerOptions {
+  /** Own address that media is sent from. */
+  bindAddress?: string;
+  /** Changes the server's address before it is used: a relay puts itself in between. */
+  through?(remote: TransportReply): TransportReply | Promise<TransportReply>;
+}
+
 /**
  * One ICE/DTLS/SRTP connection to the server.
  *
@@ -49,12 +56,12 @@ export class Peer extends EventEmitter<{ packet: [Buffer] }> {
   readonly #connection: InstanceType<typeof nodeDataChannel.PeerConnection>;
   readonly #track: ReturnType<InstanceType<typeof nodeDataChannel.PeerConnection>["addTrack"]>;
 
-  private constructor(name: string, remote: TransportReply) {
+  private constructor(name: string, remote: TransportReply, bindAddress: string) {
     super();
     this.id = remote.id;
     this.#connection = new nodeDataChannel.PeerConnection(name, {
       iceServers: [],
-      bindAddress: "127.0.0.1",
+      bindAddress,
       disableAutoNegotiation: true,
       forceMediaTransport: true,
     });
@@ -69,24 +76,36 @@ export class Peer extends EventEmitter<{ packet: [Buffer] }> {
     session: SignalingSession,
     direction: "send" | "recv",
     name: string,
+    options: PeerOptions = {},
   ): Promise<Peer> {
-    const remote = await session.request("transport:create", { direction });
-    const peer = new Peer(name, remote);
+    const created = await session.request("transport:create", { direction });
+    const remote = (await options.through?.(created)) ?? created;
+    const peer = new Peer(name, remote, options.bindAddress ?? "127.0.0.1");
+    try {
+      await peer.#open(session, remote);
+    } catch (error) {
+      peer.close();
+      throw error;
+    }
+    return peer;
+  }
+
+  async #open(session: SignalingSession, remote: TransportReply): Promise<void> {
     const open = new Promise<void>((resolve, reject) => {
       const timer = setTimeout(
-        () => reject(new Error(`${name}: no connection within ${CONNECT_TIMEOUT_MS} ms`)),
+        () => reject(new Error(`no connection within ${CONNECT_TIMEOUT_MS} ms`)),
         CONNECT_TIMEOUT_MS,
       );
-      peer.#track.onOpen(() => {
+      this.#track.onOpen(() => {
         clearTimeout(timer);
         resolve();
       });
     });
     // The promise is awaited below; this keeps an early rejection from being reported twice.
     open.catch(() => undefined);
-    peer.#connection.setLocalDescription("offer");
-    const local = peer.#connection.localDescription();
-    if (!local) throw new Error(`${name}: no local description`);
+    this.#connection.setLocalDescription("offer");
+    const local = this.#connection.localDescription();
+    if (!local) throw new Error("no local description");
     await session.request("transport:connect", {
       transportId: remote.id,
       dtlsParameters: {
@@ -94,9 +113,12 @@ export class Peer extends EventEmitter<{ packet: [Buffer] }> {
         fingerprints: [{ algorithm: "sha-256", value: localFingerprint(local.sdp) }],
       },
     });
-    peer.#connection.setRemoteDescription(remoteAnswer(remote), "answer");
+    this.#connection.setRemoteDescription(remoteAnswer(remote), "answer");
     await open;
-    return peer;
+  }
+
+  get open(): boolean {
+    return this.#track.isOpen();
   }
 
   /** Sends one RTP or RTCP packet; false where the connection is gone. */

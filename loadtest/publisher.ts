@@ -16,7 +16,7 @@ import {
 import { unixMsToNtp } from "../server/engine/process/rtp/ntp.ts";
 import { packetizeVp8 } from "../server/engine/process/rtp/vp8-packetizer.ts";
 import type { LoadClip } from "./clip.ts";
-import { Peer } from "./peer.ts";
+import { Peer, type PeerOptions } from "./peer.ts";
 import type { SignalingSession } from "./signaling.ts";
 
 const VP8 = { payloadType: 101, clockHz: 90_000 };
@@ -124,10 +124,28 @@ export class Publisher {
   ): Promise<Publisher> {
     const startedAtMs = nowMs();
     const { participantId } = await session.request("join", { roomId, name });
-    const peer = await Peer.connect(session, "send", name);
+    return Publisher.attach(session, participantId, name, clip, nowMs, startedAtMs);
+  }
+
+  /** Publishes for somebody who has joined, for the first time or after the media was lost. */
+  static async attach(
+    session: SignalingSession,
+    participantId: string,
+    name: string,
+    clip: LoadClip,
+    nowMs: () => number,
+    startedAtMs = nowMs(),
+    options: PeerOptions = {},
+  ): Promise<Publisher> {
+    const peer = await Peer.connect(session, "send", name, options);
     const joined = { participantId, joinMs: nowMs() - startedAtMs };
     const publisher = new Publisher(session, peer, clip, joined, nowMs);
-    await publisher.#produce(name);
+    try {
+      await publisher.#produce(name);
+    } catch (error) {
+      publisher.closeMedia();
+      throw error;
+    }
     publisher.#start();
     return publisher;
   }
@@ -138,10 +156,19 @@ export class Publisher {
     return (await this.#session.request("transform:set", settings)).revision;
   }
 
-  close(): void {
+  get open(): boolean {
+    return this.#peer.open;
+  }
+
+  /** Ends what is sent; the place in the room stays. */
+  closeMedia(): void {
     for (const timer of this.#timers) clearInterval(timer);
-    this.#session.close();
     this.#peer.close();
+  }
+
+  close(): void {
+    this.#session.close();
+    this.closeMedia();
   }
 
   async #produce(name: string): Promise<void> {

@@ -1,8 +1,10 @@
 import { cpus } from "node:os";
 import type { Role } from "./cpu.ts";
+import type { ViewerResult } from "./crowd.ts";
 import type { LoadOptions } from "./options.ts";
+import type { SoakReport } from "./soak.ts";
 import { type Percentiles, percentiles } from "./statistics.ts";
-import type { StreamReport, Viewer } from "./viewer.ts";
+import type { StreamReport } from "./viewer.ts";
 
 /** Figures of one kind of stream over all viewers. */
 export interface TrackSummary {
@@ -34,18 +36,37 @@ export interface LoadReport {
   audio: TrackSummary;
   /** Share of one core; null where the server is not a process of this run. */
   cpuPercent: Record<Role, number> | null;
+  /** Of all processes of the load test together; 100 % is one core. */
   loadGeneratorCpuPercent: number;
+  loadGenerator: LoadGenerator;
+  /** Only of a run by --hours. */
+  soak: SoakReport | null;
   failures: string[];
 }
+
+/** Whether the load test itself was the limit. */
+export interface LoadGenerator {
+  processes: number;
+  /** How late each process got to its work, p95, ms. */
+  loopLagP95Ms: number[];
+  /** True: figures of delay and of frames say more about the load test than about the server. */
+  isTheLimit: boolean;
+}
+
+/** A packet is sent each 10 ms: who is later than twice that sends in bursts, and reads late. */
+export const LAG_LIMIT_MS = 20;
 
 export interface Measured {
   options: LoadOptions;
   measuredMs: number;
   media: string;
   joinsMs: number[];
-  viewers: { viewer: Viewer; transformsRequestedAtMs: number }[];
+  viewers: ViewerResult[];
+  transformsRequestedAtMs: number;
   cpuPercent: Record<Role, number> | null;
   loadGeneratorCpuPercent: number;
+  loopLagP95Ms: number[];
+  soak: SoakReport | null;
   failures: string[];
 }
 
@@ -67,15 +88,14 @@ function summarize(reports: StreamReport[], measuredMs: number): TrackSummary {
 
 /** Turns what the viewers counted into the report. */
 export function buildReport(m: Measured): LoadReport {
-  const all = m.viewers.flatMap(({ viewer }) => viewer.reports());
+  const all = m.viewers.flatMap(({ streams }) => streams);
   const firsts = (track: "original" | "generated") =>
-    m.viewers.flatMap(({ viewer, transformsRequestedAtMs }) => {
+    m.viewers.flatMap((viewer) => {
       const from =
         track === "generated"
-          ? Math.max(viewer.joinedAtMs, transformsRequestedAtMs)
+          ? Math.max(viewer.joinedAtMs, m.transformsRequestedAtMs)
           : viewer.joinedAtMs;
-      return viewer
-        .reports()
+      return viewer.streams
         .filter((r) => r.kind === "video" && r.track === track && r.firstFrameAtMs !== null)
         .map((r) => Math.max(0, (r.firstFrameAtMs ?? from) - from));
     });
@@ -103,12 +123,42 @@ export function buildReport(m: Measured): LoadReport {
     ),
     cpuPercent: m.cpuPercent,
     loadGeneratorCpuPercent: m.loadGeneratorCpuPercent,
+    loadGenerator: {
+      processes: m.loopLagP95Ms.length,
+      loopLagP95Ms: m.loopLagP95Ms,
+      isTheLimit: m.loopLagP95Ms.some((lag) => lag > LAG_LIMIT_MS),
+    },
+    soak: m.soak,
     failures: m.failures,
   };
 }
 
 function triple(p: Percentiles): string {
   return p.samples === 0 ? "not measured" : `${p.p50} / ${p.p95} / ${p.p99}`;
+}
+
+function describeLag({ loopLagP95Ms, isTheLimit }: LoadGenerator): string {
+  const lags = loopLagP95Ms.join(", ");
+  return isTheLimit
+    ? `${lags}: above ${LAG_LIMIT_MS}, so THE LOAD TEST ITSELF IS THE LIMIT`
+    : `${lags} (the load test is not the limit)`;
+}
+
+function describeSoak(soak: SoakReport): [string, string][] {
+  const rate = (value: number | null, unit: string) =>
+    value === null ? "unknown" : `${value} ${unit}`;
+  const { server, worker, engine } = soak.memoryMbPerHour;
+  return [
+    ["soak: samples", String(soak.samples.length)],
+    [
+      "soak: memory an hour",
+      `server ${rate(server, "MiB")}, worker ${rate(worker, "MiB")}, engine ${rate(engine, "MiB")}`,
+    ],
+    [
+      "soak: delay an hour",
+      `original ${rate(soak.originalDelayMsPerHour, "ms")}, generated ${rate(soak.generatedDelayMsPerHour, "ms")}`,
+    ],
+  ];
 }
 
 /** The report as a table for people; percentiles are p50 / p95 / p99. */
@@ -138,6 +188,8 @@ export function formatReport(r: LoadReport): string {
     ["audio: kbit/s", triple(r.audio.bitrateKbps)],
     ["CPU (100 % = one core)", cpu],
     ["CPU of this load generator", `${r.loadGeneratorCpuPercent} %`],
+    ["its processes' event-loop lag p95, ms", describeLag(r.loadGenerator)],
+    ...(r.soak === null ? [] : describeSoak(r.soak)),
     ["failures", r.failures.length === 0 ? "none" : r.failures.join("; ")],
   ];
   const width = Math.max(...rows.map(([name]) => name.length));

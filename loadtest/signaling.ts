@@ -10,6 +10,11 @@ import type {
 
 const REPLY_TIMEOUT_MS = 15_000;
 
+export interface SignalingOptions {
+  /** Comes back by itself after the connection was lost, as the page does. */
+  reconnects?: boolean;
+}
+
 /** Acknowledged requests and events of one participant's socket. */
 export class SignalingSession {
   readonly #socket: Socket;
@@ -19,11 +24,18 @@ export class SignalingSession {
   }
 
   /** @throws Error if the server does not accept the connection */
-  static async open(url: string, token: string | undefined): Promise<SignalingSession> {
+  static async open(
+    url: string,
+    token: string | undefined,
+    options: SignalingOptions = {},
+  ): Promise<SignalingSession> {
     const socket = io(url, {
       transports: ["websocket"],
       forceNew: true,
-      reconnection: false,
+      reconnection: options.reconnects ?? false,
+      reconnectionDelay: 250,
+      reconnectionDelayMax: 1000,
+      timeout: 3000,
       auth: token === undefined ? {} : { token },
     });
     await new Promise<void>((resolve, reject) => {
@@ -45,8 +57,19 @@ export class SignalingSession {
     return reply.data;
   }
 
-  on<N extends ServerEventName>(name: N, listener: (payload: ServerEvents[N]) => void): void {
+  /** @returns takes the listener away again */
+  on<N extends ServerEventName>(name: N, listener: (payload: ServerEvents[N]) => void): () => void {
     this.#socket.on(name as string, listener);
+    return () => void this.#socket.off(name as string, listener);
+  }
+
+  /** Called after each lost connection that came back; `recovered`: the server kept the session. */
+  onReconnect(listener: (recovered: boolean) => void): void {
+    this.#socket.on("connect", () => listener(this.#socket.recovered));
+  }
+
+  get connected(): boolean {
+    return this.#socket.connected;
   }
 
   close(): void {

@@ -43,7 +43,7 @@ export const TASKS = {
   },
   test: {
     profile: "test",
-    summary: "Run all tests: native (GoogleTest), then unit, media and end to end (mocha).",
+    summary: "Run all tests: native (GoogleTest), then unit, media, end to end and chaos (mocha).",
     usage: "[mocha options, such as --grep WORD]",
     run: runAllTests,
   },

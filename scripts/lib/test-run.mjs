@@ -15,7 +15,7 @@ const nativeResultsDir = join(root, "build", "test-results", "native");
 export async function runAllTests(context) {
   const native = await runNativeTests({ ...context, args: [] });
   console.log(`\n  native: ${describeCounts(readNativeCounts())}\n`);
-  const mocha = await runMocha(["unit", "media", "e2e"], context);
+  const mocha = await runMocha(["unit", "media", "e2e", "chaos"], context);
   return native || mocha;
 }
 
