@@ -84,6 +84,8 @@ export class RemoteSession {
   #local: { ip: string; port: number } | null = null;
   /** Of the engine that has the session now; null while none has. */
   #send: Send | null = null;
+  /** Where the stream's timeline stood, and when: the next process goes on from there. */
+  #timeline: { timelineMs: number; atMs: number } | null = null;
   #opening: { resolve: (port: number) => void; reject: (error: Error) => void } | null = null;
 
   constructor(
@@ -122,8 +124,10 @@ export class RemoteSession {
     const opened = new Promise<number>((resolve, reject) => {
       this.#opening = { resolve, reject };
     });
+    const { output } = this.#spec;
     send({
       ...this.#spec,
+      output: this.#timeline === null ? output : { ...output, timelineMs: this.#timelineNow() },
       type: "openSession",
       localIp,
       localPort: this.#local?.port ?? 0,
@@ -220,6 +224,9 @@ export class RemoteSession {
 
   /** Where a next process starts: behind everything that this one may have sent. */
   #carryOn(progress: SessionProgress): void {
+    if (progress.timelineMs !== undefined) {
+      this.#timeline = { timelineMs: progress.timelineMs, atMs: performance.now() };
+    }
     const { output } = this.#spec;
     this.#spec = {
       ...this.#spec,
@@ -237,5 +244,11 @@ export class RemoteSession {
               },
       },
     };
+  }
+
+  /** Whatever the wall clock did meanwhile: viewers' timestamps go on without a leap. */
+  #timelineNow(): number {
+    const { timelineMs, atMs } = this.#timeline ?? { timelineMs: 0, atMs: performance.now() };
+    return timelineMs + performance.now() - atMs;
   }
 }

@@ -184,20 +184,6 @@ export class EngineSession {
     }
   }
 
-  /** The round trip between the SFU and the camera, where the server knows it. */
-  setRoundTrip(roundTripMs: number): void {
-    this.#input.setRoundTrip(roundTripMs);
-  }
-
-  setBitrate(bps: number): void {
-    this.#output.setMaxBitrate(bps);
-  }
-
-  /** Asks the encoder for a key frame. */
-  requestKeyFrame(): void {
-    this.#native?.requestKeyFrame();
-  }
-
   /** Ends the session; safe to call twice. Resolves when the native session let go of everything. */
   async close(reason: string): Promise<void> {
     if (this.#closed) {

@@ -1,5 +1,5 @@
 import { expect } from "chai";
-import { BlackBoxReader, BlackBoxWriter } from "../../../server/engine/link/black-box.ts";
+import { BlackBoxReader, BlackBoxWriter } from "../../../server/engine/black-box.ts";
 
 describe("the black box", () => {
   let reader: BlackBoxReader;

@@ -24,7 +24,14 @@ function specOf(sessionId: string, transform = restyle): SessionSpec {
     transport: { ip: "127.0.0.1", port: 4000 },
     input: ends,
     output: {
-      ...{ ...ends, cname: "c", sequenceStart: 0, pictureIdStart: 0, timestampOffset: 0 },
+      ...{
+        ...ends,
+        cname: "c",
+        sequenceStart: 0,
+        pictureIdStart: 0,
+        timestampOffset: 0,
+        low: null,
+      },
     },
     ...{ bitrateBps: 500_000, maxFps: 30, delayBudgetMs: 250, transform },
   };

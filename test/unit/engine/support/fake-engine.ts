@@ -67,7 +67,15 @@ export class FakeEngine {
 
   #info() {
     return {
-      ...{ model: "fake", width: 256, height: 144, fps: 16, framesPerChunk: 4, backend: "cpu" },
+      ...{
+        model: "fake",
+        width: 256,
+        height: 144,
+        fps: 16,
+        framesPerChunk: 4,
+        backend: "cpu",
+        sizes: [],
+      },
       ...{ background: true, h264Encoder: "libx264", videoDecoder: "software" },
       memory: this.memory,
     };
