@@ -110,6 +110,11 @@ class HostCanvas : public BackgroundCanvas {
 
 }  // namespace
 
+PictureSize ComposedPicture::size() const {
+  return on_device() ? PictureSize{device.width, device.height}
+                     : PictureSize{host->width, host->height};
+}
+
 PictureSize BackgroundCanvas::size_for(const PictureSize& camera) {
   int width = camera.width, height = camera.height;
   const double factor = std::min(static_cast<double>(kMostLongSide) / std::max(width, height),

@@ -17,10 +17,7 @@ struct ComposedPicture {
   YuvPicture device;
 
   bool on_device() const { return memory != nullptr; }
-  PictureSize size() const {
-    return on_device() ? PictureSize{device.width, device.height}
-                       : PictureSize{host->width, host->height};
-  }
+  PictureSize size() const;
 };
 
 /// Where a picture of background mode is put together, from a camera's picture to a person before a
