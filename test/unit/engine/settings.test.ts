@@ -26,7 +26,16 @@ describe("transform settings", () => {
     expect(parsed({ blur: true })).to.deep.equal({ ...base, prompt: "", blur: true });
     expect(problemOf({ mode: "background" })).to.include("a prompt, a scene or blur");
     expect(problemOf({ mode: "background", scene: "my flat" })).to.include("beach");
-    expect(problemOf({ mode: "restyle", prompt: "oil", blur: true })).to.include("blur");
+    expect(parsed({ color: "#204060" })).to.deep.include({ color: "#204060", prompt: "" });
+    expect(problemOf({ mode: "background", color: "blue" })).to.include("#5b6b7b");
+  });
+
+  it("takes what is behind the person in a restyle, but not whether the room is hidden", () => {
+    const restyle = { mode: "restyle", prompt: "oil" };
+    const parsed = transformSettingsSchema.parse({ ...restyle, color: "#204060", blur: true });
+    expect(parsed).to.deep.include({ color: "#204060", blur: true });
+    expect(problemOf({ ...restyle, scene: "my flat" })).to.include("beach");
+    expect(problemOf({ ...restyle, hideRoom: false })).to.include("hideRoom");
   });
 
   it("refuses what is out of range, with the reason", () => {
