@@ -16,6 +16,9 @@ export const CASES: readonly ChaosCase[] = [
   ...[keyFrameStorm, poison, hiddenLooks, sigterm],
 ];
 
+/** The end of a server that did not start is many lines; the first tell why. */
+const MAX_NOTE_CHARS = 400;
+
 /** A case that fails or hangs is a result like any other. */
 export async function runCase(each: ChaosCase, context: CaseContext): Promise<CaseResult> {
   const limitMs = each.limitMs(context.short);
@@ -27,7 +30,7 @@ export async function runCase(each: ChaosCase, context: CaseContext): Promise<Ca
     return { name: each.name, ...(await Promise.race([each.run(context), limit])) };
   } catch (error) {
     await abandonAll();
-    const note = error instanceof Error ? error.message : String(error);
+    const note = (error instanceof Error ? error.message : String(error)).slice(0, MAX_NOTE_CHARS);
     return {
       ...{ name: each.name, tried: 0, longestGapMs: null, rawFrames: 0, renegotiations: 0 },
       ...{ leaked: 0, ok: false, notes: [note] },

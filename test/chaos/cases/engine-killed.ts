@@ -9,7 +9,7 @@ const BACK_LIMIT_MS = 15_000;
 export const engineKilled: ChaosCase = {
   name: "engine-killed",
   about: "SIGKILL for the engine: both looks come back, without a new track and without the room",
-  limitMs: (short) => (short ? 60_000 : 500_000),
+  limitMs: (short) => (short ? 150_000 : 500_000),
   run({ short, say }) {
     const times = short ? 2 : 20;
     return breakCall({}, { longestGapMs: 10_000, renegotiations: 0 }, async (call) => {

@@ -15,12 +15,13 @@ const LOOKS: Transform[] = [
 export const hiddenLooks: ChaosCase = {
   name: "hidden-looks",
   about: "somebody who hides the room tries looks, fast and slowly: no picture ever shows it",
-  limitMs: (short) => (short ? 60_000 : 120_000),
+  limitMs: (short) => (short ? 150_000 : 120_000),
   run({ short }) {
     return breakCall({}, {}, async (call) => {
       const hidden = call.caller(HIDDEN);
       for (const pauseMs of short ? [700] : [3000, 300, 30]) {
         for (const look of LOOKS) {
+          call.phase(JSON.stringify(look));
           await hidden.setTransform(look);
           call.tried += 1;
           await sleep(pauseMs);

@@ -98,7 +98,7 @@ async function rawFrames(url: string): Promise<number> {
 export const malformed: ChaosCase = {
   name: "malformed-messages",
   about: "messages that no client should send, from many connections: the call does not notice",
-  limitMs: (short) => (short ? 60_000 : 120_000),
+  limitMs: (short) => (short ? 150_000 : 120_000),
   run({ short, say }) {
     const total = short ? 1000 : 10_000;
     return breakCall({}, { longestGapMs: 3000, renegotiations: 0 }, async (call) => {

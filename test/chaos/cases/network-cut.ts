@@ -13,7 +13,7 @@ export const networkCut: ChaosCase = {
   name: "network-cut",
   about:
     "the cable of one viewer is out for a while: the viewer comes back, others see nothing of it",
-  limitMs: (short) => (short ? 60_000 : 180_000),
+  limitMs: (short) => (short ? 150_000 : 180_000),
   run({ short, say }) {
     const cutsMs = short ? [2000] : [5000, 30_000];
     return breakCall({}, { longestGapMs: OTHERS_GAP_MS, renegotiations: 0 }, async (call) => {
@@ -38,6 +38,8 @@ export const networkCut: ChaosCase = {
           await sleep(1000);
         }
         away.close();
+        // Its goodbye has to get through.
+        await sleep(500);
       } finally {
         relay.close();
       }

@@ -7,7 +7,7 @@ import type { ChaosCase } from "../support/types.ts";
 export const poison: ChaosCase = {
   name: "poison-stream",
   about: "a camera of broken frames is repainted beside two healthy people: they do not notice",
-  limitMs: (short) => (short ? 60_000 : 120_000),
+  limitMs: (short) => (short ? 150_000 : 120_000),
   run({ short, say }) {
     return breakCall({}, { longestGapMs: 5000 }, async (call) => {
       const engines = partsOf(call.server.pid, "engine");

@@ -8,7 +8,7 @@ const END_LIMIT_MS = 9500;
 export const sigterm: ChaosCase = {
   name: "sigterm",
   about: "SIGTERM in a call: goodbye to everybody, exit code 0, nothing stays behind",
-  limitMs: () => 45_000,
+  limitMs: () => 150_000,
   async run({ say }) {
     const call = await Call.start();
     const { notes } = call;

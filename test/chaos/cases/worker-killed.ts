@@ -8,7 +8,7 @@ const BACK_LIMIT_MS = 15_000;
 export const workerKilled: ChaosCase = {
   name: "worker-killed",
   about: "SIGKILL for the media worker, every second time while somebody joins another room",
-  limitMs: (short) => (short ? 60_000 : 500_000),
+  limitMs: (short) => (short ? 150_000 : 500_000),
   run({ short, say }) {
     const times = short ? 2 : 20;
     // Everything is set up anew each time, so the number of new tracks is told, not bounded.

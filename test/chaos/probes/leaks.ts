@@ -38,7 +38,7 @@ export async function findLeaks(url: string, baseline: Baseline): Promise<Leaks>
   for (;;) {
     const leaks = await compare(url, baseline);
     if (leaks.count === 0 || performance.now() > endMs) return leaks;
-    await sleep(500);
+    await sleep(250);
   }
 }
 

@@ -5,6 +5,7 @@ import { createDepacketizer } from "../../../server/engine/process/rtp/depacketi
 import { LOOK_HEIGHT, LOOK_WIDTH, showsRoom } from "./watermark.ts";
 
 interface KeptFrame {
+  atMs: number;
   data: Buffer;
   keyFrame: boolean;
 }
@@ -61,17 +62,19 @@ export class Pictures {
     return Math.round(Math.max(longest, toMs - last));
   }
 
-  /** Decodes everything that was kept: how many pictures there are, and how many show the room. */
-  async look(): Promise<{ pictures: number; raw: number }> {
+  /** Decodes everything that was kept: how many pictures there are, and when some showed the room. */
+  async look(): Promise<{ pictures: number; raw: number; rawAtMs: number[] }> {
     let pictures = 0;
-    let raw = 0;
+    const rawAtMs: number[] = [];
     for (const { frames } of this.#streams.values()) {
+      let n = 0;
       for await (const rgb of decode(frames)) {
-        pictures += 1;
-        if (showsRoom(rgb)) raw += 1;
+        if (showsRoom(rgb)) rawAtMs.push(frames[Math.min(n, frames.length - 1)]?.atMs ?? 0);
+        n += 1;
       }
+      pictures += n;
     }
-    return { pictures, raw };
+    return { pictures, raw: rawAtMs.length, rawAtMs };
   }
 
   #times(who: string, track?: SeenFrame["track"]): number[] {
@@ -81,7 +84,7 @@ export class Pictures {
       .sort((a, b) => a - b);
   }
 
-  #keep(who: string, { ssrc, payloads, whole }: SeenFrame): void {
+  #keep(who: string, { ssrc, payloads, whole, atMs }: SeenFrame): void {
     const key = `${who} ${ssrc}`;
     const stream = this.#streams.get(key) ?? { who, frames: [], broken: true };
     this.#streams.set(key, stream);
@@ -93,7 +96,7 @@ export class Pictures {
       return;
     }
     this.#bytes += frame.data.length;
-    stream.frames.push(frame);
+    stream.frames.push({ ...frame, atMs });
   }
 }
 

@@ -68,6 +68,7 @@ export class Call {
   settledAtMs = 0;
   readonly #baseline: Baseline;
   readonly #pids = new Set<number>();
+  readonly #phases: { name: string; fromMs: number }[] = [];
   #announcedBefore = 0;
 
   private constructor(server: ServerProcess) {
@@ -81,7 +82,7 @@ export class Call {
     const server = await startServer({
       DRIFTLESS__LOG__LEVEL: "warn",
       DRIFTLESS__SFU__WORKERS: "1",
-      DRIFTLESS__ROOMS__EMPTYSECONDS: "1",
+      DRIFTLESS__ROOMS__EMPTYSECONDS: "0.3",
       ...options.env,
     });
     const call = new Call(server);
@@ -101,6 +102,7 @@ export class Call {
       // What the first pictures bring with them (the end of the originals) is no fault.
       await sleep(500);
       call.settledAtMs = nowMs();
+      call.phase("call");
       call.#announcedBefore = viewer.announced;
     } catch (error) {
       await call.abandon();
@@ -162,9 +164,12 @@ export class Call {
     running.delete(this);
     const leaked = leaks.count + this.#leftBehind();
     if (end.code !== 0) notes.push(`expected exit code 0, got ${end.code ?? end.signal}`);
-    const { pictures, raw } = await this.pictures.look();
+    const { pictures, raw, rawAtMs } = await this.pictures.look();
     if (pictures === 0) notes.push("expected pictures of the hidden room's owner, saw none");
-    if (raw > 0) notes.push(`${raw} of ${pictures} pictures show the hidden room`);
+    if (raw > 0) {
+      const whens = [...new Set(rawAtMs.map((at) => this.phaseAt(at)))].join(", ");
+      notes.push(`${raw} of ${pictures} pictures show the hidden room (${whens})`);
+    }
     const atMost = (what: string, value: number, bound: number | undefined) => {
       if (bound === undefined || value <= bound) return;
       notes.push(`${what}: expected at most ${bound}, got ${value}`);
@@ -173,6 +178,17 @@ export class Call {
     atMost("renegotiations", renegotiations, holds.renegotiations);
     const ok = notes.length === 0 && leaked === 0;
     return { tried, longestGapMs, rawFrames: raw, renegotiations, leaked, ok, notes };
+  }
+
+  /** From now on, something else is done: a finding tells when it was. */
+  phase(name: string): void {
+    this.#phases.push({ name, fromMs: nowMs() });
+  }
+
+  /** What was done at a moment. */
+  phaseAt(atMs: number): string {
+    const phase = this.#phases.findLast(({ fromMs }) => fromMs <= atMs);
+    return phase?.name ?? "before the call had settled";
   }
 
   /** Ends everything without looking. */

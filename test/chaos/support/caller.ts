@@ -11,7 +11,6 @@ import type {
   ClientMessage,
   JoinReply,
   NewConsumer,
-  ServerEvents,
 } from "../../../server/edges/socket/protocol.ts";
 import type { Pictures } from "../probes/pictures.ts";
 import type { Relay } from "./relay.ts";
@@ -51,8 +50,8 @@ export class Caller {
   rebuilt = 0;
   participantId = "";
   readonly events: string[] = [];
-  /** The newest state of each participant's transform, by participant. */
-  readonly transforms = new Map<string, ServerEvents["transform:state"]>();
+  /** Capture to generated frame as the server told it last, ms, by participant. */
+  readonly delaysMs = new Map<string, number>();
   readonly #options: CallerOptions;
   readonly #names = new Map<string, string>();
   #session: SignalingSession | undefined;
@@ -120,7 +119,13 @@ export class Caller {
     session.on("participant:joined", ({ participantId, name }) =>
       this.#names.set(participantId, name),
     );
-    session.on("transform:state", (state) => this.transforms.set(state.participantId, state));
+    const onFigures = (figures: { participantId: string; delayMs?: number | null }) => {
+      if (typeof figures.delayMs !== "number") return;
+      this.delaysMs.set(figures.participantId, figures.delayMs);
+    };
+    session.on("transform:state", onFigures);
+    // Later versions tell figures to the participant alone.
+    session.on("transform:stats" as "transform:state", onFigures);
     session.on("server:closing", () => note("server:closing"));
     session.on("room:rebuilt", () => {
       note("room:rebuilt");

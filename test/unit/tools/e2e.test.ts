@@ -26,6 +26,7 @@ describe("end-to-end measurements", () => {
     });
     expect(summarize(inside.slice(0, 2), 4000).settledAfterMs).to.equal(null);
     expect(summarize(inside.slice(3), 4000).settledAfterMs).to.equal(0);
+    expect(summarize([], 4000)).to.include({ samples: 0, p50: null, settledAfterMs: null });
   });
 
   it("cuts a Motion JPEG file into its pictures", () => {
