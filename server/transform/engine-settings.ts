@@ -11,7 +11,8 @@ export function engineSettings(settings: ActiveSettings, wish: Wish): EngineTran
     ...restyle,
     // What is behind the person matters only where the person is cut out.
     ...(wish.hideRoom ? { hideRoom: true, scene, blur, color } : {}),
-    onOverload: blursBeforeHolding(wish.fallback) ? "blur" : "hold",
+    // Of a hidden room a blur shows nothing, and a picture of before would never be replaced.
+    onOverload: wish.hideRoom || blursBeforeHolding(wish.fallback) ? "blur" : "hold",
   };
 }
 
