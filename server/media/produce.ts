@@ -4,6 +4,9 @@ import type { Source } from "../domain/tracks.ts";
 import { DriftlessError, toError } from "../errors.ts";
 import { videoCodecOf } from "./codecs.ts";
 
+/** Viewers who ask for key frames closer together than this get the same one. */
+const KEY_FRAME_REQUEST_DELAY_MS = 500;
+
 /** @throws DriftlessError UNSUPPORTED_CODEC, INVALID_MESSAGE. */
 export async function produceTrack(
   transport: ms.WebRtcTransport,
@@ -24,6 +27,7 @@ export async function produceTrack(
       kind,
       // One stream id for all tracks of a participant: browsers sync lips by it.
       rtpParameters: { ...rtpParameters, msid: `${participantId} ${source}` },
+      keyFrameRequestDelay: KEY_FRAME_REQUEST_DELAY_MS,
     });
   } catch (error) {
     if (transport.closed) throw error;
