@@ -34,9 +34,10 @@ class WatchedPipeline : public InvertingPipeline {
     }
     InvertingPipeline::run(jobs, count);
   }
-  std::unique_ptr<StreamSession> open(const TransformSettings& settings) override {
+  std::unique_ptr<StreamSession> open(const TransformSettings& settings,
+                                      const PictureSize& size) override {
     ++opened_;
-    return InvertingPipeline::open(settings);
+    return InvertingPipeline::open(settings, size);
   }
   /// Stream, counted from 1, and pixels of each chunk of a session.
   std::vector<std::pair<int, std::vector<uint8_t>>> inputs() {

@@ -41,6 +41,8 @@ export class EngineRun {
     this.#options = options;
     this.#watch = new HeartbeatWatch(options.heartbeatLimitMs, CHECK_MS);
     this.#timer = setInterval(() => this.#check(), CHECK_MS);
+    // Who watches does not stay for the sake of watching.
+    this.#timer.unref();
     this.link = options.openLink({
       onMessage: (raw) => this.#onMessage(raw),
       onEnd: (end) => {
