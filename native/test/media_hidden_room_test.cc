@@ -248,6 +248,7 @@ TEST(OverloadBlurTest, LeavesNothingToReadAndNoContoursOfTheCamera) {
   chunk.frames.resize(2);
   for (FrameMeta& meta : chunk.frames) {
     meta.camera = std::shared_ptr<const AVFrame>(make_yuv_frame(640, 480));
+    meta.output = {640, 480};
   }
   const GeneratedChunk out = blur.blurred(std::move(chunk));
   EXPECT_TRUE(out.blurred);
@@ -257,7 +258,7 @@ TEST(OverloadBlurTest, LeavesNothingToReadAndNoContoursOfTheCamera) {
   for (const uint8_t value : out.rgb) ASSERT_NEAR(127.5, value, 12);
   for (const FrameMeta& meta : out.frames) {
     EXPECT_EQ(nullptr, meta.camera);
-    EXPECT_EQ(640, meta.guide.size.width);
+    EXPECT_EQ(640, meta.output.width) << "the pictures keep their size";
   }
 }
 

@@ -89,7 +89,7 @@ struct SessionOptions {
 /// A camera frame's luma in a GPU's memory, without gaps.
 struct CameraGuide {
   std::shared_ptr<uint8_t> luma;
-  PictureSize size;  // without luma: that of the picture to make, without anybody's contours
+  PictureSize size;
 };
 
 /// What belongs to one frame on its way from the camera to the encoder.
