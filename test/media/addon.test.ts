@@ -259,6 +259,32 @@ describe("native addon, passthrough", function () {
     });
   }
 
+  it("encodes a lower layer beside the pictures, with key frames of its own", async () => {
+    const clip = makeClip("vp8", 640, 360, 16, 24);
+    const { session, frames } = open(engine, { lowLayerBitrateBps: 100_000 });
+    await play(session, clip.slice(0, 12), 1000, 62.5);
+    await until("pictures", () => frames.length >= 4);
+    session.requestLowKeyFrame();
+    const before = frames.length;
+    await play(session, clip.slice(12), 1750, 62.5);
+    await until("a key frame of the lower layer", () =>
+      frames.slice(before).some(({ low }) => low?.keyFrame),
+    );
+    await session.close();
+    const low = frames.flatMap((frame) => frame.low ?? []);
+    expect(low.length).to.equal(frames.length);
+    expect([...new Set(low.map(({ width, height }) => `${width}x${height}`))]).to.deep.equal([
+      "320x180",
+    ]);
+    expect(low[0]?.keyFrame).to.equal(true);
+    expect(
+      frames.slice(1).some(({ keyFrame }) => keyFrame),
+      "of the upper layer",
+    ).to.equal(false);
+    const data = low.map((picture) => picture.data);
+    expect(decodeFrames("vp8", data, 320, 180).length).to.equal(low.length);
+  });
+
   it("refuses wrong arguments with what it expected and what came", async () => {
     const create = (changes: object) => () =>
       engine.createSession(
@@ -266,9 +292,9 @@ describe("native addon, passthrough", function () {
         () => {},
         () => {},
       );
-    expect(create({ inputCodec: "av1" })).to.throw(
+    expect(create({ inputCodec: "h265" })).to.throw(
       RangeError,
-      "options.inputCodec but received av1",
+      "options.inputCodec but received h265",
     );
     expect(create({ bitrateBps: -5 })).to.throw(RangeError, "received -5 of type number");
     expect(create({ bitrateBps: "fast" })).to.throw(TypeError, "received fast of type string");
