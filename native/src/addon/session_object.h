@@ -9,8 +9,8 @@
 
 namespace driftless::addon {
 
-/// JavaScript's NativeSession (server/engine/process/native.ts). It keeps itself alive until it is closed,
-/// because its callbacks are wanted even when nobody holds the object.
+/// JavaScript's NativeSession (server/engine/process/native.ts). It keeps itself alive until it is
+/// closed, because its callbacks are wanted even when nobody holds the object.
 class SessionObject : public Napi::ObjectWrap<SessionObject> {
  public:
   static Napi::Function define(Napi::Env env);
