@@ -62,6 +62,8 @@ export function devicesOf(
 }
 
 /** Somebody at a Firefox: the page's own controls, found by the words on them. */
+const ALLOW_DEVICES = "Turn on camera and microphone";
+
 export class FirefoxVisitor implements Person {
   readonly page: Screen;
   readonly errors: string[] = [];
@@ -90,6 +92,9 @@ export class FirefoxVisitor implements Person {
       await visitor.#click("button", "Turn the camera off");
       await visitor.#click("button", "Mute the microphone");
     } else {
+      // The page asks for devices that were not allowed before only when somebody wants them.
+      if (await visitor.#has("button", ALLOW_DEVICES))
+        await visitor.#click("button", ALLOW_DEVICES);
       await untilSeen("the own camera", () =>
         visitor.page.evaluate(() => {
           const preview = document.querySelector<HTMLVideoElement>("video[data-preview]");
