@@ -27,16 +27,18 @@ export interface CameraSize {
  * is large enough, one scalable stream for VP9 and AV1.
  * @param mimeType of the codec that will be negotiated, such as "video/VP8"
  * @param limitBps what the server takes from one sender
+ * @param layered false: one size only
  */
 export function cameraEncodings(
   mimeType: string,
   size: CameraSize,
   limitBps: number,
+  layered = true,
 ): types.RtpEncodingParameters[] {
   const share = (wanted: number, total: number): number =>
     Math.round(wanted * Math.min(1, (limitBps * HEADROOM) / total));
   const single = { maxBitrate: share(FULL_BPS, FULL_BPS), maxFramerate: MAX_FRAME_RATE };
-  const large = Math.max(size.width, size.height) >= SIMULCAST_FROM;
+  const large = layered && Math.max(size.width, size.height) >= SIMULCAST_FROM;
   const scaled = (encodings: types.RtpEncodingParameters[]): types.RtpEncodingParameters[] => {
     const scales = layerScales(encodings.length, size);
     return encodings.map((each, index) => ({

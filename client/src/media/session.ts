@@ -10,6 +10,11 @@ import { clientCapabilities, serverCapabilities, serverParameters } from "./wire
 
 /** Viewers' delay measurements and the lip sync of late joiners rest on capture times. */
 const ABS_CAPTURE_TIME = "http://www.webrtc.org/experiments/rtp-hdrext/abs-capture-time";
+/**
+ * Off: with three layers on two busy cores Chromium sent the engine a quarter or half of the picture's
+ * size for as long as we looked, and what is painted from it is soft. One layer arrives whole at once.
+ */
+const LAYERED_CAMERAS = false;
 /** A picture that is worth looking at from the first second, in kbit/s. */
 const START_BITRATE_KBPS = 800;
 
@@ -212,7 +217,12 @@ export class MediaSession {
     const limitBps = this.#reply.limits.maxVideoBitrateBps;
     return {
       codecOptions: { videoGoogleStartBitrate: START_BITRATE_KBPS },
-      encodings: cameraEncodings(codec?.mimeType ?? "video/VP8", sizeOf(track), limitBps),
+      encodings: cameraEncodings(
+        codec?.mimeType ?? "video/VP8",
+        sizeOf(track),
+        limitBps,
+        LAYERED_CAMERAS,
+      ),
     };
   }
 
