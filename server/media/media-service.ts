@@ -65,12 +65,6 @@ export class MediaService extends SafeEmitter<MediaEvents> {
     }
   }
 
-  /** The media of a room that has it now; undefined while it is being opened. */
-  now(room: Room): RoomMedia | undefined {
-    const media = this.#open.get(room);
-    return media?.closed ? undefined : media;
-  }
-
   #start(room: Room): void {
     const opening = this.#openUntilClosed(room);
     this.#media.set(room, opening);

@@ -92,11 +92,6 @@ export class ViewerFeed {
     this.#work();
   }
 
-  /** Resolves when the consumers agree with the plan. */
-  async settled(): Promise<void> {
-    while (this.#working !== undefined) await this.#working;
-  }
-
   /** The viewer has set this consumer up. @returns false for one that it does not have */
   ready(consumerId: string): boolean {
     const entry = this.#byConsumer.get(consumerId);

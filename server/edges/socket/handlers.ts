@@ -13,7 +13,7 @@ export function createHandlers(deps: HandlerDeps): Handlers {
   /** The participant and the room's media, as they are now. */
   async function here(session: ClientSession) {
     const { room, participant } = session.requireMember();
-    return { room, participant, media: media.now(room) ?? (await media.of(room)) };
+    return { room, participant, media: await media.of(room) };
   }
 
   return {
