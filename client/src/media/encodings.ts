@@ -1,16 +1,19 @@
 /** How a camera is encoded: layers and bit rates. Pure, so that the table can be tested. */
 import type { types } from "mediasoup-client";
 
-/** Smallest, middle and full size; each layer has twice the width and height of the one below. */
-const LAYERS = [
-  { maxBitrate: 150_000 },
-  { maxBitrate: 400_000 },
-  { maxBitrate: 1_200_000 },
-] as const;
-const FULL_BPS = 1_200_000;
+/** Bit rates of the layers, smallest layer first; each has twice the width of the one below. */
+const LAYER_BITRATES_BPS = {
+  1: [1_200_000],
+  2: [250_000, 1_200_000],
+  3: [150_000, 400_000, 1_200_000],
+} as const;
 const MAX_FRAME_RATE = 30;
-/** A quarter of less is not worth an encoder of its own. In pixels of the larger side. */
-const SIMULCAST_FROM = 480;
+/**
+ * From how many pixels of the camera Chromium sends two and three layers. It leaves out the layers
+ * above without a word, the full size first (libwebrtc, video/config/simulcast.cc).
+ */
+const TWO_LAYERS_FROM = 480 * 270;
+const THREE_LAYERS_FROM = 960 * 540;
 /** The largest picture that is sent, in pixels of the larger side. */
 const LARGEST = 640;
 /** Share of the server's limit for one sender that is left to voice and retransmissions. */
@@ -22,48 +25,64 @@ export interface CameraSize {
   height: number;
 }
 
+/** What can change about a layer while it is sent. */
+export interface LayerSettings {
+  active: boolean;
+  maxBitrate: number;
+  scaleResolutionDownBy: number;
+}
+
 /**
- * The encodings of a camera: three sizes at once where the codec is VP8 or H.264 and the picture
- * is large enough, one scalable stream for VP9 and AV1.
+ * The encodings of a camera: up to three sizes at once for VP8 and H.264, as many as browsers send
+ * of a picture of this size; one scalable stream for VP9 and AV1.
  * @param mimeType of the codec that will be negotiated, such as "video/VP8"
  * @param limitBps what the server takes from one sender
- * @param layered false: one size only
  */
 export function cameraEncodings(
   mimeType: string,
   size: CameraSize,
   limitBps: number,
-  layered = true,
 ): types.RtpEncodingParameters[] {
-  const share = (wanted: number, total: number): number =>
-    Math.round(wanted * Math.min(1, (limitBps * HEADROOM) / total));
-  const single = { maxBitrate: share(FULL_BPS, FULL_BPS), maxFramerate: MAX_FRAME_RATE };
-  const large = layered && Math.max(size.width, size.height) >= SIMULCAST_FROM;
-  const scaled = (encodings: types.RtpEncodingParameters[]): types.RtpEncodingParameters[] => {
-    const scales = layerScales(encodings.length, size);
-    return encodings.map((each, index) => ({
-      ...each,
-      scaleResolutionDownBy: scales[index] ?? 1,
-    }));
-  };
-  if (/\/(?:vp9|av1)$/iu.test(mimeType)) {
-    return scaled([{ ...single, scalabilityMode: large ? "L3T3_KEY" : "L1T3" }]);
-  }
-  if (!large) return scaled([single]);
-  const total = LAYERS.reduce((sum, { maxBitrate }) => sum + maxBitrate, 0);
-  return scaled(
-    LAYERS.map(({ maxBitrate }) => ({
-      maxBitrate: share(maxBitrate, total),
+  const scalable = /\/(?:vp9|av1)$/iu.test(mimeType);
+  const layers = layerCount(size);
+  const encodings = fittingLayers(scalable ? 1 : layers, size, limitBps).map(
+    ({ maxBitrate, scaleResolutionDownBy }) => ({
+      maxBitrate,
       maxFramerate: MAX_FRAME_RATE,
-    })),
+      scaleResolutionDownBy,
+    }),
   );
+  const scalabilityMode = layers === 1 ? "L1T3" : "L3T3_KEY";
+  return scalable ? encodings.map((each) => ({ ...each, scalabilityMode })) : encodings;
 }
 
 /**
- * By how much each layer is made smaller, smallest layer first: a camera that gives more than is
- * wanted is brought down to it.
+ * The layers of a sender that has `encodings` of them, smallest first, for a camera of this size. A
+ * camera that gives more than is wanted is brought down to it; one that is too small for all layers
+ * is sent whole in the highest that is sent at all.
  */
-export function layerScales(layers: number, { width, height }: CameraSize): number[] {
-  const top = Math.max(1, Math.max(width, height) / LARGEST);
-  return Array.from({ length: layers }, (_, index) => top * 2 ** (layers - 1 - index));
+export function fittingLayers(
+  encodings: number,
+  size: CameraSize,
+  limitBps: number,
+): LayerSettings[] {
+  const sent = Math.max(1, Math.min(encodings, layerCount(size))) as 1 | 2 | 3;
+  const bitratesBps = LAYER_BITRATES_BPS[sent];
+  const totalBps = bitratesBps.reduce((sum, each) => sum + each, 0);
+  const share = Math.min(1, (limitBps * HEADROOM) / totalBps);
+  const top = Math.max(1, Math.max(size.width, size.height) / LARGEST);
+  return Array.from({ length: encodings }, (_, layer) => {
+    const used = Math.min(layer, sent - 1);
+    return {
+      active: layer < sent,
+      maxBitrate: Math.round((bitratesBps[used] ?? 0) * share),
+      scaleResolutionDownBy: top * 2 ** (sent - 1 - used),
+    };
+  });
+}
+
+function layerCount({ width, height }: CameraSize): 1 | 2 | 3 {
+  const pixels = width * height;
+  if (pixels >= THREE_LAYERS_FROM) return 3;
+  return pixels >= TWO_LAYERS_FROM ? 2 : 1;
 }

@@ -3,18 +3,13 @@ import type { JoinReply, NewConsumer, OwnProducer, Source } from "../protocol.ts
 import type { SignalingClient } from "../signaling/client.ts";
 import { ReadyBatch } from "../signaling/ready-batch.ts";
 import { type ConsumerListener, Consumers } from "./consumers.ts";
-import { cameraEncodings, layerScales } from "./encodings.ts";
+import { cameraEncodings, fittingLayers } from "./encodings.ts";
 import { type IceWatch, keepConnected } from "./ice.ts";
 import { compareProducers } from "./reconcile.ts";
 import { clientCapabilities, serverCapabilities, serverParameters } from "./wire-types.ts";
 
 /** Viewers' delay measurements and the lip sync of late joiners rest on capture times. */
 const ABS_CAPTURE_TIME = "http://www.webrtc.org/experiments/rtp-hdrext/abs-capture-time";
-/**
- * Off: with three layers on two busy cores Chromium sent the engine a quarter or half of the picture's
- * size for as long as we looked, and what is painted from it is soft. One layer arrives whole at once.
- */
-const LAYERED_CAMERAS = false;
 /** A picture that is worth looking at from the first second, in kbit/s. */
 const START_BITRATE_KBPS = 800;
 
@@ -122,7 +117,7 @@ export class MediaSession {
     const earlier = this.#producers.get(source);
     if (earlier !== undefined && !earlier.closed) {
       await earlier.replaceTrack({ track });
-      if (source === "camera") await fitSender(earlier, track);
+      if (source === "camera") await fitSender(earlier, track, this.#limitBps);
       await this.setPaused(source, false);
       return;
     }
@@ -136,7 +131,7 @@ export class MediaSession {
       appData: { source },
     });
     this.#producers.set(source, producer);
-    if (source === "camera") await fitSender(producer, track);
+    if (source === "camera") await fitSender(producer, track, this.#limitBps);
   }
 
   /** Sends nothing of a source for now, without its device; everybody sees that it is off. */
@@ -209,20 +204,18 @@ export class MediaSession {
     await this.#signaling.request(paused ? "producer:pause" : "producer:resume", { producerId });
   }
 
+  get #limitBps(): number {
+    return this.#reply.limits.maxVideoBitrateBps;
+  }
+
   #cameraOptions(track: MediaStreamTrack) {
     const { codecs = [] } = this.#device.sendRtpCapabilities;
     const codec = codecs.find(
       ({ kind, mimeType }) => kind === "video" && !/\/rtx$/iu.test(mimeType),
     );
-    const limitBps = this.#reply.limits.maxVideoBitrateBps;
     return {
       codecOptions: { videoGoogleStartBitrate: START_BITRATE_KBPS },
-      encodings: cameraEncodings(
-        codec?.mimeType ?? "video/VP8",
-        sizeOf(track),
-        limitBps,
-        LAYERED_CAMERAS,
-      ),
+      encodings: cameraEncodings(codec?.mimeType ?? "video/VP8", sizeOf(track), this.#limitBps),
     };
   }
 
@@ -276,12 +269,16 @@ const MICROPHONE_OPTIONS = {
  * Sets what only the sender knows: another camera may give larger pictures than the one before, and
  * on a slow line or computer the picture loses size and rate alike, not one for the other.
  */
-async function fitSender({ rtpSender }: types.Producer, track: MediaStreamTrack): Promise<void> {
+async function fitSender(
+  { rtpSender }: types.Producer,
+  track: MediaStreamTrack,
+  limitBps: number,
+): Promise<void> {
   if (rtpSender === undefined) return;
   const parameters = rtpSender.getParameters();
-  const scales = layerScales(parameters.encodings.length, sizeOf(track));
+  const layers = fittingLayers(parameters.encodings.length, sizeOf(track), limitBps);
   for (const [index, encoding] of parameters.encodings.entries()) {
-    encoding.scaleResolutionDownBy = scales[index] ?? 1;
+    Object.assign(encoding, layers[index]);
   }
   parameters.degradationPreference = "balanced";
   // Some versions of Firefox refuse the preference: what is set already is good enough.

@@ -1,7 +1,7 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import { expect } from "chai";
 import { isViewOnly } from "../../../client/src/grants-hint.ts";
-import { cameraEncodings, layerScales } from "../../../client/src/media/encodings.ts";
+import { cameraEncodings, fittingLayers } from "../../../client/src/media/encodings.ts";
 import { alreadyAllowed } from "../../../client/src/media/permissions.ts";
 import { Playback } from "../../../client/src/media/playback.ts";
 import type { TileView } from "../../../client/src/protocol.ts";
@@ -13,22 +13,35 @@ import { createAppState } from "../../../client/src/state.ts";
 describe("the encodings of a camera", () => {
   const size = { width: 640, height: 360 };
 
-  it("are three sizes for VP8 and H.264, also of an upright phone", () => {
+  const layersOf = (mimeType: string, each: typeof size) =>
+    cameraEncodings(mimeType, each, 10_000_000).map(
+      ({ scaleResolutionDownBy, maxBitrate }) => [scaleResolutionDownBy, maxBitrate] as const,
+    );
+
+  it("are as many sizes for VP8 and H.264 as browsers send of the picture, also of an upright phone", () => {
     for (const mimeType of ["video/VP8", "video/H264"]) {
       for (const each of [size, { width: 360, height: 640 }]) {
-        const layers = cameraEncodings(mimeType, each, 10_000_000);
-        expect(layers.map(({ scaleResolutionDownBy }) => scaleResolutionDownBy)).to.deep.equal([
-          4, 2, 1,
+        expect(layersOf(mimeType, each)).to.deep.equal([
+          [2, 250_000],
+          [1, 1_200_000],
         ]);
-        expect(layers.map(({ maxBitrate }) => maxBitrate)).to.deep.equal([
-          150_000, 400_000, 1_200_000,
+      }
+      for (const each of [
+        { width: 1280, height: 720 },
+        { width: 720, height: 1280 },
+      ]) {
+        expect(layersOf(mimeType, each)).to.deep.equal([
+          [8, 150_000],
+          [4, 400_000],
+          [2, 1_200_000],
         ]);
       }
     }
   });
 
   it("are one for a small picture, and one scalable stream for VP9 and AV1", () => {
-    expect(cameraEncodings("video/VP8", { width: 320, height: 240 }, 10e6)).to.have.length(1);
+    expect(layersOf("video/VP8", { width: 320, height: 240 })).to.deep.equal([[1, 1_200_000]]);
+    expect(layersOf("video/VP8", { width: 0, height: 0 })).to.deep.equal([[1, 1_200_000]]);
     expect(cameraEncodings("video/VP9", size, 10e6)[0]?.scalabilityMode).to.equal("L3T3_KEY");
     expect(cameraEncodings("video/AV1", { width: 320, height: 180 }, 10e6)).to.deep.equal([
       {
@@ -40,13 +53,17 @@ describe("the encodings of a camera", () => {
     ]);
   });
 
-  it("bring a camera that gives more than is wanted down to it, whole", () => {
-    expect(layerScales(3, { width: 720, height: 1280 })).to.deep.equal([8, 4, 2]);
-    expect(layerScales(3, { width: 640, height: 480 })).to.deep.equal([4, 2, 1]);
-    expect(layerScales(1, { width: 1920, height: 1080 })).to.deep.equal([3]);
-    expect(layerScales(1, { width: 0, height: 0 })).to.deep.equal([1]);
-    const layers = cameraEncodings("video/VP8", { width: 1280, height: 720 }, 10e6);
-    expect(layers.at(-1)).to.include({ scaleResolutionDownBy: 2, maxBitrate: 1_200_000 });
+  it("bring a camera that gives more than is wanted down to it, and never leave the full size out", () => {
+    const scales = (encodings: number, width: number, height: number) =>
+      fittingLayers(encodings, { width, height }, 10e6).map(({ active, scaleResolutionDownBy }) =>
+        active ? scaleResolutionDownBy : "off",
+      );
+    expect(scales(3, 720, 1280)).to.deep.equal([8, 4, 2]);
+    expect(scales(1, 1920, 1080)).to.deep.equal([3]);
+    // The next camera is smaller than the one that the layers were made for.
+    expect(scales(3, 640, 480)).to.deep.equal([2, 1, "off"]);
+    expect(scales(3, 320, 180)).to.deep.equal([1, "off", "off"]);
+    expect(scales(2, 1280, 720)).to.deep.equal([4, 2]);
   });
 
   it("stay together below what the server takes of one sender", () => {
